@@ -1,0 +1,37 @@
+"""Every error a person can cause, in one tree.
+
+Each message names the thing, the place and the cure. Errors of the programmer (a wrong type, a
+broken invariant) are ordinary Python errors and do not belong here.
+"""
+
+
+class GrailError(Exception):
+    """Base of all errors that a wrong input, setting or environment can cause."""
+
+
+class SettingError(GrailError):
+    """A flag, parameter or combination of them that cannot be run."""
+
+
+class SourceError(GrailError):
+    """The raw files cannot be found, fetched or unpacked."""
+
+
+class ContractError(GrailError):
+    """Data breaks the contract of its table: columns, types, values, or too many rejects."""
+
+
+class LeakError(GrailError):
+    """Something the evaluation asks about was also there to learn from."""
+
+
+class StoreError(GrailError):
+    """The artefact root cannot be written, or an artefact is missing, damaged or foreign."""
+
+
+class ModelError(GrailError):
+    """A model cannot be fitted, loaded or asked as requested."""
+
+
+class TrackingError(GrailError):
+    """MLflow cannot be reached or refused what it was sent."""
