@@ -1,0 +1,94 @@
+"""Contracts of the feature tables: what models learn from, all of it known before ``as_of``."""
+
+import pandera.polars as pa
+import polars as pl
+
+MS_UTC = pl.Datetime("ms", "UTC")
+"""All times: UTC with millisecond precision."""
+
+
+class Pairs(pa.DataFrameModel):
+    """One row per (user, video) seen before the cut, ordered by user_idx, video_idx."""
+
+    user_idx: pl.Int32 = pa.Field(ge=0)
+    video_idx: pl.Int32 = pa.Field(ge=0)
+    views: pl.Int32 = pa.Field(ge=1)
+    watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
+    enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
+    last_viewed_at: MS_UTC
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("user_idx", "video_idx")
+
+
+class Users(pa.DataFrameModel):
+    """One row per user of any table, in the order of user_idx; null where nothing is known."""
+
+    user_idx: pl.Int32 = pa.Field(ge=0, unique=True)
+    user_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    user_active_degree: pl.String = pa.Field(nullable=True)
+    is_lowactive_period: pl.Boolean = pa.Field(nullable=True)
+    is_live_streamer: pl.Boolean = pa.Field(nullable=True)
+    is_video_author: pl.Boolean = pa.Field(nullable=True)
+    follow_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    follow_user_num_range: pl.String = pa.Field(nullable=True)
+    fans_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    fans_user_num_range: pl.String = pa.Field(nullable=True)
+    friend_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    friend_user_num_range: pl.String = pa.Field(nullable=True)
+    register_days: pl.Int32 = pa.Field(ge=0, nullable=True)
+    register_days_range: pl.String = pa.Field(nullable=True)
+    onehot_features: pl.Int32 = pa.Field(
+        alias=r"^onehot_feat(\d|1[0-7])$", regex=True, ge=0, nullable=True
+    )
+    views: pl.Int32 = pa.Field(ge=0, description="views before the cut")
+    enjoyed_rate: pl.Float32 = pa.Field(ge=0, le=1, nullable=True, description="null: no view")
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class Videos(pa.DataFrameModel):
+    """One row per video of any table, in the order of video_idx; null where nothing is known."""
+
+    video_idx: pl.Int32 = pa.Field(ge=0, unique=True)
+    video_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    tags: pl.List(pl.Int16) = pa.Field(description="ascending tag ids; empty: none known")  # type: ignore[valid-type]
+    author_id: pl.Int64 = pa.Field(nullable=True)
+    video_type: pl.String = pa.Field(nullable=True, description="NORMAL or AD")
+    upload_type: pl.String = pa.Field(nullable=True)
+    uploaded_on: pl.Date = pa.Field(nullable=True)
+    duration_ms: pl.Int32 = pa.Field(gt=0, nullable=True)
+    category_1_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    category_2_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    category_3_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    caption: pl.String = pa.Field(nullable=True)
+    plays: pl.Int64 = pa.Field(ge=0, description="app-wide plays on the days before the cut")
+    likes: pl.Int64 = pa.Field(ge=0, description="app-wide likes on the days before the cut")
+    like_view_ratio: pl.Float32 = pa.Field(ge=0, nullable=True, description="shrunk likes / plays")
+    complete_play_ratio: pl.Float32 = pa.Field(ge=0, nullable=True, description="shrunk")
+    views: pl.Int32 = pa.Field(ge=0, description="views in the log before the cut; 0: cold")
+    enjoyed_rate: pl.Float32 = pa.Field(ge=0, le=1, nullable=True, description="null: no view")
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class Friendships(pa.DataFrameModel):
+    """One row per direction of an undirected friendship between known users."""
+
+    user_idx: pl.Int32 = pa.Field(ge=0)
+    friend_idx: pl.Int32 = pa.Field(ge=0)
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("user_idx", "friend_idx")
