@@ -7,6 +7,30 @@ MS_UTC = pl.Datetime("ms", "UTC")
 """All times: UTC with millisecond precision."""
 
 
+class UserIndex(pa.DataFrameModel):
+    """One row per user known by the cut: the contiguous index of each id, both ascending."""
+
+    user_idx: pl.Int32 = pa.Field(ge=0, unique=True)
+    user_id: pl.Int32 = pa.Field(ge=0, unique=True)
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class VideoIndex(pa.DataFrameModel):
+    """One row per video known by the cut: the contiguous index of each id, both ascending."""
+
+    video_idx: pl.Int32 = pa.Field(ge=0, unique=True)
+    video_id: pl.Int32 = pa.Field(ge=0, unique=True)
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
 class Pairs(pa.DataFrameModel):
     """One row per (user, video) seen before the cut, ordered by user_idx, video_idx."""
 
@@ -92,3 +116,15 @@ class Friendships(pa.DataFrameModel):
 
         strict = True
         unique = ("user_idx", "friend_idx")
+
+
+class EnjoyedCurve(pa.DataFrameModel):
+    """One row per knot of the enjoyed threshold over video length, by ascending length."""
+
+    duration_ms: pl.Float64 = pa.Field(gt=0, unique=True, description="median length of the bucket")
+    watch_ratio: pl.Float64 = pa.Field(gt=0, description="above this, a view of that length counts")
+
+    class Config:
+        """Closed."""
+
+        strict = True

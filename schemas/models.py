@@ -4,7 +4,7 @@ A new model costs one class here and one file ``tasks/models/<name>.py``; nothin
 What belongs to a run and not to a model (seed, device, paths) is not here.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,9 +45,50 @@ class ALSConfig(ModelConfig):
     factors: int = Field(64, ge=1, description="Length of the user and video vectors.")
     regularization: float = Field(0.1, gt=0, description="L2 penalty on the factors.")
     iterations: int = Field(15, ge=1, description="Alternating sweeps.")
-    alpha: float = Field(1.0, ge=0, description="Weight of the watch ratio in the confidence.")
+    alpha: float = Field(
+        1.0, gt=0, description="Confidence of a positive pair; every other cell has 1."
+    )
+    ratio_weight: float = Field(
+        0.0, ge=0, description="Raises it by this share for each 1 of watch ratio."
+    )
     ratio_cap: float = Field(
-        1.0, gt=0, description="Watch ratios above this count as this: the tail must not rule."
+        3.0, gt=0, description="Watch ratios above this count as this: the tail must not rule."
+    )
+
+
+class ContentConfig(ModelConfig):
+    """Cosine between what a user enjoyed and the properties of a video."""
+
+    name: ClassVar[str] = "content"
+    tag_weight: float = Field(1.0, ge=0, description="Share of the tags in the squared length.")
+    category_weight: float = Field(1.0, ge=0, description="Share of each of the three levels.")
+    author_weight: float = Field(1.0, ge=0, description="Share of the author.")
+    length_weight: float = Field(1.0, ge=0, description="Share of the log length.")
+    type_weight: float = Field(1.0, ge=0, description="Share of the video type.")
+    caption_weight: float = Field(3.0, ge=0, description="Share of the caption's bigrams.")
+    caption_bigrams: int = Field(4_000, ge=1, description="Only so many, the most frequent ones.")
+    half_life_days: float | None = Field(
+        None, gt=0, description="A view this old counts half; None: all views count the same."
+    )
+
+
+class TagsConfig(ModelConfig):
+    """Videos of the tags a user prefers, popular ones first inside a tag."""
+
+    name: ClassVar[str] = "tags"
+    preference: Literal["views", "total_watch_ratio", "mean_watch_ratio", "shrunk_mean"] = Field(
+        "shrunk_mean", description="How a user's liking of a tag is measured."
+    )
+    shrinkage: float = Field(20.0, ge=0, description="Pseudo-views of a tag (shrunk_mean only).")
+
+
+class FriendsConfig(ModelConfig):
+    """Videos that the user's friends enjoyed."""
+
+    name: ClassVar[str] = "friends"
+    shrinkage: float = Field(1.0, ge=0, description="Pseudo-friends with the video's general rate.")
+    authors_are_friends: bool = Field(
+        default=False, description="Read an author_id as a user_id: not documented, so off."
     )
 
 

@@ -1,0 +1,1 @@
+"""How good lists are: ranking, accuracy, intervals, beyond accuracy, agreement of orders."""

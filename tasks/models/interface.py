@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ from schemas.models import ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
 FloatMatrix = NDArray[np.float32]
-Learned = NDArray[Any] | sparse.csr_matrix
+Learned: TypeAlias = NDArray[Any] | sparse.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,16 @@ class Recommender(ABC, Generic[C]):
         if not hasattr(self, "shape_"):
             raise ModelError(f"{self.name} is not fitted: call fit or load first")
         n_users, n_videos = (int(n) for n in self.shape_)
-        user_idx = np.asarray(user_idx, dtype=np.int64)
-        if user_idx.size and (user_idx.min() < 0 or user_idx.max() >= n_users):
+        index = np.asarray(user_idx, dtype=np.int64)
+        if index.size and (index.min() < 0 or index.max() >= n_users):
             raise ModelError(
-                f"{self.name}: user index {user_idx.min()} to {user_idx.max()} asked,"
+                f"{self.name}: user index {index.min()} to {index.max()} asked,"
                 f" it was fitted on 0 to {n_users - 1}"
             )
-        scores = np.asarray(self._score(user_idx), dtype=np.float32)
-        if scores.shape != (len(user_idx), n_videos):
+        scores = np.asarray(self._score(index), dtype=np.float32)
+        if scores.shape != (len(index), n_videos):
             raise ModelError(
-                f"{self.name} gave scores of shape {scores.shape}, not {(len(user_idx), n_videos)}"
+                f"{self.name} gave scores of shape {scores.shape}, not {(len(index), n_videos)}"
             )
         return scores
 
@@ -147,15 +148,9 @@ class Recommender(ABC, Generic[C]):
             )
             model = cls(config)  # type: ignore[arg-type]
             for attribute in ("shape_", *cls.learned):
-                packed = folder / f"{attribute}.npz"
-                value: Learned = (
-                    sparse.load_npz(packed)
-                    if packed.exists()
-                    else np.load(folder / f"{attribute}.npy", allow_pickle=False)
-                )
-                setattr(model, attribute, value)
+                setattr(model, attribute, _read_learned(folder, attribute))
             model._load(folder)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise ModelError(
                 f"no whole {cls.config_type.name} model in {folder}: {error}"
             ) from error
@@ -178,3 +173,12 @@ class Recommender(ABC, Generic[C]):
 
     def _load(self, folder: Path) -> None:
         """Read what ``_save`` wrote."""
+
+
+def _read_learned(folder: Path, attribute: str) -> Learned:
+    packed = folder / f"{attribute}.npz"
+    if not packed.exists():
+        array: Learned = np.load(folder / f"{attribute}.npy", allow_pickle=False)
+        return array
+    with packed.open("rb") as file:  # given a path, NumPy leaves a damaged file open
+        return sparse.load_npz(file)

@@ -1,0 +1,83 @@
+"""One configuration, two faces: the parameters of a Prefect flow and the flags of its command."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from schemas.config import complaint
+
+C = TypeVar("C", bound=BaseModel)
+R = TypeVar("R")
+
+
+def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a function ``f(**settings)`` the fields of ``config`` as its keyword parameters.
+
+    Prefect reads types, defaults and descriptions off the signature, so they stand in one place.
+    """
+
+    def sign(function: Callable[..., R]) -> Callable[..., R]:
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=Annotated[field.annotation, _described(field)],
+                default=inspect.Parameter.empty if field.is_required() else field.get_default(
+                    call_default_factory=True
+                ),
+            )
+            for name, field in config.model_fields.items()
+        ]
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return function
+
+    return sign
+
+
+def _described(field: FieldInfo) -> FieldInfo:
+    return FieldInfo(description=field.description)
+
+
+def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
+    """Read a command's flags into ``config``; a wrong one ends the process with the reason."""
+
+    class Flags(config, BaseSettings):  # type: ignore[valid-type,misc]  # a class given at run time
+        __doc__ = config.__doc__
+        model_config = SettingsConfigDict(
+            cli_prog_name=prog,
+            cli_kebab_case=True,
+            cli_hide_none_type=True,
+            cli_avoid_json=True,
+        )
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """Read flags alone: a forgotten environment variable must not decide a run."""
+            return (sources["init_settings"],)
+
+    try:
+        given = CliApp.run(Flags, cli_args=sys.argv[1:] if argv is None else argv)
+    except ValidationError as error:
+        fail(prog, complaint(error))
+    except SettingsError as error:
+        fail(prog, str(error))
+    return config.model_validate(given.model_dump())
+
+
+def fail(prog: str, reason: str, code: int = 2) -> NoReturn:
+    """End the process with one line on stderr."""
+    print(f"{prog}: {reason}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,57 @@
+"""References and manifests: how tasks name what they hand each other.
+
+A reference is small and frozen; the data it names never travels between tasks.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Json = dict[str, Any]
+
+
+class ArtifactRef(BaseModel):
+    """Names one finished artefact: a table, or the files of a model."""
+
+    model_config = ConfigDict(frozen=True)
+    stage: str
+    name: str
+    fingerprint: str = Field(description="of the recipe: how it was made")
+    content: str = Field(description="of the bytes: what was made; the identity of a parent")
+    path: str = Field(description="folder of the artefact, local or a URL")
+    rows: int | None = Field(None, description="rows of a table; None for other files")
+    facts: Json = Field(default_factory=dict, description="counts and figures of its making")
+
+
+class FileEntry(BaseModel):
+    """One file of an artefact."""
+
+    model_config = ConfigDict(frozen=True)
+    bytes: int
+    sha256: str
+
+
+class Recipe(BaseModel):
+    """All that decides an artefact's content; equal recipes make equal artefacts."""
+
+    model_config = ConfigDict(frozen=True)
+    stage: str
+    parents: dict[str, str] = Field(description="content fingerprints of the inputs by role")
+    config: Json = Field(description="the settings used, and no others")
+    seed: int | None
+    code: str = Field(description="fingerprint of the code that makes it")
+    tools: dict[str, str] = Field(description="versions of the libraries that code imports")
+
+
+class Manifest(BaseModel):
+    """Written last into an artefact's folder: without it, the artefact does not exist."""
+
+    model_config = ConfigDict(frozen=True)
+    stage: str
+    name: str
+    fingerprint: str
+    contract: str | None = Field(description="fingerprint of the table's contract; None: no table")
+    rows: int | None
+    files: dict[str, FileEntry]
+    facts: Json
+    recipe: Recipe

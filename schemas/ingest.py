@@ -1,0 +1,160 @@
+"""Contracts of the ingested tables: KuaiRec's files, typed, without duplicates and bad rows."""
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas.features import MS_UTC
+
+
+class Interactions(pa.DataFrameModel):
+    """One row per view event of the ordinary log (big_matrix.csv), duplicates removed."""
+
+    user_id: pl.Int32 = pa.Field(ge=0)
+    video_id: pl.Int32 = pa.Field(ge=0)
+    viewed_at: MS_UTC
+    play_duration_ms: pl.Int32 = pa.Field(ge=0)
+    video_duration_ms: pl.Int32 = pa.Field(gt=0)
+    watch_ratio: pl.Float64 = pa.Field(ge=0)
+
+    class Config:
+        """Closed, and unique on the event."""
+
+        strict = True
+        unique = ("user_id", "video_id", "viewed_at", "play_duration_ms", "video_duration_ms")
+
+
+class Block(pa.DataFrameModel):
+    """One row per observed cell of the fully observed block (small_matrix.csv)."""
+
+    user_id: pl.Int32 = pa.Field(ge=0)
+    video_id: pl.Int32 = pa.Field(ge=0)
+    viewed_at: MS_UTC = pa.Field(nullable=True)
+    stage: pl.Int8 = pa.Field(
+        isin=[1, 2],
+        nullable=True,
+        description="1: ordinary exposure (has a time); 2: forced; null: the file has no times",
+    )
+    play_duration_ms: pl.Int32 = pa.Field(ge=0)
+    video_duration_ms: pl.Int32 = pa.Field(gt=0)
+    watch_ratio: pl.Float64 = pa.Field(ge=0)
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("user_id", "video_id")
+
+
+class RawUsers(pa.DataFrameModel):
+    """One row per user (user_features.csv)."""
+
+    user_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    user_active_degree: pl.String = pa.Field(nullable=True)
+    is_lowactive_period: pl.Boolean = pa.Field(nullable=True)
+    is_live_streamer: pl.Boolean = pa.Field(nullable=True)
+    is_video_author: pl.Boolean = pa.Field(nullable=True)
+    follow_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    follow_user_num_range: pl.String = pa.Field(nullable=True)
+    fans_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    fans_user_num_range: pl.String = pa.Field(nullable=True)
+    friend_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
+    friend_user_num_range: pl.String = pa.Field(nullable=True)
+    register_days: pl.Int32 = pa.Field(ge=0, nullable=True)
+    register_days_range: pl.String = pa.Field(nullable=True)
+    onehot_features: pl.Int32 = pa.Field(
+        alias=r"^onehot_feat(\d|1[0-7])$", regex=True, ge=0, nullable=True
+    )
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class RawVideos(pa.DataFrameModel):
+    """One row per video (item_categories.csv)."""
+
+    video_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    tags: pl.List(pl.Int16)  # type: ignore[valid-type]
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class Daily(pa.DataFrameModel):
+    """One row per (video, day): the whole app's counts of that day (item_daily_features.csv)."""
+
+    video_id: pl.Int32 = pa.Field(ge=0)
+    day: pl.Date
+    author_id: pl.Int64 = pa.Field(ge=0, nullable=True)
+    video_type: pl.String = pa.Field(nullable=True)
+    uploaded_on: pl.Date = pa.Field(nullable=True)
+    upload_type: pl.String = pa.Field(nullable=True)
+    visible_status: pl.String = pa.Field(nullable=True)
+    video_duration_ms: pl.Int32 = pa.Field(gt=0, nullable=True)
+    video_width: pl.Int32 = pa.Field(ge=0, nullable=True)
+    video_height: pl.Int32 = pa.Field(ge=0, nullable=True)
+    music_id: pl.Int64 = pa.Field(nullable=True)
+    video_tag_id: pl.Int64 = pa.Field(nullable=True)
+    video_tag_name: pl.String = pa.Field(nullable=True)
+    play_progress: pl.Float64 = pa.Field(ge=0, nullable=True)
+    play_duration_ms: pl.Int64 = pa.Field(ge=0, nullable=True)
+    comment_stay_duration_ms: pl.Int64 = pa.Field(ge=0, nullable=True)
+    counts: pl.Int64 = pa.Field(alias=r"^[a-z_]+_cnt$", regex=True, ge=0, nullable=True)
+    user_counts: pl.Int64 = pa.Field(alias=r"^[a-z_]+_user_num$", regex=True, ge=0, nullable=True)
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("video_id", "day")
+
+
+class FriendLists(pa.DataFrameModel):
+    """One row per user who has friends (social_network.csv)."""
+
+    user_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    friend_ids: pl.List(pl.Int32)  # type: ignore[valid-type]
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class Captions(pa.DataFrameModel):
+    """One row per video: texts and three category levels (kuairec_caption_category.csv)."""
+
+    video_id: pl.Int32 = pa.Field(ge=0, unique=True)
+    manual_cover_text: pl.String = pa.Field(nullable=True)
+    caption: pl.String = pa.Field(nullable=True)
+    topic_tag: pl.String = pa.Field(nullable=True)
+    category_1_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    category_1_name: pl.String = pa.Field(nullable=True)
+    category_2_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    category_2_name: pl.String = pa.Field(nullable=True)
+    category_3_id: pl.Int32 = pa.Field(ge=0, nullable=True)
+    category_3_name: pl.String = pa.Field(nullable=True)
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class Rejects(pa.DataFrameModel):
+    """One row per row of a raw file that was refused, with the first rule it breaks."""
+
+    file: pl.String
+    row_number: pl.Int64 = pa.Field(ge=1, description="data row in the file; the header is row 0")
+    column: pl.String
+    rule: pl.String
+    value: pl.String = pa.Field(nullable=True, description="the text as it stands in the file")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("file", "row_number")

@@ -1,0 +1,27 @@
+"""Every table by the name of its folder, and the contract that it keeps."""
+
+import pandera.polars as pa
+
+from schemas import evaluation, features, ingest
+
+CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
+    "interactions": ingest.Interactions,
+    "block": ingest.Block,
+    "users": ingest.RawUsers,
+    "videos": ingest.RawVideos,
+    "daily": ingest.Daily,
+    "friends": ingest.FriendLists,
+    "captions": ingest.Captions,
+    "rejects": ingest.Rejects,
+    "pairs": features.Pairs,
+    "user_features": features.Users,
+    "video_features": features.Videos,
+    "user_index": features.UserIndex,
+    "video_index": features.VideoIndex,
+    "friendships": features.Friendships,
+    "enjoyed_curve": features.EnjoyedCurve,
+    "cells": evaluation.Cells,
+    "per_user": evaluation.PerUser,
+    "leaderboard": evaluation.Leaderboard,
+    "top_n": evaluation.TopN,
+}

@@ -1,0 +1,1 @@
+"""Figures that people look at in MLflow: tables in, matplotlib figures out."""

@@ -1,0 +1,60 @@
+"""The leaderboard as pictures: who leads at one k, and how the lead holds over all k."""
+
+import polars as pl
+from matplotlib.figure import Figure
+
+ORACLE = "oracle"
+
+
+def leaderboard_figure(leaderboard: pl.DataFrame, title: str, k: int = 10) -> Figure:
+    """Draw NDCG@k of every model with its 95 % interval and the base rate as a line.
+
+    ``leaderboard`` holds the rows of one label.
+    """
+    rows = (
+        leaderboard.filter(pl.col("model") != ORACLE, metric="ndcg", k=k)
+        .drop_nulls("mean")
+        .sort("mean")
+    )
+    base = leaderboard.filter(metric="base_rate")["mean"].first()
+    figure = Figure(figsize=(8, 1.2 + 0.4 * rows.height), layout="constrained")
+    axes = figure.subplots()
+    means = rows["mean"].to_list()
+    axes.barh(rows["model"].to_list(), means, color="#4c72b0", height=0.6)
+    axes.errorbar(
+        means,
+        range(rows.height),
+        xerr=[
+            (rows["mean"] - rows["low"].fill_null(rows["mean"])).to_list(),
+            (rows["high"].fill_null(rows["mean"]) - rows["mean"]).to_list(),
+        ],
+        fmt="none",
+        ecolor="#222222",
+        capsize=3,
+    )
+    for place, (mean, high) in enumerate(zip(means, rows["high"].to_list(), strict=True)):
+        axes.text((high or mean) + 0.003, place, f"{mean:.3f}", va="center", fontsize=9)
+    if base is not None:
+        axes.axvline(base, color="#c44e52", linestyle="--", label=f"base rate {base:.3f}")  # type: ignore[arg-type]  # a column of floats
+        axes.legend(loc="lower right")
+    axes.set_xlabel(f"NDCG@{k}, mean over test users, 95 % bootstrap interval")
+    axes.set_title(title)
+    axes.margins(x=0.12)
+    return figure
+
+
+def curves_figure(leaderboard: pl.DataFrame, title: str) -> Figure:
+    """Draw NDCG over the list length k for every model; ``leaderboard`` holds one label."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    ndcg = leaderboard.filter(pl.col("model") != ORACLE, metric="ndcg").drop_nulls("mean")
+    for (model,), rows in ndcg.group_by("model", maintain_order=True):
+        ordered = rows.sort("k")
+        axes.plot(ordered["k"].to_list(), ordered["mean"].to_list(), marker="o", label=model)
+    axes.set_xscale("log")
+    axes.set_xlabel("k, length of the list")
+    axes.set_ylabel("NDCG@k, mean over test users")
+    axes.set_title(title)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,92 @@
+"""Raw CSV to typed Parquet: one task a file, its rejects kept beside it, its counts in balance."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+from prefect.states import State
+
+from schemas.errors import ContractError
+from schemas.raw import RAW_FILES
+from schemas.tables import CONTRACTS
+from tasks.raw.reader import Counts, Piece, read_raw
+from tasks.raw.tables import RAW_TABLES
+from tasks.raw.text import has_any
+from tasks.steps import Refs, make, recipe, step
+from tasks.store import Draft, Store
+
+SHOWN_REJECTS = 5
+
+
+def ingested(path: Path, table: str, scratch: Path, max_reject_share: float) -> Iterator[Piece]:
+    """Yield the pieces of one raw file as rows of its table.
+
+    ContractError if the file cannot be read, has no good row, loses a row, or has a larger share of
+    rejects than ``max_reject_share``; the first rejects are named.
+    """
+    raw = RAW_FILES[table]
+    counts = Counts()
+    shown: list[pl.DataFrame] = []
+    for piece in read_raw(path, raw, RAW_TABLES[table], scratch):
+        counts.add(piece.counts)
+        shown.append(piece.rejects.head(SHOWN_REJECTS))
+        yield piece
+    counts.balance(raw.file_name)
+    if counts.rejected > max_reject_share * counts.read:
+        first = "; ".join(
+            f"row {r['row_number']}, column {r['column']}: {r['value']!r} is not '{r['rule']}'"
+            for r in pl.concat(shown).sort("row_number").head(SHOWN_REJECTS).to_dicts()
+        )
+        raise ContractError(
+            f"{raw.file_name}: {counts.rejected:,} of {counts.read:,} rows are rejected, more than"
+            f" max_reject_share={max_reject_share:g} allows. The first: {first}"
+        )
+    if not counts.kept:
+        raise ContractError(f"{raw.file_name} has a header but no rows. Fetch it again")
+
+
+def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
+    """Add the stage of each cell: 1 with a time, 2 without; null if no cell of the file has one.
+
+    The authors' stage 2 are videos that had to be force-exposed to complete the block. In a file
+    without any time (a partial copy) that cannot be told.
+    """
+    stage = pl.when(pl.col("viewed_at").is_null()).then(2).otherwise(1)
+    stage = (stage if has_times else pl.lit(None)).cast(pl.Int8).alias("stage")
+    for piece in pieces:
+        yield Piece(piece.kept.with_columns(stage), piece.rejects, piece.counts)
+
+
+def write_pieces(pieces: Iterator[Piece], table: Draft, rejects: Draft) -> None:
+    """Append the pieces to the drafts of a table and its rejects, with the counts among the facts."""
+    columns = list(CONTRACTS[table.name].to_schema().columns)
+    counts = Counts()
+    for piece in pieces:
+        order = [c for c in columns if c in piece.kept.columns]
+        order += [c for c in piece.kept.columns if c not in order]
+        table.append(piece.kept.select(order))
+        rejects.append(piece.rejects)
+        counts.add(piece.counts)
+    table.facts["counts"] = vars(counts)
+
+
+@step("ingest", "ingest-{table}")
+def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: str) -> State[Refs]:
+    """Read one raw file into ``ingest/<table>`` and ``ingest/rejects``."""
+    store = Store(root)
+
+    def build(drafts: dict[str, Draft]) -> None:
+        with store.scratch() as scratch:
+            pieces = ingested(Path(file), table, Path(scratch), max_reject_share)
+            if table == "block":
+                has_times = has_any(Path(file), RAW_FILES[table], "timestamp")
+                pieces = staged(pieces, has_times=has_times)
+            write_pieces(pieces, drafts[table], drafts["rejects"])
+
+    how = recipe(
+        "ingest",
+        parents={table: checksum},
+        code=(ingested, staged, has_any, write_pieces, CONTRACTS[table]),
+        config={"max_reject_share": max_reject_share, "table": table},
+    )
+    return make(store, how, (table, "rejects"), build)

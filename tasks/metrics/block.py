@@ -1,0 +1,146 @@
+"""Test bed 1, the fully observed block, as arrays: who is asked, about what, and what was relevant.
+
+Candidates of a user are exactly the block videos whose cell is observed. Users are cut in two by the
+table's ``is_test``: tune users are for choosing, test users for reporting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
+from tasks.metrics.beyond import catalogue_coverage
+from tasks.metrics.ranking import rank
+
+KS = (10, 20, 50, 100, 1000, 3000)
+OWN_BEST = 1000
+"""How many of a user's cells the notebook calls relevant, at most a third of those there are."""
+
+Floats = NDArray[np.float64]
+
+
+def _own_best(exam: Exam) -> NDArray[np.bool_]:
+    """Mark each user's own N best cells by watch ratio, ties to the smaller video id."""
+    ranked = rank(exam.watch_ratio.astype(np.float32), exam.candidates)
+    n_best = np.minimum(OWN_BEST, exam.candidates.sum(axis=1) // 3)
+    best = np.zeros(exam.candidates.shape, dtype=bool)
+    rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])
+    best[rows, ranked[rows, ranks]] = True
+    return best
+
+
+LABELS: dict[str, Callable[[Exam], NDArray[np.bool_]]] = {
+    "enjoyed": lambda exam: exam.enjoyed,
+    "ratio_at_least_1": lambda exam: exam.candidates & (exam.watch_ratio >= 1),
+    "ratio_at_least_2": lambda exam: exam.candidates & (exam.watch_ratio >= 2),
+    "top_n": _own_best,
+}
+"""What counts as relevant; the first is the primary one."""
+
+PRIMARY = next(iter(LABELS))
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The block as dense arrays of n users (rows) by m candidate videos (columns).
+
+    ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is observed,
+    elsewhere ``enjoyed`` is false and ``watch_ratio`` 0.
+    """
+
+    user_idx: NDArray[np.int32]
+    video_idx: NDArray[np.int32]
+    is_test: NDArray[np.bool_]
+    candidates: NDArray[np.bool_]
+    enjoyed: NDArray[np.bool_]
+    watch_ratio: Floats
+
+    @classmethod
+    def of(cls, cells: pl.DataFrame) -> Exam:
+        """Spread the table ``cells``."""
+        user_idx, rows = np.unique(cells["user_idx"].to_numpy(), return_inverse=True)
+        video_idx, columns = np.unique(cells["video_idx"].to_numpy(), return_inverse=True)
+        shape = (len(user_idx), len(video_idx))
+
+        def spread(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:
+            dense = np.zeros(shape, dtype=dtype)
+            dense[rows, columns] = values
+            return dense
+
+        is_test = np.zeros(shape[0], dtype=bool)
+        is_test[rows] = cells["is_test"].to_numpy()
+        return cls(
+            user_idx=user_idx,
+            video_idx=video_idx,
+            is_test=is_test,
+            candidates=spread(np.ones(cells.height, dtype=bool), np.bool_),  # type: ignore[arg-type]
+            enjoyed=spread(cells["enjoyed"].to_numpy(), np.bool_),  # type: ignore[arg-type]
+            watch_ratio=spread(cells["watch_ratio"].to_numpy(), np.float64),  # type: ignore[arg-type]
+        )
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The list lengths that fit into somebody's candidate set; at least the shortest."""
+        longest = int(self.candidates.sum(axis=1).max())
+        return tuple(k for k in KS if k <= longest) or KS[:1]
+
+
+def measure(exam: Exam, scores: NDArray[np.float32]) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Measure one model's scores (n, m) on the exam.
+
+    Returns rows (label, metric, k, user_idx, is_test, value) for every figure that is defined, and
+    facts over test users: coverage_at_10, and the share of users and of cells that were served.
+    """
+    ranked = rank(scores, exam.candidates, max(exam.ks))
+    figures = [_figures(exam, name, ranked, exam.ks) for name in LABELS]
+    served = exam.candidates & ~np.isnan(scores)
+    test = exam.is_test
+    facts = {
+        "coverage_at_10": catalogue_coverage(ranked[test, :10], exam.candidates[test].any(axis=0)),
+        "served_users": float(served[test].any(axis=1).mean()) if test.any() else float("nan"),
+        "served_cells": float(served[test].sum() / max(exam.candidates[test].sum(), 1)),
+    }
+    return pl.concat(figures), facts
+
+
+def bounds(exam: Exam) -> pl.DataFrame:
+    """Measure what frames every model: the oracle's figures, and the base rate as k = 0."""
+    figures = []
+    for name, label in LABELS.items():
+        relevant = label(exam)
+        ranked = rank(oracle_scores(relevant), exam.candidates, max(exam.ks))
+        figures.append(_figures(exam, name, ranked, exam.ks))
+        n_candidates = np.maximum(exam.candidates.sum(axis=1), 1)
+        base_rate = relevant.sum(axis=1) / n_candidates
+        figures.append(_rows(exam, name, [("base_rate", 0)], base_rate[:, None]))
+    return pl.concat(figures)
+
+
+def _figures(exam: Exam, label: str, ranked: NDArray[np.int32], ks: Sequence[int]) -> pl.DataFrame:
+    accuracy = accuracy_at_k(ranked, LABELS[label](exam), ks, exam.candidates)
+    return _rows(exam, label, accuracy.columns, accuracy.values)
+
+
+def _rows(
+    exam: Exam, label: str, columns: Sequence[tuple[str, int]], values: Floats
+) -> pl.DataFrame:
+    n_users = len(exam.user_idx)
+    metrics, ks = zip(*columns, strict=True)
+    return (
+        pl.DataFrame(
+            {
+                "metric": np.repeat(np.array(metrics), n_users),
+                "k": np.repeat(np.array(ks, dtype=np.int32), n_users),
+                "user_idx": np.tile(exam.user_idx, len(columns)),
+                "is_test": np.tile(exam.is_test, len(columns)),
+                "value": values.T.ravel(),
+            }
+        )
+        .select(pl.lit(label).alias("label"), pl.all())
+        .filter(pl.col("value").is_not_nan())
+    )

@@ -1,0 +1,48 @@
+"""From figures a user to figures a model: means over test users with intervals, and the choice."""
+
+import numpy as np
+import polars as pl
+
+from schemas.errors import ContractError
+from tasks.metrics.block import PRIMARY
+from tasks.metrics.intervals import bootstrap_mean
+
+FIGURE = ["model", "label", "metric", "k"]
+
+
+def leaderboard_of(per_user: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return ``leaderboard``: each figure's mean over test users and its 95 % bootstrap interval.
+
+    ``per_user`` holds the figures of all models. One draw of users serves every figure, so that
+    equal figures have equal intervals whatever else is on the board.
+    """
+    test = per_user.filter("is_test")
+    if test.is_empty():
+        raise ContractError("no test user has any figure: the block is too small to report on")
+    wide = test.pivot("user_id", index=FIGURE, values="value", maintain_order=True)
+    by_user = wide.drop(FIGURE)
+    by_user = by_user.select(sorted(by_user.columns, key=int))
+    values = by_user.fill_null(np.nan).to_numpy().T
+    interval = bootstrap_mean(values, seed)
+    known = (~np.isnan(values)).sum(axis=0)
+    return wide.select(
+        *FIGURE,
+        pl.Series("mean", interval.mean),
+        pl.Series("low", interval.low),
+        pl.Series("high", interval.high),
+        pl.Series("users", known.astype(np.int32)),
+    ).with_columns(pl.col("mean", "low", "high").fill_nan(None))
+
+
+def best_model(per_user: pl.DataFrame, models: tuple[str, ...], k: int = 10) -> str:
+    """Choose the model with the highest NDCG@k on tune users; the first of equals.
+
+    No test user ever chooses anything. Without a tune user the first model is taken.
+    """
+    means = dict(
+        per_user.filter(~pl.col("is_test"), label=PRIMARY, metric="ndcg", k=k)
+        .group_by("model")
+        .agg(pl.col("value").mean())
+        .iter_rows()
+    )
+    return max(models, key=lambda name: means.get(name, -1.0))

@@ -1,0 +1,70 @@
+"""Who and what a model was trained on: ids by index, and the pairs that were seen before the cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from schemas.errors import ModelError
+
+FILE = "catalogue.npz"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Ascending ids of n users and m videos, and a bitmap of who saw what: uint8 (n, ceil(m / 8))."""
+
+    user_ids: NDArray[np.int32]
+    video_ids: NDArray[np.int32]
+    seen_bits: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, user_index: pl.DataFrame, video_index: pl.DataFrame, pairs: pl.DataFrame) -> Self:
+        """Build it from the index tables and the columns user_idx and video_idx of ``pairs``."""
+        seen = np.zeros((user_index.height, video_index.height), dtype=bool)
+        seen[pairs["user_idx"].to_numpy(), pairs["video_idx"].to_numpy()] = True
+        return cls(
+            user_index["user_id"].to_numpy().astype(np.int32),
+            video_index["video_id"].to_numpy().astype(np.int32),
+            np.packbits(seen, axis=1),
+        )
+
+    def user_idx(self, user_ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Return the index of each id; ModelError names ids that the training did not know."""
+        found = np.searchsorted(self.user_ids, user_ids)
+        is_known = self.user_ids[np.minimum(found, len(self.user_ids) - 1)] == user_ids
+        if not is_known.all():
+            strangers = np.asarray(user_ids)[~is_known].tolist()
+            raise ModelError(
+                f"{len(strangers)} unknown users: {', '.join(map(str, strangers[:5]))}. The model"
+                " was trained before they were known"
+            )
+        return found.astype(np.int64)
+
+    def unseen(self, user_idx: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Return bool (len(user_idx), m): true where the user has not seen the video."""
+        bits = np.unpackbits(self.seen_bits[user_idx], axis=1, count=len(self.video_ids))
+        return bits == 0
+
+    def save(self, folder: Path) -> None:
+        """Write ``catalogue.npz`` into ``folder``."""
+        np.savez_compressed(
+            folder / FILE,
+            user_ids=self.user_ids,
+            video_ids=self.video_ids,
+            seen_bits=self.seen_bits,
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote; ModelError if it is not there or not whole."""
+        try:
+            with np.load(folder / FILE, allow_pickle=False) as arrays:
+                return cls(arrays["user_ids"], arrays["video_ids"], arrays["seen_bits"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"no whole catalogue in {folder}: {error}") from error

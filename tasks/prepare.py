@@ -1,0 +1,221 @@
+"""From ingested tables to what models learn from and are asked about, as of a day."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import polars as pl
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import State
+
+from schemas.artifacts import ArtifactRef
+from schemas.errors import SettingError
+from schemas.tables import CONTRACTS
+from tasks.features.calendar import SHANGHAI, before, day_after
+from tasks.features.exam import cells_of, refuse_leak
+from tasks.features.index import index_of
+from tasks.features.labels import fit_enjoyed_curve
+from tasks.features.pairs import activity_of, pairs_of
+from tasks.features.users import undirected, user_features
+from tasks.features.videos import daily_by_cut, durations_of, video_features
+from tasks.steps import Refs, make, recipe, step
+from tasks.store import Draft, Store
+
+STAGE = "features"
+
+
+def resolved_day(log: pl.LazyFrame, as_of: date | None) -> date:
+    """Return ``as_of``, or the day after the last event; SettingError if no event is before it."""
+    first, last = (
+        log.select(first=pl.col("viewed_at").min(), last=pl.col("viewed_at").max()).collect().row(0)
+    )
+    day = as_of if as_of is not None else day_after(last)
+    first_day = first.astimezone(SHANGHAI).date()
+    if day <= first_day:
+        raise SettingError(
+            f"as_of {day}: the log begins on {first_day}, so nothing could be learned. Choose a day"
+            f" from {day_after(first)} to {day_after(last)}"
+        )
+    return day
+
+
+@task(name="cut", cache_policy=NO_CACHE)
+def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, root: str) -> date:
+    """Settle the day as of which everything is learned."""
+    return resolved_day(Store(root).scan(tables["interactions"]), as_of)
+
+
+@step("index", "index-{as_of}")
+def index(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Number all users and videos known by the cut: ``user_index``, ``video_index``."""
+    store = Store(root)
+    ids_from = {
+        "user": ("users", "interactions", "block"),
+        "video": ("videos", "interactions", "block"),
+    }
+
+    def build(drafts: dict[str, Draft]) -> None:
+        for kind, names in ids_from.items():
+            ids = [_ids(store.scan(tables[name]), f"{kind}_id", as_of, name) for name in names]
+            drafts[f"{kind}_index"].append(index_of(ids, kind))
+
+    names = ("user_index", "video_index")
+    how = recipe(
+        STAGE,
+        parents={name: tables[name] for name in ("users", "videos", "interactions", "block")},
+        code=(index_of, _ids, *_contracts(names)),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, names, build)
+
+
+def _ids(table: pl.LazyFrame, column: str, as_of: date, name: str) -> pl.Series:
+    """Distinct ids of a table; of the log, only those seen before the cut."""
+    known = table.filter(before(as_of)) if name == "interactions" else table
+    return known.select(pl.col(column).unique()).collect()[column]
+
+
+@step("label", "label-{as_of}")
+def label(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Fit the length-debiased label on the log before the cut: ``enjoyed_curve``."""
+    store = Store(root)
+
+    def build(drafts: dict[str, Draft]) -> None:
+        views = store.scan(tables["interactions"]).filter(before(as_of))
+        columns = views.select("video_duration_ms", "watch_ratio").collect()
+        drafts["enjoyed_curve"].append(fit_enjoyed_curve(columns))
+
+    how = recipe(
+        STAGE,
+        parents={"interactions": tables["interactions"]},
+        code=(fit_enjoyed_curve, before, *_contracts(("enjoyed_curve",))),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, ("enjoyed_curve",), build)
+
+
+@step("pairs", "pairs-{as_of}")
+def pairs(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Build the user-item matrix of the complete data set before the cut: ``pairs``."""
+    store = Store(root)
+    parents = ("interactions", "user_index", "video_index", "enjoyed_curve")
+
+    def build(drafts: dict[str, Draft]) -> None:
+        curve, users, videos = (
+            store.read(tables[name]) for name in ("enjoyed_curve", "user_index", "video_index")
+        )
+        for views in store.row_groups(tables["interactions"]):
+            drafts["pairs"].append(pairs_of(views.filter(before(as_of)), curve, users, videos))
+
+    how = recipe(
+        STAGE,
+        parents={name: tables[name] for name in parents},
+        code=(pairs_of, before, *_contracts(("pairs",))),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, ("pairs",), build)
+
+
+@step("user-features", "user-features-{as_of}")
+def describe_users(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Build ``user_features`` from the features file and the pairs."""
+    store = Store(root)
+
+    def build(drafts: dict[str, Draft]) -> None:
+        activity = activity_of(store.scan(tables["pairs"]), "user").collect(engine="in-memory")
+        drafts["user_features"].append(
+            user_features(store.read(tables["user_index"]), store.read(tables["users"]), activity)
+        )
+
+    how = recipe(
+        STAGE,
+        parents={name: tables[name] for name in ("users", "user_index", "pairs")},
+        code=(user_features, activity_of, *_contracts(("user_features",))),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, ("user_features",), build)
+
+
+@step("video-features", "video-features-{as_of}")
+def describe_videos(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Build ``video_features`` from tags, captions, daily counts, lengths and the pairs."""
+    store = Store(root)
+    required = ("videos", "video_index", "interactions", "pairs")
+    used = [*required, *(name for name in ("daily", "captions") if name in tables)]
+
+    def build(drafts: dict[str, Draft]) -> None:
+        daily = tables.get("daily")
+        captions = tables.get("captions")
+        drafts["video_features"].append(
+            video_features(
+                store.read(tables["video_index"]),
+                store.read(tables["videos"]),
+                None if daily is None else daily_by_cut(store.scan(daily), as_of),
+                None if captions is None else store.read(captions),
+                durations_of(store.scan(tables["interactions"]).filter(before(as_of))),
+                activity_of(store.scan(tables["pairs"]), "video").collect(engine="in-memory"),
+            )
+        )
+
+    how = recipe(
+        STAGE,
+        parents={name: tables[name] for name in used},
+        code=(
+            *(video_features, daily_by_cut, durations_of, activity_of, before),
+            *_contracts(("video_features",)),
+        ),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, ("video_features",), build)
+
+
+@step("friendships")
+def befriend(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
+    """Make friendships undirected: ``friendships``, empty where there is no friends file."""
+    store = Store(root)
+    friends = tables.get("friends")
+    parents = ("user_index",) if friends is None else ("user_index", "friends")
+
+    def build(drafts: dict[str, Draft]) -> None:
+        draft = drafts["friendships"]
+        if friends is None:
+            draft.append(pl.DataFrame(schema={"user_idx": pl.Int32, "friend_idx": pl.Int32}))
+            return
+        edges, strangers = undirected(store.read(friends), store.read(tables["user_index"]))
+        draft.append(edges)
+        draft.facts["friends_nobody_knows"] = strangers
+
+    how = recipe(
+        STAGE,
+        parents={name: tables[name] for name in parents},
+        code=(undirected, *_contracts(("friendships",))),
+    )
+    return make(store, how, ("friendships",), build)
+
+
+@step("exam", "exam-{as_of}")
+def examine(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
+    """Label the fully observed block as the exam, ``cells``, and refuse a leak into training."""
+    store = Store(root)
+    parents = ("block", "user_index", "video_index", "enjoyed_curve", "pairs")
+
+    def build(drafts: dict[str, Draft]) -> None:
+        block, users, videos, curve = (
+            store.read(tables[name])
+            for name in ("block", "user_index", "video_index", "enjoyed_curve")
+        )
+        cells = cells_of(block, curve, users, videos)
+        refuse_leak(store.scan(tables["pairs"]), cells, users, videos)
+        drafts["cells"].append(cells)
+
+    how = recipe(
+        "evaluation",
+        parents={name: tables[name] for name in parents},
+        code=(cells_of, refuse_leak, *_contracts(("cells",))),
+        config={"as_of": str(as_of)},
+    )
+    return make(store, how, ("cells",), build)
+
+
+def _contracts(names: tuple[str, ...]) -> tuple[type, ...]:
+    return tuple(CONTRACTS[name] for name in names)

@@ -1,0 +1,173 @@
+"""From a raw CSV file to typed rows, rejects and counts, in bounded memory.
+
+One pass over the text types every row, finds the first rule it breaks, and cuts the table into
+buckets on disk; each bucket is then sorted, freed of duplicates and handed out. Every row that was
+read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from schemas.errors import ContractError
+from schemas.raw import RawFile
+from tasks.raw.rules import Rule
+from tasks.raw.tables import RawTable
+from tasks.raw.text import ROW, SURPLUS, scan_text, unreadable
+
+_BROKEN = "broken_rule"
+_VALUE = "broken_value"
+_TIEBREAK = "tiebreak"
+_BUCKET = "bucket"
+_REJECT_SCHEMA = {
+    "file": pl.String,
+    ROW: pl.Int64,
+    "column": pl.String,
+    "rule": pl.String,
+    "value": pl.String,
+}
+
+
+@dataclass
+class Counts:
+    """Where the rows of a raw file went."""
+
+    read: int = 0
+    kept: int = 0
+    duplicates_exact: int = 0
+    duplicates_across_partitions: int = 0
+    rejected: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add the counts of another part of the same file."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def balance(self, file: str) -> None:
+        """Raise ContractError if a row of ``file`` got lost or was counted twice."""
+        settled = (
+            self.kept + self.duplicates_exact + self.duplicates_across_partitions + self.rejected
+        )
+        if self.read != settled:
+            raise ContractError(f"{file}: {self.read} rows read, {settled} accounted for: {self}")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a table: its good rows by key, its rejects, and its counts."""
+
+    kept: pl.DataFrame
+    rejects: pl.DataFrame
+    counts: Counts
+
+
+def read_raw(path: Path, raw: RawFile, table: RawTable, scratch: Path) -> Iterator[Piece]:
+    """Yield ``path`` piece by piece; ``scratch`` is an empty folder for the buckets.
+
+    ContractError if the file as a whole cannot be read. Text is never guessed at: a field that
+    breaks a rule puts its row among the rejects.
+    """
+    marked = _typed(scan_text(path, raw), table)
+    try:
+        if table.bucket is None:
+            yield _settled(marked.collect(), raw, table)
+            return
+        bucketed = marked.with_columns(table.bucket.alias(_BUCKET))
+        bucketed.sink_parquet(
+            pl.PartitionBy(scratch, key=_BUCKET, include_key=False),
+            compression="lz4",
+            statistics=False,
+            mkdir=True,
+        )
+    except pl.exceptions.ComputeError as error:
+        raise unreadable(path, error) from error
+    buckets = sorted(scratch.glob(f"{_BUCKET}=*"), key=lambda p: int(p.name.split("=")[1]))
+    for bucket in buckets:
+        yield _settled(pl.read_parquet(bucket / "*.parquet"), raw, table)
+
+
+def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:
+    """Type every row; number the first broken rule and keep the text that broke it."""
+    rules = _rules(table)
+    first = pl.coalesce(
+        *(pl.when(rule.broken).then(pl.lit(i, pl.UInt8)) for i, rule in enumerate(rules))
+    )
+    value = pl.coalesce(*(pl.when(rule.broken).then(pl.col(rule.column)) for rule in rules))
+    return text.select(
+        pl.col(ROW).cast(pl.Int64),
+        *(column.typed for column in table.columns),
+        *((pl.col(table.tiebreak).alias(_TIEBREAK),) if table.tiebreak else ()),
+        first.alias(_BROKEN),
+        value.alias(_VALUE),
+    )
+
+
+def _rules(table: RawTable) -> list[Rule]:
+    """All rules in the order in which they are blamed; a ragged row comes first."""
+    surplus = Rule(SURPLUS, "as many fields as the header", pl.col(SURPLUS).is_not_null())
+    return [surplus, *(rule for column in table.columns for rule in column.rules), *table.rules]
+
+
+def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Piece:
+    """Sort one bucket by key, drop duplicates, and set rejects apart."""
+    names = [column.name for column in table.columns]
+    good = frame.filter(pl.col(_BROKEN).is_null())
+    order = [*table.key, *([_TIEBREAK] if table.tiebreak else []), ROW]
+    good = good.sort(order, nulls_last=True)
+    same_key = _equals_previous(good, table.key)
+    same_row = same_key & _equals_previous(good, [n for n in names if n not in table.key])
+    across = same_row & ~_equals_previous(good, [_TIEBREAK]) if table.tiebreak else same_row & False
+    broken = _rejects(frame.filter(pl.col(_BROKEN).is_not_null()), raw, _rules(table))
+    second = _second_rows(good.filter(same_key & ~same_row), raw, table.key)
+    kept = good.filter(~same_key).select(names)
+    rejects = pl.concat([broken, second])
+    counts = Counts(
+        read=frame.height,
+        kept=kept.height,
+        duplicates_exact=int((same_row & ~across).sum()),
+        duplicates_across_partitions=int(across.sum()),
+        rejected=rejects.height,
+    )
+    return Piece(kept, rejects, counts)
+
+
+def _equals_previous(frame: pl.DataFrame, columns: tuple[str, ...] | list[str]) -> pl.Series:
+    """Return, by row, whether all ``columns`` equal those of the row before, nulls included."""
+    equal = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in columns]
+    followed = pl.int_range(pl.len()) > 0
+    return frame.select(pl.all_horizontal(followed, *equal).alias("equal"))["equal"]
+
+
+def _rejects(broken: pl.DataFrame, raw: RawFile, rules: list[Rule]) -> pl.DataFrame:
+    by_number = pl.DataFrame(
+        {
+            _BROKEN: pl.Series(range(len(rules)), dtype=pl.UInt8),
+            "column": [rule.column for rule in rules],
+            "rule": [rule.name for rule in rules],
+        }
+    )
+    return (
+        broken.join(by_number, on=_BROKEN, how="left", maintain_order="left")
+        .select(
+            pl.lit(raw.file_name).alias("file"),
+            ROW,
+            "column",
+            "rule",
+            pl.col(_VALUE).alias("value"),
+        )
+        .cast(_REJECT_SCHEMA)  # type: ignore[arg-type]  # names to types
+    )
+
+
+def _second_rows(second: pl.DataFrame, raw: RawFile, key: tuple[str, ...]) -> pl.DataFrame:
+    """Refuse rows whose key an earlier, different row already has."""
+    value = pl.concat_str([pl.col(c).cast(pl.String) for c in key], separator=", ")
+    return second.select(
+        pl.lit(raw.file_name).alias("file"),
+        pl.col(ROW),
+        pl.lit(", ".join(key)).alias("column"),
+        pl.lit("one row for each").alias("rule"),
+        value.alias("value"),
+    ).cast(_REJECT_SCHEMA)  # type: ignore[arg-type]  # names to types

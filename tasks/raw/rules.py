@@ -1,0 +1,128 @@
+"""What a field must be: for each column its type and the rules that a text can break.
+
+Each factory returns a ``Column``: the expression that types it, and named rules with an expression
+that is true where a row breaks the rule and never null.
+"""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule on a raw column; ``broken`` is true where a row breaks it."""
+
+    column: str
+    name: str
+    broken: pl.Expr = field(hash=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a raw column becomes a typed one."""
+
+    name: str
+    typed: pl.Expr = field(hash=False, compare=False)
+    rules: tuple[Rule, ...] = ()
+
+
+def whole(
+    raw: str,
+    name: str | None = None,
+    *,
+    low: int = 0,
+    high: int = INT32_MAX,
+    nullable: bool = False,
+    unknown: tuple[str, ...] = (),
+) -> Column:
+    """A whole number from low to high; the texts in ``unknown`` mean null.
+
+    Where it may be null, ``7434.0`` is accepted as well: pandas writes whole numbers so when their
+    column has nulls.
+    """
+    text = _known(raw, unknown)
+    number = text.cast(pl.Int64, strict=False)
+    if nullable:
+        real = text.cast(pl.Float64, strict=False)
+        number = pl.coalesce(
+            number, pl.when(real == real.floor()).then(real.cast(pl.Int64, strict=False))
+        )
+    dtype = pl.Int32 if high <= INT32_MAX else pl.Int64
+    broken = number.is_null() | (number < low) | (number > high)
+    rule = Rule(raw, f"whole number from {low} to {high}", text.is_not_null() & broken)
+    typed = number.cast(dtype, strict=False).alias(name or raw)
+    return Column(name or raw, typed, (*_required(raw, nullable=nullable), rule))
+
+
+def real(raw: str, *, nullable: bool = False) -> Column:
+    """A finite number, not negative."""
+    text = pl.col(raw)
+    number = text.cast(pl.Float64, strict=False)
+    broken = number.is_null() | ~number.is_finite() | (number < 0)
+    rule = Rule(raw, "finite number, not negative", text.is_not_null() & broken)
+    return Column(raw, number.alias(raw), (*_required(raw, nullable=nullable), rule))
+
+
+def flag(raw: str) -> Column:
+    """0 or 1; null where unknown."""
+    text = pl.col(raw)
+    rule = Rule(raw, "0 or 1", text.is_not_null() & ~text.is_in(["0", "1"]))
+    typed = pl.when(text.is_in(["0", "1"])).then(text == "1").alias(raw)
+    return Column(raw, typed, (rule,))
+
+
+def text(raw: str, name: str | None = None, *, unknown: tuple[str, ...] = ()) -> Column:
+    """Any text; the words in ``unknown`` mean null."""
+    return Column(name or raw, _known(raw, unknown).alias(name or raw))
+
+
+def day(raw: str, name: str, form: str, *, nullable: bool = False) -> Column:
+    """A calendar day written as ``form`` (``%Y%m%d``)."""
+    column = pl.col(raw)
+    parsed = column.str.to_date(form, strict=False)
+    rule = Rule(raw, f"a day as {form}", column.is_not_null() & parsed.is_null())
+    return Column(name, parsed.alias(name), (*_required(raw, nullable=nullable), rule))
+
+
+def moment(raw: str, name: str, *, nullable: bool = False) -> Column:
+    """Unix seconds between the years 2000 and 2100, to the millisecond, as UTC."""
+    column = pl.col(raw)
+    seconds = column.cast(pl.Float64, strict=False)
+    broken = seconds.is_null() | ~seconds.is_between(946_684_800, 4_102_444_800)
+    rule = Rule(raw, "unix seconds from 2000 to 2100", column.is_not_null() & broken)
+    ms = (seconds * 1000).round().cast(pl.Int64, strict=False)
+    typed = ms.cast(pl.Datetime("ms", "UTC")).alias(name)
+    return Column(name, typed, (*_required(raw, nullable=nullable), rule))
+
+
+def id_list(raw: str, name: str, dtype: type[pl.Int16] | type[pl.Int32], high: int) -> Column:
+    """A JSON list of whole numbers from 0 to ``high``, sorted, repeats removed."""
+    column = pl.col(raw)
+    is_list = column.str.contains(r"^\[\s*(\d{1,10}(\s*,\s*\d{1,10})*)?\s*\]$")
+    ids = pl.when(is_list).then(column).str.json_decode(pl.List(pl.Int64))
+    rule = Rule(raw, "JSON list of whole numbers", column.is_not_null() & ~is_list)
+    too_high = Rule(raw, f"ids up to {high}", (ids.list.max() > high).fill_null(value=False))
+    typed = ids.list.unique().list.sort().cast(pl.List(dtype), strict=False).alias(name)
+    return Column(name, typed, (*_required(raw, nullable=False), rule, too_high))
+
+
+def ratio_agrees(ratio: str, play: str, duration: str) -> Rule:
+    """``watch_ratio`` is play / video duration, to one part in a thousand."""
+    given, played, lasts = (
+        pl.col(c).cast(pl.Float64, strict=False) for c in (ratio, play, duration)
+    )
+    far = (given * lasts - played).abs() > 1e-3 * pl.max_horizontal(played, lasts)
+    return Rule(ratio, f"equals {play} / {duration}", far.fill_null(value=False))
+
+
+def _known(raw: str, unknown: tuple[str, ...]) -> pl.Expr:
+    column = pl.col(raw)
+    return pl.when(~column.is_in(list(unknown))).then(column) if unknown else column
+
+
+def _required(raw: str, *, nullable: bool) -> tuple[Rule, ...]:
+    return () if nullable else (Rule(raw, "present", pl.col(raw).is_null()),)

@@ -1,0 +1,222 @@
+"""A night in MLflow: one parent run, one nested run a model, all of it logged once.
+
+Here: what is sent and under which names. Not here: any figure; they all come from the tables.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import polars as pl
+from mlflow import MlflowClient
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Metric
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+from schemas.artifacts import ArtifactRef, Json
+from schemas.errors import TrackingError
+from tasks.figures.leaderboard import curves_figure, leaderboard_figure
+from tasks.metrics.block import PRIMARY
+from tasks.models.catalogue import Catalogue
+from tasks.provenance import PROJECT
+
+NIGHT = "grail.night"
+"""Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
+
+EXPERIMENTS = {True: "grail-demo", False: "grail"}
+"""Experiment by whether the data is made up: the two never stand in one list."""
+
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("long", "user_id")]),
+    outputs=Schema(
+        [ColSpec("long", c) for c in ("user_id", "rank", "video_id")] + [ColSpec("float", "score")]
+    ),
+    params=ParamSchema([ParamSpec("n", "long", 10)]),
+)
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything that the runs of one night show."""
+
+    fingerprint: str
+    source: str
+    is_demo: bool
+    as_of: str
+    settings: Json
+    model_settings: Mapping[str, Json]
+    models: Mapping[str, ArtifactRef]
+    evaluations: Mapping[str, ArtifactRef]
+    tables: Mapping[str, ArtifactRef]
+    leaderboard: pl.DataFrame
+    best: str
+    tags: Mapping[str, str]
+
+
+@contextmanager
+def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
+    """Give a client of MLflow; whatever it fails with becomes one TrackingError with the cure."""
+    try:
+        mlflow.set_tracking_uri(tracking_uri)
+        yield MlflowClient(tracking_uri)
+    except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise TrackingError(
+            f"MLflow at {tracking_uri} did not answer as it should: {first}. Start it, or choose"
+            " another address with --tracking-uri; what was computed is kept"
+        ) from error
+
+
+def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None) -> str:
+    """Return the experiment for this kind of data, creating it with its artefacts at a URI."""
+    name = EXPERIMENTS[is_demo]
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifact_location=artifacts))
+
+
+def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str, str] | None:
+    """Return the run ids by model of a night logged whole, the parent's as ``night``, or None.
+
+    Runs that a killed run left half-logged are deleted.
+    """
+    runs = client.search_runs([experiment], f"tags.`{NIGHT}` = '{night.fingerprint}'")
+    parent_of = {r.info.run_id: r.data.tags.get("mlflow.parentRunId") for r in runs}
+    whole = next(
+        (
+            r.info.run_id
+            for r in runs
+            if parent_of[r.info.run_id] is None and r.info.status == "FINISHED"
+        ),
+        None,
+    )
+    for run_id, parent in parent_of.items():
+        if whole is None or whole not in (run_id, parent):
+            client.delete_run(run_id)
+    if whole is None:
+        return None
+    children = {
+        r.data.tags["grail.model"]: r.info.run_id for r in runs if parent_of[r.info.run_id] == whole
+    }
+    return {"night": whole, **children}
+
+
+def log_night(
+    client: MlflowClient, experiment: str, night: Night, catalogue: Catalogue
+) -> dict[str, str]:
+    """Log the parent run and a nested run a model; return their ids, the parent's as ``night``.
+
+    The parent finishes last: only then does ``logged_runs`` know the night.
+    """
+    ids: dict[str, str] = {}
+    mlflow.set_experiment(experiment_id=experiment)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mlflow.start_run(
+            run_name=f"{night.as_of} {night.source}",
+            tags={NIGHT: night.fingerprint, **night.tags},
+        ) as parent,
+    ):
+        ids["night"] = parent.info.run_id
+        catalogue.save(Path(scratch))
+        mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
+        client.log_batch(parent.info.run_id, metrics=_figures(night, night.best))
+        _log_leaderboard(night)
+        for model in night.models:
+            tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
+            with mlflow.start_run(run_name=model, nested=True, tags=tags) as run:
+                ids[model] = run.info.run_id
+                _log_model_run(client, night, model, run.info.run_id, Path(scratch))
+    return ids
+
+
+def _log_model_run(
+    client: MlflowClient, night: Night, model: str, run_id: str, catalogue: Path
+) -> None:
+    ref = night.models[model]
+    mlflow.log_params(_flat(night.model_settings[model]))
+    metrics = _figures(night, model) + _curves(night, model)
+    for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for name in ("pairs", "user_features", "video_features", "cells"):
+        table = night.tables[name]
+        dataset = MetaDataset(
+            LocalArtifactDatasetSource(table.path), name=name, digest=table.content
+        )
+        mlflow.log_input(dataset, context="test" if name == "cells" else "training")
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(PROJECT / "tasks" / "served_model.py"),
+        artifacts={"model": ref.path, "catalogue": str(catalogue)},
+        model_config={"model": model},
+        code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
+        signature=SIGNATURE,
+        pip_requirements=str(PROJECT / "requirements.lock"),
+    )
+
+
+def _log_leaderboard(night: Night) -> None:
+    primary = night.leaderboard.filter(label=PRIMARY)
+    title = f"{night.source}, as of {night.as_of}"
+    mlflow.log_figure(leaderboard_figure(primary, title), "leaderboard.png")
+    mlflow.log_figure(curves_figure(primary, title), "ndcg_over_k.png")
+    mlflow.log_table(night.leaderboard.to_pandas(), "leaderboard.json")
+
+
+def _figures(night: Night, model: str) -> list[Metric]:
+    """Every figure at every k with its interval, the primary label's under the bare names."""
+    metrics = []
+    for row in night.leaderboard.filter(model=model).drop_nulls("mean").iter_rows(named=True):
+        prefix = "" if row["label"] == PRIMARY else f"{row['label']}/"
+        name = f"{prefix}{row['metric']}_at_{row['k']}"
+        metrics.append(_metric(name, row["mean"]))
+        if row["low"] is not None:
+            metrics += [_metric(f"{name}_low", row["low"]), _metric(f"{name}_high", row["high"])]
+    facts = night.evaluations[model].facts
+    metrics += [
+        _metric(name, facts[name]) for name in ("coverage_at_10", "served_users", "served_cells")
+    ]
+    cost = night.models[model].facts
+    return metrics + [_metric(name, cost[name]) for name in ("seconds", "peak_mib")]
+
+
+def _curves(night: Night, model: str) -> list[Metric]:
+    """The primary label's figures over k, and what the model learned over epochs, as steps."""
+    rows = night.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
+    over_k = [
+        _metric(f"{metric}_over_k", mean, k)
+        for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
+    ]
+    learned = night.models[model].facts["curves"]
+    return over_k + [
+        _metric(name, value, epoch)
+        for name, values in learned.items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+def _metric(name: str, value: float, step: int = 0) -> Metric:
+    return Metric(name, float(value), int(time.time() * 1000), step)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to dotted names; lists become comma-separated text."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = (
+                ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            )
+    return flat

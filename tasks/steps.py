@@ -1,0 +1,144 @@
+"""How a task makes its artefacts: looked up first, made only if needed, shown as cached if not."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+import psutil
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.states import Completed, State
+
+from schemas.artifacts import ArtifactRef, Json, Recipe
+from tasks.provenance import origin_of
+from tasks.store import Draft, Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Refs = dict[str, ArtifactRef]
+"""What a task hands on: its artefacts by name."""
+
+SAMPLE_SECONDS = 0.02
+
+
+def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[R]]], Callable[P, R]]:
+    """Make a Prefect task of a function that ends in a state of its own; calling it gives the result.
+
+    Prefect's own cache is off: what is there, whole and unchanged, the store knows better. It would
+    hash every argument, and would not see that a file was deleted, damaged or made by older code.
+    """
+
+    def decorate(function: Callable[P, State[R]]) -> Callable[P, R]:
+        run = task(name=name, task_run_name=run_name, cache_policy=NO_CACHE)(function)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return cast(R, run(*args, **kwargs).result())
+
+        return call
+
+    return decorate
+
+
+def recipe(
+    stage: str,
+    *,
+    parents: Mapping[str, ArtifactRef | str],
+    code: tuple[type | Callable[..., Any], ...],
+    config: Json | None = None,
+    seed: int | None = None,
+) -> Recipe:
+    """Write down all that decides what a task makes.
+
+    A parent is named by its content: made anew with the same bytes, it changes nothing downstream.
+    """
+    origin = origin_of(*code)
+    return Recipe(
+        stage=stage,
+        parents={
+            role: parent if isinstance(parent, str) else parent.content
+            for role, parent in parents.items()
+        },
+        config=config or {},
+        seed=seed,
+        code=origin.code,
+        tools=origin.tools,
+    )
+
+
+def ensure(
+    store: Store,
+    recipe: Recipe,
+    names: tuple[str, ...],
+    build: Callable[[dict[str, Draft]], None],
+) -> tuple[Refs, bool]:
+    """Return the artefacts ``names`` of ``recipe``, and whether all were there, whole, before.
+
+    ``build`` is called only if one is not. Its seconds and peak memory are kept among each
+    artefact's facts.
+    """
+    found = {name: store.find(recipe, name) for name in names}
+    refs = {name: ref for name, ref in found.items() if ref is not None}
+    if len(refs) == len(names):
+        return refs, True
+    with store.drafts(recipe, names) as drafts:
+        with measured() as cost:
+            build(drafts)
+        for draft in drafts.values():
+            draft.facts |= cost
+    return {name: draft.ref for name, draft in drafts.items() if draft.ref is not None}, False
+
+
+def make(
+    store: Store,
+    recipe: Recipe,
+    names: tuple[str, ...],
+    build: Callable[[dict[str, Draft]], None],
+) -> State[Refs]:
+    """End a task: with its artefacts, in a state called "Cached" where nothing was made."""
+    refs, was_there = ensure(store, recipe, names, build)
+    return settled(refs, was_there=was_there, message=_described(refs))
+
+
+def settled(result: Any, *, was_there: bool, message: str) -> State[Any]:  # noqa: ANN401
+    """Return the final state of a task, named by whether it had to compute anything."""
+    get_run_logger().info("%s: %s", "unchanged" if was_there else "made", message)
+    return Completed(name="Cached" if was_there else "Completed", message=message, data=result)
+
+
+@contextmanager
+def measured() -> Iterator[dict[str, float]]:
+    """Measure a block: ``seconds``, and ``peak_mib``, by how much memory rose above its start."""
+    cost: dict[str, float] = {}
+    process = psutil.Process(os.getpid())
+    start = peak = process.memory_info().rss
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(SAMPLE_SECONDS):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    begun = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost["seconds"] = round(time.perf_counter() - begun, 3)
+        ended.set()
+        watcher.join()
+        cost["peak_mib"] = round((max(peak, process.memory_info().rss) - start) / 2**20, 1)
+
+
+def _described(refs: Refs) -> str:
+    return ", ".join(
+        f"{ref.stage}/{name}" + (f" {ref.rows:,} rows" if ref.rows is not None else "")
+        for name, ref in refs.items()
+    )

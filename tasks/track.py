@@ -1,0 +1,91 @@
+"""Tracking: every night and each of its models as runs in MLflow, logged once."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from datetime import date
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import State
+
+from schemas.artifacts import ArtifactRef, Json
+from schemas.config import NightlyConfig
+from tasks.acquire import RawData
+from tasks.provenance import PROJECT
+from tasks.recommend import load_catalogue
+from tasks.steps import settled, step
+from tasks.store import Store
+
+
+@task(name="check-tracking", cache_policy=NO_CACHE)
+def check_tracking(tracking_uri: str) -> None:
+    """Ask MLflow for its experiments, so that a wrong address stops a run before any work."""
+    from tasks.runs import reachable  # noqa: PLC0415  # MLflow takes seconds to import
+
+    with reachable(tracking_uri) as client:
+        client.search_experiments(max_results=1)
+
+
+@step("track")
+def track(  # noqa: PLR0913
+    config: NightlyConfig,
+    raw: RawData,
+    as_of: date,
+    tables: Mapping[str, ArtifactRef],
+    models: Mapping[str, ArtifactRef],
+    evaluations: Mapping[str, ArtifactRef],
+    leaderboard: ArtifactRef,
+) -> State[dict[str, str]]:
+    """Log the night to MLflow unless it is there already; return the run ids by model."""
+    from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable  # noqa: PLC0415
+
+    store = Store(config.root)
+    protocol = tables["cells"].content
+    shown: Json = {
+        "leaderboard": leaderboard.content,
+        "models": {name: ref.content for name, ref in models.items()},
+        "as_of": str(as_of),
+        "source": raw.source,
+    }
+    night = Night(
+        fingerprint=hashlib.sha256(repr(sorted(shown.items())).encode()).hexdigest()[:16],
+        source=raw.source,
+        is_demo=raw.is_demo,
+        as_of=str(as_of),
+        settings=config.model_dump(mode="json", exclude={"summary", "model_params"}),
+        model_settings={n: config.model_settings(n).model_dump(mode="json") for n in models},
+        models=models,
+        evaluations=evaluations,
+        tables=tables,
+        leaderboard=store.read(leaderboard),
+        best=leaderboard.facts["best_by_tune_users"],
+        tags={
+            "source": raw.source,
+            "as_of": str(as_of),
+            "protocol": protocol,
+            "data": tables["pairs"].content,
+            "code": code_version(),
+        },
+    )
+    with reachable(config.tracking_address) as client:
+        experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
+        found = logged_runs(client, experiment, night)
+        ids = found or log_night(client, experiment, night, load_catalogue(store, tables))
+    return settled(ids, was_there=found is not None, message=f"{len(ids)} runs in MLflow")
+
+
+def code_version() -> str:
+    """Return the commit of the code, marked where the tree differs; unknown outside a checkout."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
