@@ -16,6 +16,7 @@ ENVIRONMENT = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks",
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
 }

@@ -22,6 +22,7 @@ from tasks.prepare import (
 )
 from tasks.recommend import recommend
 from tasks.report import Summary, summarise
+from tasks.steps import Refs
 from tasks.track import check_tracking, track
 from tasks.train import train
 
@@ -49,7 +50,8 @@ def nightly(**settings: Any) -> Summary:
     tables |= befriend(tables, root)
     tables |= examine(tables, as_of, root)
 
-    models, per_user = {}, {ORACLE: frame(tables, root)["per_user"]}
+    models: Refs = {}
+    per_user: Refs = {ORACLE: frame(tables, root)["per_user"]}
     for name in config.models:
         hyper = config.model_settings(name).model_dump(mode="json")
         models |= train(name, hyper, tables, as_of, seed, root)

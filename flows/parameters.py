@@ -3,10 +3,9 @@
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Annotated, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -24,7 +23,7 @@ R = TypeVar("R")
 def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function ``f(**settings)`` the fields of ``config`` as its keyword parameters.
 
-    Prefect reads types, defaults and descriptions off the signature, so they stand in one place.
+    Prefect reads types and defaults off the signature, descriptions off the docstring.
     """
 
     def sign(function: Callable[..., R]) -> Callable[..., R]:
@@ -32,21 +31,19 @@ def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[...,
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                annotation=Annotated[field.annotation, _described(field)],
-                default=inspect.Parameter.empty if field.is_required() else field.get_default(
-                    call_default_factory=True
-                ),
+                annotation=field.annotation,
+                default=inspect.Parameter.empty
+                if field.is_required()
+                else field.get_default(call_default_factory=True),
             )
             for name, field in config.model_fields.items()
         ]
+        described = (f"    {name}: {f.description}" for name, f in config.model_fields.items())
+        function.__doc__ = "\n".join([config.__doc__ or "", "", "Args:", *described])
         function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return function
 
     return sign
-
-
-def _described(field: FieldInfo) -> FieldInfo:
-    return FieldInfo(description=field.description)
 
 
 def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
@@ -66,6 +63,7 @@ def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
             cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """Read flags alone: a forgotten environment variable must not decide a run."""
+            del settings_cls
             return (sources["init_settings"],)
 
     try:

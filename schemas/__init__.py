@@ -1,0 +1,1 @@
+"""Contracts: tables, configs, references, errors. Imports nothing of ours."""

@@ -76,7 +76,6 @@ class NightlyConfig(BaseModel):
         except ValidationError as error:
             raise ValueError(f"model_params of {name}: {complaint(error)}") from error
 
-
     @property
     def tracking_address(self) -> str:
         """MLflow's address: the one given, or a database under the root."""

@@ -3,7 +3,7 @@
 import pandera.polars as pa
 import polars as pl
 
-MS_UTC = pl.Datetime("ms", "UTC")
+UTC_MS = {"time_unit": "ms", "time_zone": "UTC"}
 """All times: UTC with millisecond precision."""
 
 
@@ -39,7 +39,7 @@ class Pairs(pa.DataFrameModel):
     views: pl.Int32 = pa.Field(ge=1)
     watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
     enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
-    last_viewed_at: MS_UTC
+    last_viewed_at: pl.Datetime = pa.Field(dtype_kwargs=UTC_MS)
 
     class Config:
         """Closed, and unique on the grain."""

@@ -79,14 +79,17 @@ class TagsConfig(ModelConfig):
     preference: Literal["views", "total_watch_ratio", "mean_watch_ratio", "shrunk_mean"] = Field(
         "shrunk_mean", description="How a user's liking of a tag is measured."
     )
-    shrinkage: float = Field(20.0, ge=0, description="Pseudo-views of a tag (shrunk_mean only).")
+    shrinkage: float = Field(50.0, ge=0, description="Pseudo-views of a tag (shrunk_mean only).")
+    popularity_weight: float = Field(
+        0.01, ge=0, description="What the most popular video gains over the least popular one."
+    )
 
 
 class FriendsConfig(ModelConfig):
     """Videos that the user's friends enjoyed."""
 
     name: ClassVar[str] = "friends"
-    shrinkage: float = Field(1.0, ge=0, description="Pseudo-friends with the video's general rate.")
+    shrinkage: float = Field(5.0, ge=0, description="Pseudo-friends with the video's general rate.")
     authors_are_friends: bool = Field(
         default=False, description="Read an author_id as a user_id: not documented, so off."
     )

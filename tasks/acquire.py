@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from prefect.states import State
+from prefect.client.schemas import State
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import SourceError

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS
@@ -21,9 +21,8 @@ ORACLE = "oracle"
 
 def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -> pl.DataFrame:
     """Name the figures of ``measure`` by model and user id: rows of ``per_user``."""
-    return (
-        figures.join(user_index, on="user_idx", how="left", maintain_order="left")
-        .select(pl.lit(model).alias("model"), *list(CONTRACTS["per_user"].to_schema().columns)[1:])
+    return figures.join(user_index, on="user_idx", how="left", maintain_order="left").select(
+        pl.lit(model).alias("model"), *list(CONTRACTS["per_user"].to_schema().columns)[1:]
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.errors import ContractError
 from schemas.raw import RAW_FILES

@@ -1,12 +1,12 @@
 """From ingested tables to what models learn from and are asked about, as of a day."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS

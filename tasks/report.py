@@ -58,7 +58,7 @@ class Summary(BaseModel):
 
 
 @task(name="summarise", cache_policy=NO_CACHE)
-def summarise(  # noqa: PLR0913
+def summarise(
     config: NightlyConfig,
     raw: RawData,
     as_of: date,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import polars as pl
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
@@ -129,6 +130,7 @@ def log_night(
     ):
         ids["night"] = parent.info.run_id
         catalogue.save(Path(scratch))
+        users = catalogue.user_ids[:2].tolist()
         mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_figures(night, night.best))
         _log_leaderboard(night)
@@ -136,12 +138,12 @@ def log_night(
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
             with mlflow.start_run(run_name=model, nested=True, tags=tags) as run:
                 ids[model] = run.info.run_id
-                _log_model_run(client, night, model, run.info.run_id, Path(scratch))
+                _log_model_run(client, night, model, run.info.run_id, Path(scratch), users)
     return ids
 
 
 def _log_model_run(
-    client: MlflowClient, night: Night, model: str, run_id: str, catalogue: Path
+    client: MlflowClient, night: Night, model: str, run_id: str, catalogue: Path, users: list[int]
 ) -> None:
     ref = night.models[model]
     mlflow.log_params(_flat(night.model_settings[model]))
@@ -161,6 +163,7 @@ def _log_model_run(
         model_config={"model": model},
         code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
         signature=SIGNATURE,
+        input_example=(pd.DataFrame({"user_id": users}), {"n": 10}),
         pip_requirements=str(PROJECT / "requirements.lock"),
     )
 

@@ -19,7 +19,7 @@ from tasks.models.registry import recommender_class
 DEFAULT_N = 10
 
 
-class ServedModel(mlflow.pyfunc.PythonModel):
+class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped to mypy
     """Answers with the n best unseen videos of each user."""
 
     def load_context(self, context: Any) -> None:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import psutil
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
 from prefect.logging import get_run_logger
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
 from tasks.provenance import origin_of
@@ -27,19 +28,21 @@ Refs = dict[str, ArtifactRef]
 SAMPLE_SECONDS = 0.02
 
 
-def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, State[R]]], Callable[P, R]]:
+def step(
+    name: str, run_name: str | None = None
+) -> Callable[[Callable[P, State[R]]], Callable[P, R]]:
     """Make a Prefect task of a function that ends in a state of its own; calling it gives the result.
 
-    Prefect's own cache is off: what is there, whole and unchanged, the store knows better. It would
-    hash every argument, and would not see that a file was deleted, damaged or made by older code.
+    Prefect's own cache is off: what is there, whole and unchanged, the store knows better. Prefect
+    would not see that a file was deleted, damaged, or made by older code.
     """
 
     def decorate(function: Callable[P, State[R]]) -> Callable[P, R]:
-        run = task(name=name, task_run_name=run_name, cache_policy=NO_CACHE)(function)
+        run = task(name=name, task_run_name=run_name or name, cache_policy=NO_CACHE)(function)
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return cast(R, run(*args, **kwargs).result())
+            return run(*args, **kwargs).result()
 
         return call
 
@@ -106,7 +109,7 @@ def make(
     return settled(refs, was_there=was_there, message=_described(refs))
 
 
-def settled(result: Any, *, was_there: bool, message: str) -> State[Any]:  # noqa: ANN401
+def settled(result: Any, *, was_there: bool, message: str) -> State[Any]:
     """Return the final state of a task, named by whether it had to compute anything."""
     get_run_logger().info("%s: %s", "unchanged" if was_there else "made", message)
     return Completed(name="Cached" if was_there else "Completed", message=message, data=result)

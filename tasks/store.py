@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import pandera.polars as pa
 import polars as pl
 import psutil
 import pyarrow.parquet as pq

@@ -9,7 +9,7 @@ from datetime import date
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Json
 from schemas.config import NightlyConfig
@@ -23,14 +23,14 @@ from tasks.store import Store
 @task(name="check-tracking", cache_policy=NO_CACHE)
 def check_tracking(tracking_uri: str) -> None:
     """Ask MLflow for its experiments, so that a wrong address stops a run before any work."""
-    from tasks.runs import reachable  # noqa: PLC0415  # MLflow takes seconds to import
+    from tasks.runs import reachable  # MLflow takes seconds to import
 
     with reachable(tracking_uri) as client:
         client.search_experiments(max_results=1)
 
 
 @step("track")
-def track(  # noqa: PLR0913
+def track(
     config: NightlyConfig,
     raw: RawData,
     as_of: date,
@@ -40,7 +40,7 @@ def track(  # noqa: PLR0913
     leaderboard: ArtifactRef,
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
-    from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable  # noqa: PLC0415
+    from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
 
     store = Store(config.root)
     protocol = tables["cells"].content

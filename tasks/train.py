@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from prefect.states import State
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.models import ModelConfig

@@ -1,0 +1,1 @@
+"""Features, labels and the exam: typed tables in, tables as of a day out."""

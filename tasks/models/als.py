@@ -17,9 +17,11 @@ class ALS(Recommender[ALSConfig]):
     and with the confidence :math:`c_{uv} = \alpha (1 + \rho \min(r_{uv}, cap))` of the positive
     pairs, r being the watch ratio, and 1 of all other cells, the factors minimise
     :math:`\sum_{uv} c_{uv} (p_{uv} - x_u^T y_v)^2 + \lambda (\sum |x_u|^2 + \sum |y_v|^2)`
-    (Hu, Koren, Volinsky 2008). By default rho is 0: on the demo world the ratio adds nothing to
-    what the label knows of it (NDCG@10 .29 at 0, .28 at 1 capped at 1, .27 capped at 3). Users and videos without a positive pair have factors of NaN and
-    cannot be served: no equation says anything about them.
+    (Hu, Koren, Volinsky 2008). By default rho is 0: on the demo world the ratio only blurs what the
+    label says (NDCG@10 .29 at 0; at 1, .28 capped at 1 and .27 capped at 3).
+
+    Users and videos without a positive pair have factors of NaN and cannot be served: no equation
+    says anything about them.
     """
 
     config_type = ALSConfig

@@ -1,4 +1,4 @@
-"""Who and what a model was trained on: ids by index, and the pairs that were seen before the cut."""
+"""Who and what a model was trained on: ids by index, and the pairs seen before the cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = "catalogue.npz"
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Ascending ids of n users and m videos, and a bitmap of who saw what: uint8 (n, ceil(m / 8))."""
+    """Ascending ids of n users and m videos; who saw what as a bitmap, uint8 (n, ceil(m / 8))."""
 
     user_ids: NDArray[np.int32]
     video_ids: NDArray[np.int32]

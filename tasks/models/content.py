@@ -85,10 +85,9 @@ def video_features(
     ]
     stacked = sparse.hstack([np.sqrt(weight) * normalize(group) for weight, group in groups])
     features = normalize(stacked.tocsr()).astype(np.float32)
+    features.eliminate_zeros()
     # A column of one video links it to no other: it has done its work once the rows are scaled.
-    shared = np.flatnonzero(features.getnnz(axis=0) > 1)
-    linked: sparse.csr_matrix = features[:, shared]
-    linked.eliminate_zeros()
+    linked: sparse.csr_matrix = features[:, np.flatnonzero(features.getnnz(axis=0) > 1)]
     return linked
 
 

@@ -1,4 +1,4 @@
-"""From a model to lists: the n best unseen videos of a user. The one road for Parquet and serving."""
+"""From a model to lists of unseen videos: the one road for Parquet tables and for serving."""
 
 from __future__ import annotations
 

@@ -11,18 +11,19 @@ from scipy import sparse
 from schemas.errors import ModelError
 from schemas.models import TagsConfig
 from tasks.models.interface import FloatMatrix, Recommender, Training
+from tasks.models.popularity import Popularity
 
 
 class Tags(Recommender[TagsConfig]):
-    r"""Ranks (u, v) by u's preference for v's tags, and by v's views inside a set of tags.
+    r"""Scores (u, v) by u's preference for v's tags, and inside a set of tags by v's popularity.
 
-    A video's preference is the mean over its tags. Each user's distinct values are ranked from 1,
-    and the share of videos with fewer views (below 1) is added: preference decides, popularity
-    breaks the ties. With n views of a tag by the user, their watch ratios r and labels y, a tag's
-    preference is one of
+    :math:`s_{uv} = \overline{p_{u,tags(v)}} + w \, pop_v`, where p is the mean over v's tags and
+    pop_v, 0 to 1, the share of videos that the popularity model ranks below v: w bounds what
+    popularity can overrule. With n views of a tag by the user, their watch ratios r and labels y,
+    p is one of
 
-    - views: n
-    - total_watch_ratio: :math:`\sum r`
+    - views: n, as a share of all the user's views
+    - total_watch_ratio: :math:`\sum r`, as a share of the user's
     - mean_watch_ratio: :math:`\sum r / n`
     - shrunk_mean: :math:`(\sum y + \lambda m) / (n + \lambda)`, counted over pairs, where the prior
       m is the user's mean label plus what the tag's mean is above the mean of all
@@ -47,12 +48,9 @@ class Tags(Recommender[TagsConfig]):
         self.popularity_ = popularity_share(training)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:
-        scores = np.empty((len(user_idx), len(self.popularity_)), dtype=np.float32)
-        for row, user in enumerate(user_idx):
-            liking = mean_of_known(self.preferences_[user], self.tag_sets_)
-            levels, rank = np.unique(liking, return_inverse=True)
-            place = np.where(np.isnan(liking), np.nan, rank)
-            scores[row] = (place[self.tag_set_of_] + self.popularity_) / len(levels)
+        liking = mean_of_known(self.preferences_[user_idx], self.tag_sets_)
+        scores: FloatMatrix = liking[:, self.tag_set_of_]
+        scores += np.float32(self.config.popularity_weight) * self.popularity_
         return scores
 
     def preferences(self, user_idx: NDArray[Any]) -> FloatMatrix:
@@ -86,18 +84,16 @@ def tag_preferences(training: Training, tags: sparse.csr_matrix, config: TagsCon
 
     NaN: the user has no view at all, or the mean of no view would be asked for.
     """
-    views = training.matrix("views")
-    ratios = views.multiply(training.matrix("watch_ratio")).tocsr()
     if config.preference == "shrunk_mean":
-        preferences = shrunk_means(training, tags, config.shrinkage)
-    elif config.preference == "views":
-        preferences = (views @ tags).toarray()
-    else:
-        preferences = (ratios @ tags).toarray()
-        if config.preference == "mean_watch_ratio":
-            preferences = ratio_or_nan(preferences, (views @ tags).toarray())
-    preferences[np.diff(views.indptr) == 0] = np.nan
-    return preferences.astype(np.float32)
+        return shrunk_means(training, tags, config.shrinkage).astype(np.float32)
+    views = training.matrix("views").astype(np.float64)
+    amount = views
+    if config.preference != "views":
+        amount = views.multiply(training.matrix("watch_ratio")).tocsr()
+    whole = amount.sum(axis=1).A
+    if config.preference == "mean_watch_ratio":
+        whole = (views @ tags).toarray()
+    return ratio_or_nan((amount @ tags).toarray(), whole).astype(np.float32)
 
 
 def shrunk_means(
@@ -109,37 +105,33 @@ def shrunk_means(
     seen.data[:] = 1
     label_sum, pair_count = (enjoyed @ tags).toarray(), (seen @ tags).toarray()
     mean = enjoyed.sum() / max(1, enjoyed.nnz)
-    user_mean = enjoyed.sum(axis=1).A1 / np.maximum(1, np.diff(enjoyed.indptr))
+    user_mean = ratio_or_nan(enjoyed.sum(axis=1).A, seen.sum(axis=1).A)
     tag_mean = ratio_or_nan(
         label_sum.sum(axis=0) + shrinkage * mean, pair_count.sum(axis=0) + shrinkage
     )
-    prior = user_mean[:, None] + tag_mean - mean
+    prior = user_mean + tag_mean - mean
     return ratio_or_nan(label_sum + shrinkage * prior, pair_count + shrinkage)
 
 
 def ratio_or_nan(total: NDArray[Any], count: NDArray[Any]) -> NDArray[np.float64]:
-    """Return total / count in float64, NaN where the count is 0."""
-    out = np.full(total.shape, np.nan)
+    """Return total / count in float64, NaN where the count is 0; both are broadcast."""
+    out = np.full(np.broadcast_shapes(total.shape, count.shape), np.nan)
     np.divide(total, count, out=out, where=count > 0)
     return out
 
 
-def mean_of_known(preference: FloatMatrix, tag_sets: FloatMatrix) -> FloatMatrix:
-    """Return the mean preference (n_sets,) over the known tags of each set; NaN: none known.
+def mean_of_known(preferences: FloatMatrix, tag_sets: FloatMatrix) -> FloatMatrix:
+    """Return the users' mean preference over the known tags of each set: (n_users, n_sets).
 
-    Rounded to float32 after summing in float64: sets that are liked alike must be equal.
+    NaN where no tag of the set is known.
     """
-    known = tag_sets @ ~np.isnan(preference)
-    total = tag_sets @ np.nan_to_num(preference.astype(np.float64))
+    known = ~np.isnan(preferences) @ tag_sets.T
+    total = np.nan_to_num(preferences) @ tag_sets.T
     return ratio_or_nan(total, known).astype(np.float32)
 
 
 def popularity_share(training: Training) -> FloatMatrix:
-    """Return the share of videos that have fewer views, 0 to below 1, of each video."""
-    pairs = training.pairs
-    n_videos = training.shape[1]
-    views = np.bincount(
-        pairs["video_idx"].to_numpy(), weights=pairs["views"].to_numpy(), minlength=n_videos
-    )
-    fewer = np.searchsorted(np.sort(views), views, side="left")
-    return (fewer / n_videos).astype(np.float32)
+    """Return the share of videos that the popularity model ranks below each video; cold ones: 0."""
+    rate = np.nan_to_num(Popularity().fit(training).rate_, nan=-np.inf)
+    below = np.searchsorted(np.sort(rate), rate, side="left")
+    return (below / len(rate)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Raw CSV text in; typed rows, rejects and counts out."""

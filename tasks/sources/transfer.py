@@ -81,8 +81,6 @@ def fetch_rest(client: httpx.Client, url: str, part: Part, size: int | None) -> 
         SourceError: the server refuses, or offers a file of another size than ``size``.
         OSError: the disk cannot take it.
     """
-    if size is not None and part.size > size:
-        part.discard()
     if size is not None and part.size == size:
         return
     with (

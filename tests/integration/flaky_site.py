@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tasks.sources.download import Patience
 
 CONTENT = hashlib.shake_256(b"KuaiRec").digest(300_000)
-QUICK = Patience(attempts=3, stall_s=0.3, first_wait_s=0.01, max_wait_s=0.05)
+QUICK = Patience(attempts=3, stall_s=1.0, first_wait_s=0.01, max_wait_s=0.05)
 
 
 def md5(content: bytes) -> str:

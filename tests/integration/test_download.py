@@ -110,7 +110,7 @@ def test_server_says_how_long_to_wait(site: Site, tmp_path: Path) -> None:
     site.tricks = [status(429, Retry_After=3600)]
     start = time.monotonic()
     download(site.url, tmp_path / "k.bin", None, patience=replace(QUICK, max_wait_s=0.4))
-    assert 0.4 <= time.monotonic() - start < 3  # but no longer than our patience
+    assert 0.4 <= time.monotonic() - start < 30  # but no longer than our patience
 
 
 def test_server_that_stays_down(site: Site, fetch: Callable[..., Path]) -> None:
@@ -161,6 +161,18 @@ def test_server_that_ignores_ranges_and_always_cuts(site: Site, fetch: Callable[
     assert len(site.asked) == 4  # one that got somewhere, three that got no further
 
 
+def test_body_of_unknown_length_is_compared_with_the_size(
+    site: Site, fetch: Callable[..., Path]
+) -> None:
+    def cut(handler: Handler) -> None:
+        handler.answer(200)
+        handler.wfile.write(CONTENT[:HALF])
+
+    site.tricks = [cut]
+    assert fetch().read_bytes() == CONTENT
+    assert site.ranges == [None, f"bytes={HALF}-"]
+
+
 def test_wrong_range_is_not_appended(site: Site, fetch: Callable[..., Path]) -> None:
     def off_by_ten(handler: Handler) -> None:
         span = f"bytes {HALF - 10}-{len(CONTENT) - 1}/{len(CONTENT)}"
@@ -192,6 +204,23 @@ def test_file_that_changes_between_attempts(
             fetch(None, None)
     site.tricks += [change]
     assert fetch(None, None).read_bytes() == newer
+
+
+def test_file_that_shrinks_below_what_has_arrived(site: Site, fetch: Callable[..., Path]) -> None:
+    def shrink(handler: Handler) -> None:
+        site.files["/k.bin"] = b"new"
+        del handler.headers["If-Range"]
+        serve()(handler)
+
+    site.tricks = [serve(HALF), shrink]
+    assert fetch(None, None).read_bytes() == b"new"
+
+
+def test_weak_etag_is_no_mark(site: Site, fetch: Callable[..., Path]) -> None:
+    site.etag = 'W/"v1"'
+    site.tricks = [serve(HALF)]
+    assert fetch().read_bytes() == CONTENT
+    assert "if-range" not in site.asked[1]
 
 
 def test_part_without_mark_or_md5_is_not_trusted(site: Site, fetch: Callable[..., Path]) -> None:

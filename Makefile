@@ -1,0 +1,43 @@
+# Grail: `make run` shows it, `make test` proves it. Only Python 3.11 to 3.13 and make are assumed.
+
+SHELL  := /bin/sh
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ROOT   ?= data
+SCALE  ?= 0.3
+SEED   ?= 42
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint types mlflow clean
+
+help: ## Show what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: $(VENV)/.installed ## Install what requirements.lock names into .venv
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=/path/to/python" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
+	@mkdir -p $(ROOT)
+	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
+
+test: install lint types ## Check style and types, run all tests
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+mlflow: install ## Open the runs of ROOT in MLflow, on http://127.0.0.1:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(abspath $(ROOT))/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+clean: ## Remove the environment and all that was computed under ROOT
+	rm -rf $(VENV) $(ROOT)
