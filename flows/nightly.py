@@ -58,8 +58,8 @@ def nightly(**settings: Any) -> Summary:
         per_user[name] = evaluate(models[name], tables, root)["per_user"]
 
     leaderboard = rank_models(per_user, seed, root)["leaderboard"]
-    best = leaderboard.facts["best_by_tune_users"]
-    lists = recommend(models[best], tables, config.top_n, root)["top_n"]
+    best_first = [models[name] for name in leaderboard.facts["order_by_tune_users"]]
+    lists = recommend(best_first, tables, config.top_n, root)["top_n"]
     runs = track(config, raw, as_of, tables, models, per_user, leaderboard)
     return summarise(config, raw, as_of, tables, models, per_user, leaderboard, lists, runs)
 

@@ -64,7 +64,10 @@ class TopN(pa.DataFrameModel):
     user_id: pl.Int32 = pa.Field(ge=0)
     rank: pl.Int32 = pa.Field(ge=1)
     video_id: pl.Int32 = pa.Field(ge=0)
-    score: pl.Float32 = pa.Field(nullable=False)
+    score: pl.Float32
+    model: pl.String = pa.Field(
+        description="whose list it is: the night's best, or the next that can serve the user"
+    )
 
     class Config:
         """Closed, and unique on the grain."""

@@ -1,9 +1,11 @@
 """Contracts of the feature tables: what models learn from, all of it known before ``as_of``."""
 
+from typing import Annotated
+
 import pandera.polars as pa
 import polars as pl
 
-UTC_MS = {"time_unit": "ms", "time_zone": "UTC"}
+UtcMs = Annotated[pl.Datetime, "ms", "UTC"]
 """All times: UTC with millisecond precision."""
 
 
@@ -39,7 +41,7 @@ class Pairs(pa.DataFrameModel):
     views: pl.Int32 = pa.Field(ge=1)
     watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
     enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
-    last_viewed_at: pl.Datetime = pa.Field(dtype_kwargs=UTC_MS)
+    last_viewed_at: UtcMs
 
     class Config:
         """Closed, and unique on the grain."""

@@ -3,7 +3,7 @@
 import pandera.polars as pa
 import polars as pl
 
-from schemas.features import UTC_MS
+from schemas.features import UtcMs
 
 
 class Interactions(pa.DataFrameModel):
@@ -11,7 +11,7 @@ class Interactions(pa.DataFrameModel):
 
     user_id: pl.Int32 = pa.Field(ge=0)
     video_id: pl.Int32 = pa.Field(ge=0)
-    viewed_at: pl.Datetime = pa.Field(dtype_kwargs=UTC_MS)
+    viewed_at: UtcMs
     play_duration_ms: pl.Int32 = pa.Field(ge=0)
     video_duration_ms: pl.Int32 = pa.Field(gt=0)
     watch_ratio: pl.Float64 = pa.Field(ge=0)
@@ -28,7 +28,7 @@ class Block(pa.DataFrameModel):
 
     user_id: pl.Int32 = pa.Field(ge=0)
     video_id: pl.Int32 = pa.Field(ge=0)
-    viewed_at: pl.Datetime = pa.Field(nullable=True, dtype_kwargs=UTC_MS)
+    viewed_at: UtcMs = pa.Field(nullable=True)
     stage: pl.Int8 = pa.Field(
         isin=[1, 2],
         nullable=True,

@@ -95,6 +95,32 @@ class FriendsConfig(ModelConfig):
     )
 
 
+class TwoTowerConfig(ModelConfig):
+    """User and video towers over ids and features, trained by Adam."""
+
+    name: ClassVar[str] = "two_tower"
+    loss: Literal["pointwise", "softmax"] = Field(
+        "pointwise", description="The label of each pair, or each enjoyed video against its batch."
+    )
+    dim: int = Field(32, ge=1, description="Length of the user and video vectors.")
+    epochs: int = Field(12, ge=1, description="At most so many passes over the pairs.")
+    patience: int = Field(2, ge=1, description="Stop after so many epochs without a better one.")
+    validation_days: int = Field(2, ge=1, description="Last days of the log, held out to stop by.")
+    learning_rate: float = Field(0.01, gt=0, description="Of the first epoch.")
+    decay: float = Field(0.8, gt=0, le=1, description="Learning rate of an epoch over the last's.")
+    l2: float = Field(20.0, ge=0, description="Penalty on all tables, against the loss of a pair.")
+    id_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of ids hidden in training, so that features learn too."
+    )
+    min_category_rows: int = Field(
+        3, ge=1, description="Categories (authors) of fewer rows share one embedding."
+    )
+    blocks: int = Field(
+        16, ge=1, description="Pointwise: a batch is one of blocks x blocks rectangles."
+    )
+    softmax_batch: int = Field(1024, ge=2, description="Softmax: enjoyed pairs in a batch.")
+
+
 MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
     config.name: config for config in ModelConfig.__subclasses__()
 }

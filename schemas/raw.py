@@ -28,11 +28,13 @@ class RawFile:
     is_required: bool
     costs: str = ""
     """What a run without this optional file cannot do."""
+    is_quoted: bool = True
+    """Whether fields may stand in quotes; where they may not, every line is one row."""
 
 
 RAW_FILES: dict[str, RawFile] = {
-    "interactions": RawFile("big_matrix.csv", _EVENT_COLUMNS, is_required=True),
-    "block": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True),
+    "interactions": RawFile("big_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
+    "block": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
     "users": RawFile(
         "user_features.csv",
         (

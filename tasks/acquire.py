@@ -1,6 +1,7 @@
 """The raw files of a run: generated, downloaded, unpacked or simply found; and what they are."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from prefect.client.schemas import State
@@ -89,7 +90,9 @@ def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
 
 def _unpacked(archive: Path, store: Store) -> tuple[Path, bool]:
     def build(drafts: dict[str, Draft]) -> None:
-        unpack(archive, drafts["archive"].folder / "files")
+        with store.scratch() as scratch:
+            unpack(archive, Path(scratch) / "KuaiRec")
+            shutil.move(Path(scratch) / "KuaiRec", drafts["archive"].folder)
 
     checksum = fingerprint({"archive": archive})["archive"]
     how = recipe("sources", parents={"archive": checksum}, code=(unpack,))

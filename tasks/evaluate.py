@@ -9,7 +9,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS
 from tasks.metrics.block import Exam, bounds, measure
-from tasks.metrics.leaderboard import best_model, leaderboard_of
+from tasks.metrics.leaderboard import leaderboard_of, order_models
 from tasks.models.registry import recommender_class
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
@@ -69,19 +69,19 @@ def evaluate(model: ArtifactRef, tables: Mapping[str, ArtifactRef], root: str) -
 
 @step("leaderboard")
 def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Refs]:
-    """Compare all models on test users: ``leaderboard``; the best by tune users is a fact of it."""
+    """Compare all models on test users: ``leaderboard``; their order by tune users is a fact of it."""
     store = Store(root)
 
     def build(drafts: dict[str, Draft]) -> None:
         figures = pl.concat([store.read(ref) for ref in per_user.values()])
         drafts["leaderboard"].append(leaderboard_of(figures, seed))
         models = tuple(name for name in per_user if name != ORACLE)
-        drafts["leaderboard"].facts["best_by_tune_users"] = best_model(figures, models)
+        drafts["leaderboard"].facts["order_by_tune_users"] = order_models(figures, models)
 
     how = recipe(
         STAGE,
         parents=per_user,
-        code=(leaderboard_of, best_model, CONTRACTS["leaderboard"]),
+        code=(leaderboard_of, order_models, CONTRACTS["leaderboard"]),
         config={"models": list(per_user)},
         seed=seed,
     )

@@ -1,8 +1,10 @@
 """What a result depends on besides its data: the code that made it and the tools it was made with.
 
 The code fingerprint follows names: from a function or class, through every top-level definition of
-this project that it mentions, into the modules they were imported from. A changed line there changes
-the fingerprint; a comment, a docstring or an unrelated function beside it does not. Reached by a
+this project that it mentions, into the modules they were imported from. A changed line there
+changes the fingerprint; a comment, a docstring or an unrelated function beside it does not. What a
+module does when it is imported, and the packages around it, counts with everything in it. A module
+that is imported itself (``from tasks import module``) counts with all its definitions. Reached by a
 name only at run time (importlib, a registry) is not seen: such a function or class is given as a
 root of its own.
 """
@@ -15,6 +17,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("schemas", "tasks")
 
 Symbol = tuple[str, str]
-"""Dotted module and the name of a top-level definition in it."""
+"""Dotted module, and the name of a top-level definition in it or one of the two below."""
+
+EFFECTS = "<effects>"
+"""What a module does when it is imported, besides defining names."""
+
+WHOLE = "<whole>"
+"""A module with all that it defines and imports."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +44,18 @@ class Origin:
 
 @dataclass
 class _Module:
-    """Top-level statements by the name they define, and those that define none."""
+    """Top-level statements by the name they define, and what the names of its imports stand for."""
 
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, Symbol] = field(default_factory=dict)
-    libraries: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, list[Symbol]] = field(default_factory=dict)
     effects: list[ast.stmt] = field(default_factory=list)
 
 
 def origin_of(*roots: type | Callable[..., Any]) -> Origin:
-    """Fingerprint the code behind functions and classes of this project."""
+    """Fingerprint the code behind top-level functions and classes of this project.
+
+    LookupError names what cannot be followed: a star import, a name that is nowhere defined.
+    """
     return _origin(tuple(sorted({(root.__module__, root.__qualname__) for root in roots})))
 
 
@@ -57,34 +68,41 @@ def _origin(roots: tuple[Symbol, ...]) -> Origin:
         symbol = waiting.pop()
         if symbol in reached:
             continue
-        module = _parse(symbol[0])
-        waiting += _elsewhere(symbol, module)
-        statements = module.definitions.get(symbol[1], []) + module.effects
-        reached[symbol] = "\n".join(ast.dump(statement) for statement in statements)
-        for name in {name for statement in statements for name in _names(statement)}:
-            if name in module.definitions:
-                waiting.append((symbol[0], name))
-            elif name in module.imports:
-                waiting.append(module.imports[name])
-            elif name in module.libraries:
-                libraries.add(module.libraries[name])
-        libraries |= {library for s in statements for library in _imported_libraries(s)}
-        waiting += [target for s in statements for target in _imported_symbols(s).values()]
+        if not _is_ours(symbol[0]):
+            libraries.add(symbol[0].split(".")[0])
+            continue
+        reached[symbol], mentioned = _follow(symbol)
+        waiting += mentioned
     text = "\n".join(f"{symbol}: {reached[symbol]}" for symbol in sorted(reached))
     return Origin(hashlib.sha256(text.encode()).hexdigest()[:16], _versions(libraries))
 
 
-def _elsewhere(symbol: Symbol, module: _Module) -> list[Symbol]:
-    """Return where a name that ``module`` does not define itself comes from."""
+def _follow(symbol: Symbol) -> tuple[str, list[Symbol]]:
+    """Return the code of a symbol and the symbols that it mentions, here or elsewhere."""
     dotted, name = symbol
-    if name in module.definitions:
-        return []
+    module = _parse(dotted)
+    parts = dotted.split(".")
+    loaded = [(".".join(parts[: n + 1]), EFFECTS) for n in range(len(parts))]
+    if name == WHOLE:
+        if not module.definitions and not module.imports:
+            raise LookupError(f"package {dotted} is imported, and it is empty: import its modules")
+        return "", [*loaded, *((dotted, n) for n in (*module.definitions, *module.imports))]
+    if name == EFFECTS or name in module.definitions:
+        statements = module.effects if name == EFFECTS else module.definitions[name]
+        mentioned = {m for s in statements for n in _names(s) for m in _meant(dotted, n)}
+        local = {target for s in statements for _, target in _imported(s)}
+        return "\n".join(map(ast.dump, statements)), [*loaded, *mentioned, *local]
     if name in module.imports:
-        return [module.imports[name]]
-    submodule = f"{dotted}.{name}"
-    if _path(submodule).exists():
-        return [(submodule, defined) for defined in _parse(submodule).definitions]
+        return "", [*loaded, *module.imports[name]]
+    if _path(f"{dotted}.{name}").exists():
+        return "", [*loaded, (f"{dotted}.{name}", WHOLE)]
     raise LookupError(f"{dotted} neither defines nor imports {name}")
+
+
+def _meant(dotted: str, name: str) -> list[Symbol]:
+    """Return what a name stands for in a module; nothing for builtins, arguments and locals."""
+    module = _parse(dotted)
+    return [(dotted, name)] if name in module.definitions else module.imports.get(name, [])
 
 
 def _path(dotted: str) -> Path:
@@ -98,20 +116,17 @@ def _parse(dotted: str) -> _Module:
     tree = ast.parse(_path(dotted).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         _drop_texts(node)
+        if isinstance(node, ast.ImportFrom):
+            _make_absolute(node, dotted)
     for statement in tree.body:
-        defined = list(_defined(statement))
+        is_scope = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for name, target in () if is_scope else _imported(statement):
+            module.imports.setdefault(name, []).append(target)
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            module.imports |= _imported_symbols(statement)
-            module.libraries |= {
-                (alias.asname or alias.name.split(".")[0]): library
-                for alias, library in zip(
-                    statement.names, _imported_libraries(statement), strict=False
-                )
-            }
-        elif defined:
-            for name in defined:
-                module.definitions.setdefault(name, []).append(statement)
-        else:
+            continue
+        for name in set(_defined(statement)):
+            module.definitions.setdefault(name, []).append(statement)
+        if not is_scope and not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
             module.effects.append(statement)
     return module
 
@@ -131,39 +146,57 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
+def _make_absolute(node: ast.ImportFrom, dotted: str) -> None:
+    package = dotted if _path(dotted).name == "__init__.py" else dotted.rpartition(".")[0]
+    node.module = resolve_name("." * node.level + (node.module or ""), package)
+    node.level = 0
+    if any(alias.name == "*" for alias in node.names):
+        raise LookupError(f"{dotted} imports * from {node.module}: import what it needs by name")
+
+
 def _defined(statement: ast.stmt) -> Iterator[str]:
+    """Names that a top-level statement binds, also inside its ``if`` or ``try``."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield statement.name
     elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:
             yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+    else:
+        for inner in ast.iter_child_nodes(statement):
+            if isinstance(inner, ast.stmt | ast.ExceptHandler):
+                yield from _defined(inner)  # type: ignore[arg-type]  # a handler has statements too
 
 
 def _names(statement: ast.stmt) -> Iterator[str]:
+    """Names that a statement mentions, also in annotations written as text."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Name):
             yield node.id
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(annotation, ast.AST):
+                yield from _names_in_texts(annotation)
 
 
-def _imported_symbols(statement: ast.stmt) -> dict[str, Symbol]:
-    """Names that imports anywhere in ``statement`` bind to definitions of this project."""
-    found: dict[str, Symbol] = {}
-    for node in ast.walk(statement):
-        if isinstance(node, ast.ImportFrom) and node.module and _is_ours(node.module):
-            found |= {a.asname or a.name: (node.module, a.name) for a in node.names}
-    return found
+def _names_in_texts(annotation: ast.AST) -> Iterator[str]:
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            try:
+                meant = ast.parse(node.value, mode="eval")
+            except SyntaxError:  # a choice of Literal, a description
+                continue
+            yield from (inner.id for inner in ast.walk(meant) if isinstance(inner, ast.Name))
 
 
-def _imported_libraries(statement: ast.stmt) -> list[str]:
-    """Top-level packages of other people, one an imported name, in the order of the names."""
-    found: list[str] = []
+def _imported(statement: ast.stmt) -> Iterator[tuple[str, Symbol]]:
+    """Names that imports anywhere in ``statement`` bind, and what each stands for."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Import):
-            found += [a.name.split(".")[0] for a in node.names if not _is_ours(a.name)]
-        elif isinstance(node, ast.ImportFrom) and node.module and not _is_ours(node.module):
-            found += [node.module.split(".")[0]] * len(node.names)
-    return found
+            for alias in node.names:
+                yield alias.asname or alias.name.split(".")[0], (alias.name, WHOLE)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, (str(node.module), alias.name)
 
 
 def _is_ours(dotted: str) -> bool:

@@ -1,13 +1,18 @@
 """Lists for everybody: the N videos that each user might fancy, none of them seen before."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS
 from tasks.models.catalogue import Catalogue
+from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
 from tasks.models.registry import recommender_class
 from tasks.steps import Refs, make, recipe, step
@@ -27,25 +32,51 @@ def load_catalogue(store: Store, tables: Mapping[str, ArtifactRef]) -> Catalogue
     )
 
 
-@step("recommend", "recommend-{model.name}")
+def lists_by_first_able(
+    models: Iterable[Recommender[Any]],
+    catalogue: Catalogue,
+    user_idx: NDArray[np.int64],
+    n: int,
+) -> Iterator[pl.DataFrame]:
+    """Yield rows of ``top_n``: each user's list by the first of ``models`` that can serve him."""
+    for model in models:
+        unserved = []
+        for chunk in np.array_split(user_idx, max(1, -(-len(user_idx) // USERS_AT_ONCE))):
+            rows = top_lists(model, catalogue, chunk, n)
+            yield rows
+            unserved.append(chunk[~np.isin(catalogue.user_ids[chunk], rows["user_id"].to_numpy())])
+        user_idx = np.concatenate(unserved)
+        if not user_idx.size:
+            return
+
+
+@step("recommend")
 def recommend(
-    model: ArtifactRef, tables: Mapping[str, ArtifactRef], n: int, root: str
+    best_first: Sequence[ArtifactRef], tables: Mapping[str, ArtifactRef], n: int, root: str
 ) -> State[Refs]:
-    """Write every user's list by one model: ``top_n``."""
+    """Write every user's list by the best model, or the next best that can serve: ``top_n``."""
     store = Store(root)
 
     def build(drafts: dict[str, Draft]) -> None:
         catalogue = load_catalogue(store, tables)
-        trained = load_model(store, model)
         everybody = np.arange(len(catalogue.user_ids))
-        for user_idx in np.array_split(everybody, -(-len(everybody) // USERS_AT_ONCE)):
-            drafts["top_n"].append(top_lists(trained, catalogue, user_idx, n))
-        drafts["top_n"].facts["model"] = model.name
+        models = (load_model(store, ref) for ref in best_first)
+        by_model: Counter[str] = Counter()
+        for rows in lists_by_first_able(models, catalogue, everybody, n):
+            drafts["top_n"].append(rows)
+            by_model.update(rows.filter(rank=1)["model"].to_list())
+        drafts["top_n"].facts["users_by_model"] = dict(by_model)
 
     how = recipe(
         "lists",
-        parents={"model": model, **{t: tables[t] for t in ("user_index", "video_index", "pairs")}},
-        code=(recommender_class(model.name), Catalogue, top_lists, CONTRACTS["top_n"]),
-        config={"model": model.name, "n": n},
+        parents={
+            **{f"model_{place}": ref for place, ref in enumerate(best_first)},
+            **{name: tables[name] for name in ("user_index", "video_index", "pairs")},
+        },
+        code=(
+            *(recommender_class(ref.name) for ref in best_first),
+            *(Catalogue, top_lists, lists_by_first_able, CONTRACTS["top_n"]),
+        ),
+        config={"models": [ref.name for ref in best_first], "n": n},
     )
     return make(store, how, ("top_n",), build)

@@ -47,7 +47,7 @@ class Summary(BaseModel):
     base_rate: Figure
     oracle: dict[str, Figure]
     models: dict[str, ModelSummary]
-    best_by_tune_users: str
+    order_by_tune_users: list[str]
     test_users: int
     rows: dict[str, int]
     counts: dict[str, dict[str, int]]
@@ -92,7 +92,7 @@ def summarise(
             )
             for name, ref in models.items()
         },
-        best_by_tune_users=leaderboard.facts["best_by_tune_users"],
+        order_by_tune_users=leaderboard.facts["order_by_tune_users"],
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
         rows={name: ref.rows for name, ref in tables.items() if ref.rows is not None},
         counts={n: ref.facts["counts"] for n, ref in tables.items() if "counts" in ref.facts},
@@ -135,7 +135,7 @@ def as_text(summary: Summary) -> str:
         lines.append(f"\n{file} is missing: {costs}")
     lines += [
         "",
-        f"lists of {summary.best_by_tune_users} (best on tune users): {summary.top_n}",
+        f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
         f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
     ]
     return "\n".join(lines)

@@ -2,22 +2,18 @@
 
 An artefact is a folder ``<root>/<stage>/<name>/<fingerprint>/`` that holds ``data.parquet`` (or a
 model's files) and ``manifest.json``. It is prepared elsewhere, flushed, and moved into its place
-whole; on an object store, which has no rename, the manifest is sent last and decides. A reader never
-sees half of one, and a killed run leaves nothing that a later run could mistake for whole.
+whole; on an object store, which has no rename, the manifest is sent last and decides. A reader
+never sees half of one, and a killed run leaves nothing that a later run could mistake for whole.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import json
+import fcntl
 import logging
 import os
 import shutil
 import socket
 import tempfile
-import textwrap
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,11 +26,20 @@ import psutil
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pandera.errors import SchemaErrors
-from pydantic import ValidationError
 
-from schemas.artifacts import ArtifactRef, FileEntry, Manifest, Recipe
+from schemas.artifacts import ArtifactRef, Manifest, Recipe
 from schemas.errors import ContractError, StoreError
 from schemas.tables import CONTRACTS
+from tasks.manifests import (
+    as_text,
+    check_contract,
+    check_files,
+    content_fingerprint,
+    fingerprint,
+    from_text,
+    manifest_of,
+    reference,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +60,7 @@ class Draft:
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Check ``frame`` against the table's contract and write it as a row group.
+        """Check ``frame`` against the table's contract and write it as one row group.
 
         Checks that look across rows (uniqueness) see one call at a time: the caller cuts a large
         table so that equal keys fall into one call. ContractError lists what is wrong.
@@ -66,7 +71,8 @@ class Draft:
             self._writer = pq.ParquetWriter(
                 self.folder / DATA, table.schema, compression="zstd", write_page_checksum=True
             )
-        self._writer.write_table(table)
+        # left to itself, pyarrow cuts at 2**20 rows
+        self._writer.write_table(table, row_group_size=max(1, frame.height))
         self.rows = (self.rows or 0) + frame.height
 
     def close(self) -> None:
@@ -81,31 +87,32 @@ class Store:
     def __init__(self, root: str) -> None:
         """Open ``root``, creating it; StoreError if it cannot be written."""
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(root)
+            self._fs, path = fsspec.core.url_to_fs(root)
             self._is_local = isinstance(self._fs, LocalFileSystem)
+            self._root = path if self._is_local else self._fs.unstrip_protocol(path)
             self._fs.makedirs(self._root, exist_ok=True)
             probe = f"{self._root}/.probe-{uuid.uuid4().hex}"
             self._fs.pipe_file(probe, b"")
             self._fs.rm_file(probe)
-        except (OSError, ValueError, ImportError) as error:
+            # what needs a disk of this machine, under the root where that is one
+            own = Path(tempfile.gettempdir()) / f"grail-{os.getuid()}"
+            self._near = Path(path) if self._is_local else own
+            self._staging = self._near / ".staging"
+            self._staging.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError, ImportError, NotImplementedError) as error:
             raise StoreError(
                 f"cannot write to root {root!r}: {error}. Give a folder or URL that this user may"
                 " write, with --root"
             ) from error
-        self._staging = Path(self._root if self._is_local else tempfile.gettempdir()) / ".staging"
-        self._staging.mkdir(exist_ok=True)
 
     def find(self, recipe: Recipe, name: str) -> ArtifactRef | None:
         """Return the artefact if it is there and every byte of it is as it was written."""
-        path = self._path(recipe.stage, name, fingerprint(recipe))
         try:
-            manifest = self._manifest(path)
-            self._check_files(path, manifest)
+            return self._whole(recipe, name)
         except StoreError as error:
-            if self._fs.exists(path):
-                logger.warning("%s will be made again: %s", f"{recipe.stage}/{name}", error)
+            if self._fs.exists(self._path(recipe, name)):
+                logger.warning("%s/%s will be made again: %s", recipe.stage, name, error)
             return None
-        return None if manifest.contract != contract_fingerprint(name) else _ref(path, manifest)
 
     @contextmanager
     def drafts(self, recipe: Recipe, names: Sequence[str]) -> Iterator[dict[str, Draft]]:
@@ -130,15 +137,7 @@ class Store:
 
         StoreError if it is gone, damaged, foreign, or written under another contract.
         """
-        manifest = self._manifest(ref.path)
-        if manifest.fingerprint != ref.fingerprint or manifest.name != ref.name:
-            raise StoreError(f"{ref.path} holds {manifest.stage}/{manifest.name}, not {ref.name}")
-        if manifest.contract != contract_fingerprint(ref.name):
-            raise StoreError(f"{ref.path} was written under another contract: run the flow again")
-        file = self.folder(ref) / DATA
-        if file.stat().st_size != manifest.files[DATA].bytes:
-            raise StoreError(f"{file} is damaged: run the flow again, it will be made anew")
-        return pl.scan_parquet(file)
+        return pl.scan_parquet(self._table(ref))
 
     def read(self, ref: ArtifactRef, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns, in the order of its rows."""
@@ -147,8 +146,7 @@ class Store:
 
     def row_groups(self, ref: ArtifactRef) -> Iterator[pl.DataFrame]:
         """Yield a large table piece by piece, as it was appended."""
-        self.scan(ref)
-        with pq.ParquetFile(self.folder(ref) / DATA) as file:
+        with pq.ParquetFile(self._table(ref)) as file:
             for group in range(file.num_row_groups):
                 frame = pl.from_arrow(file.read_row_group(group))
                 assert isinstance(frame, pl.DataFrame)  # noqa: S101  # a table, never a column
@@ -158,12 +156,14 @@ class Store:
         """Return a local folder with the artefact's files, fetching them from a remote root."""
         if self._is_local:
             return Path(ref.path)
-        local = Path(tempfile.gettempdir()) / "grail-cache" / ref.stage / ref.name / ref.fingerprint
-        if not (local / MANIFEST).exists():
-            local.mkdir(parents=True, exist_ok=True)
-            files = [*self._manifest(ref.path).files, MANIFEST]
-            self._fs.get([f"{ref.path}/{f}" for f in files], [str(local / f) for f in files])
-        return local
+        manifest = self._manifest(ref.path)
+        near = self._near / "cache" / content_fingerprint(manifest)
+        with self._turn():
+            try:
+                check_files(LocalFileSystem(), str(near), manifest)
+            except StoreError:
+                self._fetch(ref.path, manifest, near)
+        return near
 
     def checksums(self, ref: ArtifactRef) -> dict[str, str]:
         """SHA-256 by file name, as written into the manifest."""
@@ -171,7 +171,7 @@ class Store:
 
     def working_folder(self, name: str) -> Path:
         """Return a local folder for work that outlives a run, such as a download."""
-        folder = Path(self._root if self._is_local else tempfile.gettempdir()) / "downloads" / name
+        folder = self._near / "downloads" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -182,80 +182,92 @@ class Store:
 
     def sweep(self) -> int:
         """Remove what killed runs of this machine left in staging; return how many folders."""
-        left = [
-            folder
-            for folder in self._staging.glob(f"{socket.gethostname()}-*")
-            if not psutil.pid_exists(int(folder.name.rsplit("-", 2)[1]))
-        ]
-        for folder in left:
-            shutil.rmtree(folder, ignore_errors=True)
+        left = []
+        for folder in self._staging.glob("*-*-*"):
+            host, process, _ = folder.name.rsplit("-", 2)
+            if host == socket.gethostname() and not psutil.pid_exists(int(process)):
+                left.append(folder)
+                shutil.rmtree(folder, ignore_errors=True)
         return len(left)
 
-    def _path(self, stage: str, name: str, fingerprint: str) -> str:
-        return f"{self._root}/{stage}/{name}/{fingerprint}"
+    def _path(self, recipe: Recipe, name: str) -> str:
+        return f"{self._root}/{recipe.stage}/{name}/{fingerprint(recipe)}"
+
+    def _whole(self, recipe: Recipe, name: str) -> ArtifactRef:
+        """Return the artefact of ``recipe``, every byte checked; StoreError says what is wrong."""
+        path = self._path(recipe, name)
+        manifest = self._manifest(path)
+        if (manifest.fingerprint, manifest.name) != (fingerprint(recipe), name):
+            raise StoreError(f"{path} holds another artefact, {manifest.stage}/{manifest.name}")
+        check_contract(path, manifest)
+        check_files(self._fs, path, manifest)
+        return reference(manifest, path)
+
+    def _table(self, ref: ArtifactRef) -> Path:
+        """Return the Parquet file of a table, after the checks that need not read all of it."""
+        manifest = self._manifest(ref.path)
+        found = reference(manifest, ref.path)
+        if (found.stage, found.name) != (ref.stage, ref.name) or DATA not in manifest.files:
+            raise StoreError(f"{ref.path} holds {found.stage}/{found.name}, not table {ref.name}")
+        if (found.fingerprint, found.content) != (ref.fingerprint, ref.content):
+            raise StoreError(f"{ref.path} was made anew meanwhile: run the flow again")
+        check_contract(ref.path, manifest)
+        file = self.folder(ref) / DATA
+        if not file.is_file() or file.stat().st_size != manifest.files[DATA].bytes:
+            raise StoreError(f"{file} is damaged: run the flow again, it will be made anew")
+        return file
 
     def _manifest(self, path: str) -> Manifest:
         try:
-            return Manifest.model_validate_json(self._fs.cat_file(f"{path}/{MANIFEST}"))
-        except (OSError, ValidationError) as error:
-            raise StoreError(f"no whole artefact in {path}: {type(error).__name__}") from error
-
-    def _check_files(self, path: str, manifest: Manifest) -> None:
-        for name, entry in manifest.files.items():
-            try:
-                with self._fs.open(f"{path}/{name}", "rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise StoreError(f"{path}/{name} cannot be read: {error}") from error
-            if found != entry.sha256:
-                raise StoreError(f"{path}/{name} is damaged: its checksum is not the manifest's")
+            return from_text(self._fs.cat_file(f"{path}/{MANIFEST}"))
+        except (OSError, StoreError) as error:
+            raise StoreError(f"no whole artefact in {path}: {error}") from error
 
     def _publish(self, draft: Draft, recipe: Recipe) -> ArtifactRef:
-        manifest = Manifest(
-            stage=recipe.stage,
-            name=draft.name,
-            fingerprint=fingerprint(recipe),
-            contract=contract_fingerprint(draft.name),
-            rows=draft.rows,
-            files={
-                str(file.relative_to(draft.folder)): _entry(file)
-                for file in sorted(draft.folder.rglob("*"))
-                if file.is_file()
-            },
-            facts=draft.facts,
-            recipe=recipe,
-        )
-        (draft.folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
-        target = self._path(recipe.stage, draft.name, manifest.fingerprint)
-        if self._is_local:
-            _move_whole(draft.folder, Path(target))
-            return _ref(target, manifest)
-        if self._fs.exists(target):
-            self._fs.rm(target, recursive=True)
+        """Put a draft in its place, unless another process has been faster: then keep that one."""
+        manifest = manifest_of(draft.folder, recipe, draft.name, draft.rows, draft.facts)
+        (draft.folder / MANIFEST).write_text(as_text(manifest))
+        path = self._path(recipe, draft.name)
+        with self._turn():
+            try:
+                return self._whole(recipe, draft.name)
+            except StoreError:  # the ordinary case: nothing is there, or something damaged
+                if self._is_local:
+                    _move(draft.folder, Path(path))
+                else:
+                    self._send(draft.folder, path, manifest)
+        return reference(manifest, path)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other process of this machine publishes under this root."""
+        with (self._staging / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _send(self, folder: Path, path: str, manifest: Manifest) -> None:
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
         for name in (*manifest.files, MANIFEST):
-            self._fs.makedirs(f"{target}/{name}".rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(draft.folder / name), f"{target}/{name}")
-        return _ref(target, manifest)
+            self._fs.makedirs(f"{path}/{name}".rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(folder / name), f"{path}/{name}")
 
-
-def fingerprint(recipe: Recipe) -> str:
-    """Hash a recipe: 16 hexadecimal digits that name everything made from it."""
-    return _digest(json.dumps(recipe.model_dump(mode="json"), sort_keys=True))
-
-
-def contract_fingerprint(name: str) -> str | None:
-    """Hash the contract of a table by its code; None for what is not a table."""
-    contract = CONTRACTS.get(name)
-    if contract is None:
-        return None
-    tree = ast.parse(textwrap.dedent(inspect.getsource(contract)))
-    return _digest(ast.dump(tree))
+    def _fetch(self, path: str, manifest: Manifest, near: Path) -> None:
+        with self.scratch() as scratch:
+            copy = Path(scratch) / "copy"
+            for name in manifest.files:
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{path}/{name}", str(copy / name))
+            check_files(LocalFileSystem(), str(copy), manifest)
+            shutil.rmtree(near, ignore_errors=True)
+            near.parent.mkdir(exist_ok=True)
+            copy.rename(near)
 
 
 def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return ``frame`` if it keeps the contract of table ``name``; ContractError otherwise."""
     try:
-        return CONTRACTS[name].validate(frame, lazy=True)  # type: ignore[return-value]
+        return CONTRACTS[name].validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases.head(5).select("column", "check", "failure_case").rows()
         shown = "; ".join(f"column {c}: {check} fails for {case}" for c, check, case in cases)
@@ -264,31 +276,7 @@ def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         ) from error
 
 
-def _ref(path: str, manifest: Manifest) -> ArtifactRef:
-    return ArtifactRef(
-        stage=manifest.stage,
-        name=manifest.name,
-        fingerprint=manifest.fingerprint,
-        content=_digest(json.dumps({n: f.sha256 for n, f in sorted(manifest.files.items())})),
-        path=path,
-        rows=manifest.rows,
-        facts=manifest.facts,
-    )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _entry(file: Path) -> FileEntry:
-    """Hash a file and flush it to the disk: the rename that follows must not outrun its bytes."""
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        os.fsync(stream.fileno())
-    return FileEntry(bytes=file.stat().st_size, sha256=sha256)
-
-
-def _move_whole(folder: Path, target: Path) -> None:
+def _move(folder: Path, target: Path) -> None:
     """Put ``folder`` in the place of ``target``; a damaged one there goes first."""
     with (folder / MANIFEST).open("rb") as stream:
         os.fsync(stream.fileno())

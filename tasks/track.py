@@ -61,7 +61,7 @@ def track(
         evaluations=evaluations,
         tables=tables,
         leaderboard=store.read(leaderboard),
-        best=leaderboard.facts["best_by_tune_users"],
+        best=leaderboard.facts["order_by_tune_users"][0],
         tags={
             "source": raw.source,
             "as_of": str(as_of),

@@ -34,10 +34,10 @@ def leaderboard_of(per_user: pl.DataFrame, seed: int) -> pl.DataFrame:
     ).with_columns(pl.col("mean", "low", "high").fill_nan(None))
 
 
-def best_model(per_user: pl.DataFrame, models: tuple[str, ...], k: int = 10) -> str:
-    """Choose the model with the highest NDCG@k on tune users; the first of equals.
+def order_models(per_user: pl.DataFrame, models: tuple[str, ...], k: int = 10) -> list[str]:
+    """Order models by NDCG@k on tune users, best first; equals keep their order.
 
-    No test user ever chooses anything. Without a tune user the first model is taken.
+    No test user ever chooses anything. A model without any figure comes last.
     """
     means = dict(
         per_user.filter(~pl.col("is_test"), label=PRIMARY, metric="ndcg", k=k)
@@ -45,4 +45,4 @@ def best_model(per_user: pl.DataFrame, models: tuple[str, ...], k: int = 10) -> 
         .agg(pl.col("value").mean())
         .iter_rows()
     )
-    return max(models, key=lambda name: means.get(name, -1.0))
+    return sorted(models, key=lambda name: means.get(name, -1.0), reverse=True)

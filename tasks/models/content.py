@@ -51,15 +51,18 @@ class Content(Recommender[ContentConfig]):
         """Return the ``n`` videos nearest to one, and their cosines, the nearest first.
 
         The video itself and videos without any property are left out; of equal cosines the smaller
-        index comes first. ModelError if the model is not fitted or knows no such video.
+        index comes first. ModelError if the model is not fitted, or there is no such video, or it
+        has no property in common with any other.
         """
         if not hasattr(self, "features_"):
             raise ModelError(f"{self.name} is not fitted: call fit or load first")
         n_videos = self.features_.shape[0]
         if not 0 <= video_idx < n_videos:
             raise ModelError(f"no video index {video_idx}: choose from 0 to {n_videos - 1}")
-        cosine: FloatMatrix = (self.features_ @ self.features_[video_idx].T).toarray().ravel()
         others = np.flatnonzero(np.diff(self.features_.indptr))
+        if video_idx not in others:
+            raise ModelError(f"video index {video_idx} has no property that another video has")
+        cosine: FloatMatrix = (self.features_ @ self.features_[video_idx].T).toarray().ravel()
         others = others[others != video_idx]
         nearest = others[np.argsort(-cosine[others], kind="stable")[:n]]
         return nearest, cosine[nearest]

@@ -15,14 +15,13 @@ from tasks.models.interface import FloatMatrix, Recommender, Training
 class Friends(Recommender[FriendsConfig]):
     r"""Scores (u, v) by how much more than usual u's friends enjoyed v.
 
-    With F the n friends of u who saw v, :math:`\bar y_f` a friend's mean label and b_v the mean of
-    y - \bar y over all who saw v, :math:`s_{uv} = (\sum_{f \in F} (y_{fv} - \bar y_f) + \lambda
-    b_v) / (n + \lambda)`. The friend's mean is taken off because a generous friend says nothing
-    about a video; the prior b_v keeps one friend's single view from ruling. Users without friends,
-    and videos that no friend saw, cannot be served.
-
-    Only what friends did with this very video counts: that they are alike elsewhere adds nothing
-    (on the demo world it lowers ALS's figures), what a group shares about a video does.
+    With F the n friends of u who saw v and :math:`\bar y_f` a friend's mean label,
+    :math:`s_{uv} = (\sum_{f \in F} (y_{fv} - \bar y_f) + \lambda b_v) / (n + \lambda)`.
+    The friend's mean is taken off because a generous friend says nothing about a video. The prior
+    b_v is the same sum over all m users who saw v, divided by m + lambda, so that one friend's
+    single view does not rule. Users without friends, and videos that no friend saw, cannot be
+    served: what friends share is their liking of single videos; that they are alike elsewhere is
+    no evidence (on the demo world it lowers the figures).
 
     ``authors_are_friends`` is the notebook's other reading: an author_id is a user_id, and authors
     enjoy their own videos. It is off: KuaiRec documents no such identity, both are just numbers
@@ -35,11 +34,11 @@ class Friends(Recommender[FriendsConfig]):
     scores_: sparse.csr_matrix
 
     def _fit(self, training: Training) -> None:
-        labels = centred_labels(training, self.config.authors_are_friends)
+        labels = centred_labels(training, with_authors=self.config.authors_are_friends)
         seen_by = np.bincount(labels.indices, minlength=training.shape[1])
-        prior = labels.sum(axis=0).A1 / np.maximum(1, seen_by)
-        user, video, total, count = friends_labels(friendships(training), labels)
         shrinkage = self.config.shrinkage
+        prior = labels.sum(axis=0).A1 / np.maximum(seen_by + shrinkage, 1e-12)
+        user, video, total, count = friends_labels(friendships(training), labels)
         score = (total + shrinkage * prior[video]) / (count + shrinkage)
         self.scores_ = sparse.csr_matrix(
             (score, (user, video)), shape=training.shape, dtype=np.float32
@@ -67,23 +66,27 @@ def friendships(training: Training) -> NDArray[np.int64]:
     return np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
 
 
-def centred_labels(training: Training, with_authors: bool) -> sparse.csr_matrix:  # noqa: FBT001
+def centred_labels(training: Training, *, with_authors: bool) -> sparse.csr_matrix:
     """Return the label of each seen pair less the user's mean: float64 CSR (n_users, n_videos).
 
-    ``with_authors`` adds a label of 1 for each author and video of theirs. Entries of 0 are stored,
-    they are views like all others.
+    ``with_authors`` adds a label of 1 for each author and video of theirs; an author without views
+    has the mean of all. Entries of 0 are stored, they are views like all others.
     """
     labels = training.pairs.select("user_idx", "video_idx", pl.col("enjoyed").cast(pl.Float64))
-    mean_of = labels.group_by("user_idx").agg(mean=pl.mean("enjoyed"))
-    overall = labels["enjoyed"].mean() or 0.0
+    user_idx, enjoyed = labels["user_idx"].to_numpy(), labels["enjoyed"].to_numpy()
+    n_users = training.shape[0]
+    seen = np.bincount(user_idx, minlength=n_users)
+    mean = np.full(n_users, enjoyed.mean() if enjoyed.size else 0.0)
+    np.divide(
+        np.bincount(user_idx, weights=enjoyed, minlength=n_users), seen, out=mean, where=seen > 0
+    )
     if with_authors:
         labels = pl.concat([own_videos(training), labels]).unique(
             ["user_idx", "video_idx"], keep="first", maintain_order=True
         )
-    labels = labels.join(mean_of, on="user_idx", how="left", maintain_order="left")
-    centred = labels["enjoyed"] - labels["mean"].fill_null(overall)
     index = (labels["user_idx"].to_numpy(), labels["video_idx"].to_numpy())
-    return sparse.csr_matrix((centred.to_numpy(), index), shape=training.shape)
+    centred = labels["enjoyed"].to_numpy() - mean[index[0]]
+    return sparse.csr_matrix((centred, index), shape=training.shape)
 
 
 def own_videos(training: Training) -> pl.DataFrame:

@@ -32,4 +32,4 @@ def top_lists(
             "video_id": catalogue.video_ids[columns],
             "score": scores[rows, columns],
         }
-    )
+    ).with_columns(pl.lit(model.name).alias("model"))

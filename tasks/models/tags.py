@@ -53,10 +53,13 @@ class Tags(Recommender[TagsConfig]):
         scores += np.float32(self.config.popularity_weight) * self.popularity_
         return scores
 
-    def preferences(self, user_idx: NDArray[Any]) -> FloatMatrix:
+    def preferences(self, user_idx: NDArray[np.integer[Any]]) -> FloatMatrix:
         """Return the users' preference for each tag (n, n_tags); NaN where nothing is known."""
         if not hasattr(self, "preferences_"):
             raise ModelError(f"{self.name} is not fitted: call fit or load first")
+        n_users = len(self.preferences_)
+        if user_idx.size and (user_idx.min() < 0 or user_idx.max() >= n_users):
+            raise ModelError(f"no user index {user_idx.max()}: choose from 0 to {n_users - 1}")
         preferences: FloatMatrix = self.preferences_[user_idx]
         return preferences
 

@@ -5,7 +5,7 @@ buckets on disk; each bucket is then sorted, freed of duplicates and handed out.
 read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from schemas.errors import ContractError
 from schemas.raw import RawFile
 from tasks.raw.rules import Rule
 from tasks.raw.tables import RawTable
-from tasks.raw.text import ROW, SURPLUS, scan_text, unreadable
+from tasks.raw.text import IS_UNEVEN, ROW, SURPLUS, scan_text, unreadable
 
 _BROKEN = "broken_rule"
 _VALUE = "broken_value"
 _TIEBREAK = "tiebreak"
 _BUCKET = "bucket"
+_FIRST = " of the first"
 _REJECT_SCHEMA = {
     "file": pl.String,
     ROW: pl.Int64,
@@ -106,38 +107,58 @@ def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:
 
 def _rules(table: RawTable) -> list[Rule]:
     """All rules in the order in which they are blamed; a ragged row comes first."""
-    surplus = Rule(SURPLUS, "as many fields as the header", pl.col(SURPLUS).is_not_null())
-    return [surplus, *(rule for column in table.columns for rule in column.rules), *table.rules]
+    even = Rule(SURPLUS, "as many fields as the header", pl.col(IS_UNEVEN))
+    return [even, *(rule for column in table.columns for rule in column.rules), *table.rules]
 
 
 def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Piece:
-    """Sort one bucket by key, drop duplicates, and set rejects apart."""
+    """Sort one bucket by key, drop duplicates, and set rejects apart.
+
+    Of rows with one key the first by partition, then by values, is kept, wherever it stands in the
+    file; rows equal to it are duplicates, the others are refused.
+    """
     names = [column.name for column in table.columns]
-    good = frame.filter(pl.col(_BROKEN).is_null())
-    order = [*table.key, *([_TIEBREAK] if table.tiebreak else []), ROW]
-    good = good.sort(order, nulls_last=True)
-    same_key = _equals_previous(good, table.key)
-    same_row = same_key & _equals_previous(good, [n for n in names if n not in table.key])
-    across = same_row & ~_equals_previous(good, [_TIEBREAK]) if table.tiebreak else same_row & False
+    whole_row = [*([_TIEBREAK] if table.tiebreak else []), *names]
+    values = [name for name in whole_row if name not in table.key]
+    good = frame.filter(pl.col(_BROKEN).is_null()).sort(*table.key, *values, ROW, nulls_last=True)
+    is_repeat = _equals_previous(good, table.key)
+    is_copy = _equals_previous(good, whole_row).filter(is_repeat)
+    repeats, first = good.filter(is_repeat), _first_of_key(good, is_repeat)
+    is_duplicate = _equal_rows(repeats, first, names)
     broken = _rejects(frame.filter(pl.col(_BROKEN).is_not_null()), raw, _rules(table))
-    second = _second_rows(good.filter(same_key & ~same_row), raw, table.key)
-    kept = good.filter(~same_key).select(names)
-    rejects = pl.concat([broken, second])
+    second = _second_rows(repeats.filter(~is_duplicate), raw, table.key)
+    kept = good.filter(~is_repeat).select(names)
+    rejects = pl.concat([broken, second]).sort(ROW)
     counts = Counts(
         read=frame.height,
         kept=kept.height,
-        duplicates_exact=int((same_row & ~across).sum()),
-        duplicates_across_partitions=int(across.sum()),
+        duplicates_exact=int((is_duplicate & is_copy).sum()),
+        duplicates_across_partitions=int((is_duplicate & ~is_copy).sum()),
         rejected=rejects.height,
     )
     return Piece(kept, rejects, counts)
 
 
-def _equals_previous(frame: pl.DataFrame, columns: tuple[str, ...] | list[str]) -> pl.Series:
+def _equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Return, by row, whether all ``columns`` equal those of the row before, nulls included."""
     equal = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in columns]
     followed = pl.int_range(pl.len()) > 0
     return frame.select(pl.all_horizontal(followed, *equal).alias("equal"))["equal"]
+
+
+def _first_of_key(frame: pl.DataFrame, is_repeat: pl.Series) -> pl.DataFrame:
+    """Return, for each row that repeats a key, the first row with that key."""
+    first = pl.when(~is_repeat).then(pl.int_range(pl.len())).forward_fill()
+    return frame[frame.select(first.alias("first"))["first"].filter(is_repeat)]
+
+
+def _equal_rows(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return, by row, whether both frames hold the same, nulls included."""
+    both = pl.concat(
+        [left.select(columns), right.select(pl.col(columns).name.suffix(_FIRST))], how="horizontal"
+    )
+    equal = [pl.col(c).eq_missing(pl.col(c + _FIRST)) for c in columns]
+    return both.select(pl.all_horizontal(*equal).alias("equal"))["equal"]
 
 
 def _rejects(broken: pl.DataFrame, raw: RawFile, rules: list[Rule]) -> pl.DataFrame:

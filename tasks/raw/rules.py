@@ -11,6 +11,9 @@ import polars as pl
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 
+_JSON_ID = "(0|[1-9][0-9]{0,9})"
+"""A whole number as JSON writes it; anything else would stop the parser, and with it the file."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -45,12 +48,8 @@ def whole(
     column has nulls.
     """
     text = _known(raw, unknown)
-    number = text.cast(pl.Int64, strict=False)
-    if nullable:
-        real = text.cast(pl.Float64, strict=False)
-        number = pl.coalesce(
-            number, pl.when(real == real.floor()).then(real.cast(pl.Int64, strict=False))
-        )
+    digits = text.str.strip_suffix(".0") if nullable else text
+    number = digits.cast(pl.Int64, strict=False)
     dtype = pl.Int32 if high <= INT32_MAX else pl.Int64
     broken = number.is_null() | (number < low) | (number > high)
     rule = Rule(raw, f"whole number from {low} to {high}", text.is_not_null() & broken)
@@ -84,7 +83,9 @@ def day(raw: str, name: str, form: str, *, nullable: bool = False) -> Column:
     """A calendar day written as ``form`` (``%Y%m%d``)."""
     column = pl.col(raw)
     parsed = column.str.to_date(form, strict=False)
-    rule = Rule(raw, f"a day as {form}", column.is_not_null() & parsed.is_null())
+    # Polars also takes 2020075 for a day
+    broken = (parsed.dt.to_string(form) != column).fill_null(value=True)
+    rule = Rule(raw, f"a day as {form}", column.is_not_null() & broken)
     return Column(name, parsed.alias(name), (*_required(raw, nullable=nullable), rule))
 
 
@@ -102,7 +103,7 @@ def moment(raw: str, name: str, *, nullable: bool = False) -> Column:
 def id_list(raw: str, name: str, dtype: type[pl.Int16] | type[pl.Int32], high: int) -> Column:
     """A JSON list of whole numbers from 0 to ``high``, sorted, repeats removed."""
     column = pl.col(raw)
-    is_list = column.str.contains(r"^\[\s*(\d{1,10}(\s*,\s*\d{1,10})*)?\s*\]$")
+    is_list = column.str.contains(rf"^\[ *({_JSON_ID}( *, *{_JSON_ID})*)? *\]$")
     ids = pl.when(is_list).then(column).str.json_decode(pl.List(pl.Int64))
     rule = Rule(raw, "JSON list of whole numbers", column.is_not_null() & ~is_list)
     too_high = Rule(raw, f"ids up to {high}", (ids.list.max() > high).fill_null(value=False))

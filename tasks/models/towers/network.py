@@ -1,107 +1,99 @@
-"""The two-tower network in Keras. The only module, with ``training``, that imports TensorFlow.
+r"""The two-tower network in Keras.
 
 For user u and video v, with tower outputs :math:`(p_u, b_u)` and :math:`(q_v, c_v)`,
 
-.. math:: z_{uv} = p_u \\cdot q_v + b_u + c_v + m.
+.. math:: z_{uv} = p_u \cdot q_v + b_u + c_v + m.
 
-A tower adds the vector of the row's id to what the row's features say,
+A tower adds up one embedding for the row's id and one for each thing known of the row,
 
-.. math:: (p, b) = E_{id} + W_2\\,\\mathrm{relu}(W_1 x + b_1) + b_2, \\quad
-          x = \\sum_c E_{c} + W_n n + W_t t,
+.. math:: (p, b) = E_{id} + \sum_c E_c + W_n n + W_t t + w_0,
 
-with one embedding for each category column c, numbers n and tag shares t. So the id only has to
-hold what the features leave unsaid, and a row whose id is unknown is served by its features
-(Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016, for the towers;
-the additive id is Kula's LightFM, 2015).
+with its categories c, numbers n and tag shares t. So the id only has to hold what the features
+leave unsaid, and a row whose id is unknown is served by its features. Two towers and a dot product:
+Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016; sums of id and
+feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Recommendations", 2015.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tasks.models.towers.encoding import Features
 
 UNKNOWN = 0
 """Row of the id table for ids without training pairs, and for ids dropped out in training."""
 
+INITIAL_DEVIATION = 0.05
+
 
 @keras.saving.register_keras_serializable("grail")
 class Tower(keras.layers.Layer):
-    """Maps row indices (n,) to vectors with their bias in the last column (n, dim + 1).
+    """Maps row indices (n,) to vectors (n, dim + 1), the bias in the last column.
 
-    The encoded features of all rows lie in the layer as constants, so a batch is only indices.
+    The encoded features of all rows lie in the layer as constants, so that a batch is only indices.
     """
 
-    def __init__(
-        self,
-        *,
-        rows: int,
-        n_categories: int,
-        columns: int,
-        n_numbers: int,
-        n_tags: int,
-        dim: int,
-        hidden: int,
-        id_dropout: float,
-        **kwargs: Any,
-    ) -> None:
-        """Take the sizes of the tables; weights come with ``build``."""
-        super().__init__(**kwargs)
-        self.sizes = {
-            "rows": rows,
-            "n_categories": n_categories,
-            "columns": columns,
-            "n_numbers": n_numbers,
-            "n_tags": n_tags,
-            "dim": dim,
-            "hidden": hidden,
-            "id_dropout": id_dropout,
-        }
+    def __init__(self, *, sizes: dict[str, int], id_dropout: float, l2: float, seed: int) -> None:
+        """Take the sizes of the tables; ``Tower.of`` derives them, ``build`` makes the weights."""
+        super().__init__()
+        self.sizes = sizes
         self.id_dropout = id_dropout
-        self.generator = keras.random.SeedGenerator()
+        self.l2 = l2
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
 
     @classmethod
-    def of(cls, features: Features, known: np.ndarray, **sizes: Any) -> Self:
-        """Build a tower that holds ``features``; ``known`` (n,) marks rows with an id vector."""
-        n, columns = features.categories.shape
-        tower = cls(
-            rows=n,
-            columns=columns,
-            n_numbers=features.numbers.shape[1],
-            n_tags=features.tags.shape[1],
-            **sizes,
-        )
+    def of(  # noqa: PLR0913
+        cls,
+        features: Features,
+        known: NDArray[np.bool_],
+        *,
+        n_categories: int,
+        dim: int,
+        id_dropout: float,
+        l2: float,
+        seed: int,
+    ) -> Self:
+        """Return a fresh tower of the rows in ``features``; ``known`` (n,) have an id to learn."""
+        rows, columns = features.categories.shape
+        sizes = {
+            "rows": rows,
+            "columns": columns,
+            "categories": n_categories,
+            "numbers": features.numbers.shape[1],
+            "tags": features.tags.shape[1],
+            "dim": dim,
+        }
+        tower = cls(sizes=sizes, id_dropout=id_dropout, l2=l2, seed=seed)
         tower.build()
         tower.row_categories.assign(features.categories)
         tower.row_numbers.assign(features.numbers)
         tower.row_tags.assign(features.tags)
-        tower.id_rows.assign(np.where(known, np.arange(1, n + 1), UNKNOWN))
+        tower.row_ids.assign(np.where(known, np.arange(1, rows + 1), UNKNOWN))
+        rng = np.random.default_rng(seed)
+        for weight in tower.trainable_variables:
+            weight.assign(rng.normal(0.0, INITIAL_DEVIATION, weight.shape))
         return tower
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the constants and the weights."""
-        s = self.sizes
-        n, width, out = s["rows"], s["hidden"], s["dim"] + 1
-        self.row_categories = self._constant("row_categories", (n, s["columns"]), "int32")
-        self.row_numbers = self._constant("row_numbers", (n, s["n_numbers"]), "float32")
-        self.row_tags = self._constant("row_tags", (n, s["n_tags"]), "float32")
-        self.id_rows = self._constant("id_rows", (n,), "int32")
-        small = keras.initializers.RandomNormal(stddev=0.05)
-        self.ids = self.add_weight(name="ids", shape=(n + 1, out), initializer=small)
-        self.categories = self.add_weight(
-            name="categories", shape=(s["n_categories"], width), initializer=small
-        )
-        self.numbers = self.add_weight(
-            name="numbers", shape=(s["n_numbers"], width), initializer=small
-        )
-        self.tags = self.add_weight(name="tags", shape=(s["n_tags"], width), initializer=small)
-        self.inner_bias = self.add_weight(name="inner_bias", shape=(width,), initializer="zeros")
-        self.outer = self.add_weight(name="outer", shape=(width, out), initializer="glorot_uniform")
-        self.outer_bias = self.add_weight(name="outer_bias", shape=(out,), initializer="zeros")
+    def build(self, input_shape: Any = None) -> None:  # noqa: ARG002
+        """Create the constants and the weights, all zero."""
+        size = self.sizes
+        rows, width = size["rows"], size["dim"] + 1
+        self.row_ids = self._constant("row_ids", (rows,), "int32")
+        self.row_categories = self._constant("row_categories", (rows, size["columns"]), "int32")
+        self.row_numbers = self._constant("row_numbers", (rows, size["numbers"]), "float32")
+        self.row_tags = self._constant("row_tags", (rows, size["tags"]), "float32")
+        self.ids = self._table("ids", (rows + 1, width))
+        self.categories = self._table("categories", (size["categories"], width))
+        self.numbers = self._table("numbers", (size["numbers"], width))
+        self.tags = self._table("tags", (size["tags"], width))
+        self.intercept = self._table("intercept", (width,))
         self.built = True
 
     def _constant(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
@@ -109,56 +101,61 @@ class Tower(keras.layers.Layer):
             name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False
         )
 
-    def call(self, index: Any, training: bool = False) -> Any:
-        """Return the vectors of the rows ``index``."""
-        return self.id_vectors(index, training=training) + self.side_vectors(
+    def _table(self, name: str, shape: tuple[int, ...]) -> Any:
+        penalty = keras.regularizers.L2(self.l2 / 2)
+        return self.add_weight(name=name, shape=shape, initializer="zeros", regularizer=penalty)
+
+    def call(self, index: Any, *, training: bool = False) -> Any:
+        """Return the vectors of the rows ``index``; in training some ids count as unknown."""
+        ids = tf.gather(self.row_ids, index)
+        if training and self.id_dropout:
+            draw = keras.random.uniform(tf.shape(ids), seed=self.generator)
+            ids = tf.where(draw < self.id_dropout, UNKNOWN, ids)
+        return tf.gather(self.ids, ids) + self._features_part(
             tf.gather(self.row_categories, index),
             tf.gather(self.row_numbers, index),
             tf.gather(self.row_tags, index),
         )
 
-    def id_vectors(self, index: Any, training: bool) -> Any:
-        """Return the id part (n, dim + 1); in training some ids count as unknown."""
-        rows = tf.gather(self.id_rows, index)
-        if training and self.id_dropout:
-            kept = keras.random.uniform(tf.shape(index), seed=self.generator) >= self.id_dropout
-            rows = tf.where(kept, rows, UNKNOWN)
-        return tf.gather(self.ids, rows)
+    def embed(self, features: Features) -> Any:
+        """Return the vectors of rows that the tower does not hold, from their features alone."""
+        part = self._features_part(features.categories, features.numbers, features.tags)
+        return self.ids[UNKNOWN] + part
 
-    def side_vectors(self, categories: Any, numbers: Any, tags: Any) -> Any:
-        """Return the features' part (n, dim + 1)."""
-        inner = tf.reduce_sum(tf.gather(self.categories, categories), axis=1)
-        inner += numbers @ self.numbers + tags @ self.tags + self.inner_bias
-        return tf.nn.relu(inner) @ self.outer + self.outer_bias
+    def all_vectors(self) -> NDArray[np.float32]:
+        """Return the vectors of all rows, (rows, dim + 1)."""
+        return np.array(self(tf.range(self.sizes["rows"])))
+
+    def _features_part(self, categories: Any, numbers: Any, tags: Any) -> Any:
+        of_categories = tf.reduce_sum(tf.gather(self.categories, categories), axis=1)
+        return of_categories + numbers @ self.numbers + tags @ self.tags + self.intercept
 
     def get_config(self) -> dict[str, Any]:
-        """Return the sizes, for ``load_model``."""
-        return {**super().get_config(), **self.sizes}
+        """Return the constructor's arguments, for ``load_model``."""
+        return {
+            "sizes": self.sizes,
+            "id_dropout": self.id_dropout,
+            "l2": self.l2,
+            "seed": self.seed,
+        }
 
 
 @keras.saving.register_keras_serializable("grail")
 class TwoTowerNetwork(keras.Model):
-    """Both towers and the overall bias: logits of (user, video) index pairs.
+    """Both towers and the overall bias: ``network((user_idx, video_idx))`` gives logits (n,).
 
-    ``network((user_idx, video_idx))`` of two (n,) integer tensors gives (n,) logits, so the network
-    also trains with the plain ``compile`` and ``fit`` of Keras.
+    It trains with the plain ``compile`` and ``fit`` of Keras too; ``training`` does it faster.
     """
 
-    def __init__(self, user_tower: Tower, video_tower: Tower, **kwargs: Any) -> None:
-        """Join two towers of equal ``dim``."""
-        super().__init__(**kwargs)
+    def __init__(self, user_tower: Tower, video_tower: Tower) -> None:
+        """Join two built towers of equal ``dim``."""
+        super().__init__()
         self.user_tower = user_tower
         self.video_tower = video_tower
-
-    def build(self, input_shape: Any = None) -> None:
-        """Create the overall bias; the towers build themselves."""
-        for tower in (self.user_tower, self.video_tower):
-            if not tower.built:
-                tower.build()
         self.mean = self.add_weight(name="mean", shape=(), initializer="zeros")
         self.built = True
 
-    def call(self, pairs: Any, training: bool = False) -> Any:
+    def call(self, pairs: Any, *, training: bool = False) -> Any:
         """Return the logit of each pair."""
         user_idx, video_idx = pairs
         users = self.user_tower(user_idx, training=training)
@@ -166,18 +163,33 @@ class TwoTowerNetwork(keras.Model):
         products = tf.reduce_sum(users[:, :-1] * videos[:, :-1], axis=1)
         return products + users[:, -1] + videos[:, -1] + self.mean
 
+    def rectangle(self, user_idx: Any, video_idx: Any, *, training: bool = False) -> Any:
+        """Return the logits of all combinations, (n_users, n_videos)."""
+        users = self.user_tower(user_idx, training=training)
+        videos = self.video_tower(video_idx, training=training)
+        products = tf.linalg.matmul(users[:, :-1], videos[:, :-1], transpose_b=True)
+        return products + users[:, -1:] + (videos[:, -1] + self.mean)
+
     def get_config(self) -> dict[str, Any]:
         """Return the towers' configs, for ``load_model``."""
         towers = {"user_tower": self.user_tower, "video_tower": self.video_tower}
-        return {name: keras.saving.serialize_keras_object(tower) for name, tower in towers.items()}
+        return {
+            name: keras.saving.serialize_keras_object(tower) for name, tower in towers.items()
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Rebuild the network around its towers."""
-        return cls(**{name: keras.saving.deserialize_keras_object(c) for name, c in config.items()})
+        towers = {
+            name: keras.saving.deserialize_keras_object(tower, custom_objects)
+            for name, tower in config.items()
+        }
+        for tower in towers.values():
+            tower.build()
+        return cls(**towers)
 
 
-def logits(users: Any, videos: Any) -> Any:
-    """Return the logits (n_users, n_videos) of all combinations, less the overall bias."""
-    products = tf.linalg.matmul(users[:, :-1], videos[:, :-1], transpose_b=True)
-    return products + users[:, -1:] + videos[:, -1]
+def read_network(path: Path) -> TwoTowerNetwork:
+    """Read a ``.keras`` file in Keras' safe mode: nothing in it is run."""
+    network: TwoTowerNetwork = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return network

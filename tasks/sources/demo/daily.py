@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -128,7 +129,7 @@ def _describe(videos: Videos, video_id: Ints, rng: np.random.Generator) -> dict[
     sub = videos.sub[video_id]
     names = np.array([f"{tag}{kind}" for tag in TAG_NAMES for kind in SUB_NAMES])[sub]
     length = pl.Series(videos.duration_ms[video_id].astype(np.float64))
-    described = {
+    described: dict[str, NDArray[Any] | pl.Series] = {
         "video_id": video_id,
         # Sparse numbers: author ids must not look like user ids.
         "author_id": 10_000 + 7 * videos.author[video_id],

@@ -33,7 +33,7 @@ def yyyymmdd(day: NDArray[np.int64]) -> NDArray[np.int64]:
     date = FIRST_DATE + day.astype("timedelta64[D]")
     month = date.astype("datetime64[M]")
     year = date.astype("datetime64[Y]")
-    return (
+    return np.asarray(
         (year.astype(np.int64) + 1970) * 10_000
         + (month.astype(np.int64) % 12 + 1) * 100
         + (date - month.astype("datetime64[D]")).astype(np.int64)
@@ -45,7 +45,8 @@ def draw_local_ms(day: NDArray[np.int64], rng: np.random.Generator) -> NDArray[n
     """Draw a moment within each day by the hour curve."""
     first_ms = FIRST_DATE.astype("datetime64[ms]").astype(np.int64)
     hour = np.searchsorted(np.cumsum(HOUR_SHARES)[:-1], rng.random(len(day)), side="right")
-    return first_ms + day * DAY_MS + hour * 3_600_000 + rng.integers(3_600_000, size=len(day))
+    in_hour = rng.integers(3_600_000, size=len(day))
+    return np.asarray(first_ms + day * DAY_MS + hour * 3_600_000 + in_hour)
 
 
 def unix_seconds(local_ms: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -57,9 +57,8 @@ def block_rows(
     day = day.astype(np.int64)
     local_ms = draw_local_ms(day, rng)
     order = np.lexsort((local_ms, ~has_time, user_id))
-    frame = _frame(
-        *(column[order] for column in (user_id, video_id, play_ms, local_ms, day)), videos
-    )
+    user_id, video_id, play_ms = user_id[order], video_id[order], play_ms[order]
+    frame = _frame(user_id, video_id, play_ms, local_ms[order], day[order], videos)
     known = pl.Series(has_time[order])
     return frame.with_columns(
         pl.when(known).then(pl.col("date").cast(pl.Float64)).alias("date"),
@@ -68,11 +67,11 @@ def block_rows(
 
 
 def stage_two_chance(rank: Floats, defects: Defects) -> Floats:
-    """Return each block video's chance (n,) to need force: more for rare ones, 3.9 % in the mean."""
+    """Return each block video's chance (n,) to need force: rare ones more, 3.9 % in all."""
     n = len(rank)
     place = np.argsort(np.argsort(rank)) / max(n - 1, 1)
     weight = np.exp(-defects.block_without_time_tilt * place)
-    return (defects.block_without_time * weight / weight.mean()).astype(np.float32)
+    return np.asarray(defects.block_without_time * weight / weight.mean(), dtype=np.float32)
 
 
 def observed_cells(

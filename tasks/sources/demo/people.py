@@ -37,22 +37,33 @@ ONEHOT_SKEW = (
     6.0,
 )
 """How unevenly their positions are filled: position rank r weighs (r + 1) ** -skew."""
-TRACED_FACTOR = {1: 0, 2: 1, 4: 2, 6: 0, 7: 0, 9: 1, 10: 2, 12: 0, 13: 1}
+TRACED_FACTOR = {1: 0, 2: 1, 4: 2, 7: 0, 9: 1, 12: 3}
 """Column -> latent factor that it is a noisy cut of (taken modulo K)."""
-TRACE_STRENGTH = 0.85
+TRACE_STRENGTH = 0.5
 """Correlation of such a column's latent value with the factor."""
 ALL_NULL_SHARE = 0.0103
 """Users whose one-hot columns 12 to 17 are all empty."""
 FEAT4_NULL_SHARE = 0.028
 
-FOLLOW_RANGES = ((0, "0"), (10, "(0,10]"), (50, "(10,50]"), (100, "(50,100]"), (150, "(100,150]"))
-FOLLOW_RANGES += ((250, "(150,250]"), (500, "(250,500]"), (10**9, "500+"))
-FANS_RANGES = ((0, "0"), (9, "[1,10)"), (99, "[10,100)"), (999, "[100,1k)"), (4_999, "[1k,5k)"))
-FANS_RANGES += ((9_999, "[5k,1w)"), (10**9, "[1w,10w)"))
-FRIEND_RANGES = ((0, "0"), (4, "[1,5)"), (29, "[5,30)"), (59, "[30,60)"), (119, "[60,120)"))
-FRIEND_RANGES += ((249, "[120,250)"), (10**9, "250+"))
-DAY_RANGES = ((30, "15-30"), (60, "31-60"), (90, "61-90"), (180, "91-180"), (365, "181-365"))
-DAY_RANGES += ((730, "366-730"), (10**9, "730+"))
+Ranges = tuple[tuple[int, str], ...]
+"""Last value and text of each interval, ascending."""
+
+FOLLOW_RANGES: Ranges = (
+    *((0, "0"), (10, "(0,10]"), (50, "(10,50]"), (100, "(50,100]"), (150, "(100,150]")),
+    *((250, "(150,250]"), (500, "(250,500]"), (10**9, "500+")),
+)
+FANS_RANGES: Ranges = (
+    *((0, "0"), (9, "[1,10)"), (99, "[10,100)"), (999, "[100,1k)"), (4_999, "[1k,5k)")),
+    *((9_999, "[5k,1w)"), (10**9, "[1w,10w)")),
+)
+FRIEND_RANGES: Ranges = (
+    *((0, "0"), (4, "[1,5)"), (29, "[5,30)"), (59, "[30,60)"), (119, "[60,120)")),
+    *((249, "[120,250)"), (10**9, "250+")),
+)
+DAY_RANGES: Ranges = (
+    *((30, "15-30"), (60, "31-60"), (90, "61-90"), (180, "91-180"), (365, "181-365")),
+    *((730, "366-730"), (10**9, "730+")),
+)
 
 
 def user_table(users: Users, seed: int) -> pl.DataFrame:
@@ -107,8 +118,8 @@ def _active_degree(users: Users, rng: np.random.Generator) -> NDArray[np.str_]:
     return np.where(rng.random(len(users)) < 0.0164, "UNKNOWN", names)
 
 
-def _range_texts(values: Ints, ranges: tuple[tuple[int, str], ...]) -> NDArray[np.str_]:
-    """Return the interval text (n,) of each value; ``ranges`` holds last values and texts."""
+def _range_texts(values: Ints, ranges: Ranges) -> NDArray[np.str_]:
+    """Return the interval text (n,) of each value."""
     lasts, texts = zip(*ranges, strict=True)
     return np.array(texts)[np.searchsorted(lasts, values)]
 

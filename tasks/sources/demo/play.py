@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from tasks.sources.demo.shape import Habit
 from tasks.sources.demo.users import Users
@@ -34,12 +35,12 @@ def draw_play_ms(
     log_play[skips] = -0.35 - rng.standard_exponential(skips.sum())
     seconds = habit.typical_s * np.exp(np.minimum(log_play, habit.longest_log_play))
     seconds[rng.random(n) < habit.zero] = 0.0
-    return np.rint(seconds * 1000).astype(np.int64)
+    return np.asarray(np.rint(seconds * 1000), dtype=np.int64)
 
 
 def skip_chance(factor: Floats, habit: Habit) -> Floats:
     """Return the chance of each user to swipe a video away at once."""
-    return np.minimum(factor * habit.skip, habit.skip_cap).astype(np.float32)
+    return np.asarray(np.minimum(factor * habit.skip, habit.skip_cap), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class EnjoyedCurve:
         length = np.log(duration_ms)
         inside = np.clip(length, self.log_length[0], self.log_length[-1])
         # Slope -1 beyond the ends keeps the product of ratio and length constant.
-        return np.interp(inside, self.log_length, self.log_threshold) + inside
+        return np.asarray(np.interp(inside, self.log_length, self.log_threshold) + inside)
 
 
 def expected_enjoyment(
@@ -81,7 +82,8 @@ def expected_enjoyment(
     """
     lift = needed - np.log(habit.typical_s * 1000)
     ease = (users.pace[user_idx, None] + habit.shift - lift) / users.spread[user_idx, None]
-    ordinary = 1.0 / (1.0 + np.exp(-(ease / habit.spread + signal)))
+    ordinary = expit(ease / habit.spread + signal)
     stays = (1 - habit.zero) * (1 - skip_chance(users.skip[user_idx], habit))[:, None]
     loops = np.where(lift < np.log(LOOP_LEAST), 1.0, ordinary)
-    return (stays * ((1 - habit.loop) * ordinary + habit.loop * loops)).astype(np.float32)
+    enough = (1 - habit.loop) * ordinary + habit.loop * loops
+    return np.asarray(stays * enough, dtype=np.float32)

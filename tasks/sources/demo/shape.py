@@ -97,11 +97,11 @@ class Taste:
     tag_share: float = 0.25
     sub_share: float = 0.25
     author_share: float = 0.15
-    """What of a video's factors can be read off its tag, subcategory and author; the rest is own."""
-    quality_sd: float = 0.27
+    """What of a video's factors its tag, subcategory and author tell; the rest is its own."""
+    quality_sd: float = 0.25
     quality_author_share: float = 0.3
     quality_tag_sd: float = 0.05
-    latent_sd: float = 0.58
+    latent_sd: float = 0.56
     tag_sd: float = 0.32
     group_sd: float = 0.8
     """Shared likes of friends, video by video: likeness of factors alone does not help friends."""
@@ -118,7 +118,7 @@ class Taste:
     """Popularity rank (0 to 1) below which no short video lies."""
     block_floor: float = 0.006
     """Least chance to be seen of a block video: it was collected, so somebody saw it."""
-    log_shift: float = 0.057
+    log_shift: float = 0.068
     """People stay longer (log seconds) on what the policy chose; trims the block's base rate."""
 
     @classmethod
@@ -127,15 +127,13 @@ class Taste:
 
         Interpolated in log scale between worlds that were measured; beyond them it is constant.
         """
-        at, measured = (
-            np.log([0.05, 0.1, 0.3, 1.0]),
-            {
-                "axes": [2, 3, 5, 8],
-                "latent_sd": [1.2, 1.0, 0.75, 0.58],
-                "exposure_pull": [1.4, 1.2, 0.9, 0.6],
-                "log_shift": [0.02, 0.03, 0.045, 0.057],
-            },
-        )
+        at = np.log([0.05, 0.1, 0.3, 1.0])
+        measured: dict[str, list[float]] = {
+            "axes": [2, 3, 5, 8],
+            "latent_sd": [1.2, 1.0, 0.75, 0.56],
+            "exposure_pull": [1.4, 1.2, 0.9, 0.6],
+            "log_shift": [-0.04, 0.005, 0.026, 0.068],
+        }
         now = {name: float(np.interp(log(scale), at, row)) for name, row in measured.items()}
         return replace(
             cls(),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.sources.demo.shape import Taste, WorldShape
-from tasks.sources.demo.streams import Stream, stream
+from tasks.sources.demo.streams import Stream, even_normal, stream
 from tasks.sources.demo.videos import TAG_PER_MILLE, Flags, Floats, Ints
 
 FRESH_SHARE = 0.814
@@ -52,9 +52,9 @@ def draw_users(shape: WorldShape, taste: Taste, rewatch_sd: float, seed: int) ->
     return Users(
         factors=_draw_alike(group, taste.axes, taste, rng),
         tag_taste=_draw_alike(group, len(TAG_PER_MILLE), taste, rng),
-        pace=rng.normal(0, 0.17, n).astype(np.float32),
-        spread=np.clip(0.168 * rng.lognormal(0, 0.6, n), 0.04, 0.5).astype(np.float32),
-        skip=mean_one_lognormal(0.8, n, rng),
+        pace=(0.17 * _even(in_block, rng)).astype(np.float32),
+        spread=np.clip(0.168 * np.exp(0.6 * _even(in_block, rng)), 0.04, 0.5).astype(np.float32),
+        skip=np.exp(0.8 * _even(in_block, rng) - 0.8**2 / 2).astype(np.float32),
         videos_seen=_draw_activity(shape, in_block, rng),
         rewatch=mean_one_lognormal(rewatch_sd, n, rng),
         group=group,
@@ -65,6 +65,14 @@ def draw_users(shape: WorldShape, taste: Taste, rewatch_sd: float, seed: int) ->
 def mean_one_lognormal(sd: float, n: int, rng: np.random.Generator) -> Floats:
     """Draw n log-normal factors of mean 1 whose logarithm has this standard deviation."""
     return rng.lognormal(-(sd**2) / 2, sd, n).astype(np.float32)
+
+
+def _even(in_block: Flags, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw normal habits (n,), evenly inside and outside the block: its base rate hangs on them."""
+    habits = np.empty(len(in_block))
+    for part in (in_block, ~in_block):
+        habits[part] = even_normal(int(part.sum()), rng)
+    return habits
 
 
 def _draw_groups(shape: WorldShape, in_block: Flags, rng: np.random.Generator) -> Ints:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.sources.demo.days import FIRST_COLD_DAY, GAPS, LAST_DAY
 from tasks.sources.demo.shape import Taste, WorldShape
-from tasks.sources.demo.streams import Stream, stream
+from tasks.sources.demo.streams import Stream, even_normal, even_uniform, stream
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -61,7 +61,7 @@ class Videos:
         held = np.zeros((len(self), len(TAG_PER_MILLE) + 1), dtype=np.float32)
         np.put_along_axis(held, self.tags.astype(np.int64), 1.0, axis=1)
         held = held[:, :-1]  # index -1 gathered the empty places
-        return held / held.sum(axis=1, keepdims=True)
+        return np.asarray(held / held.sum(axis=1, keepdims=True))
 
 
 def draw_videos(shape: WorldShape, taste: Taste, seed: int) -> Videos:
@@ -139,7 +139,7 @@ def _draw_factors(
     )
     weights = taste.axis_decay ** np.arange(axes)
     weights *= np.sqrt(axes / (weights**2).sum())
-    return (mixed * weights).astype(np.float32)
+    return np.asarray(mixed * weights, dtype=np.float32)
 
 
 def _draw_quality(
@@ -147,7 +147,7 @@ def _draw_quality(
 ) -> Floats:
     """Draw q_v (n,): what everybody likes about a video, partly its author's."""
     by_author = rng.standard_normal(author.max() + 1)[author]
-    own = rng.standard_normal(len(author))
+    own = even_normal(len(author), rng)
     share = taste.quality_author_share
     mixed = taste.quality_sd * (np.sqrt(share) * by_author + np.sqrt(1 - share) * own)
     by_tag = taste.quality_tag_sd * rng.standard_normal(len(TAG_PER_MILLE))
@@ -165,8 +165,8 @@ def _draw_lengths(is_short: Flags, rng: np.random.Generator) -> Ints:
     seconds = np.where(rng.random(n) < 0.87, common, long)
     seconds = np.where(seconds < 5.0, 5.0 + rng.uniform(0, 2.5, n), seconds)
     seconds = np.minimum(seconds, LONGEST_S)
-    seconds[is_short] = 3.067 + (4.6 - 3.067) * _stratified(int(is_short.sum()), rng)
-    return np.rint(seconds * 1000).astype(np.int64)
+    seconds[is_short] = 3.067 + (4.6 - 3.067) * even_uniform(int(is_short.sum()), rng)
+    return np.asarray(np.rint(seconds * 1000), dtype=np.int64)
 
 
 def _draw_ranks(quality: Floats, is_short: Flags, taste: Taste, rng: np.random.Generator) -> Floats:
@@ -174,7 +174,7 @@ def _draw_ranks(quality: Floats, is_short: Flags, taste: Taste, rng: np.random.G
     n, tie = len(quality), taste.quality_popularity
     latent = tie * quality / quality.std() + np.sqrt(1 - tie**2) * rng.standard_normal(n)
     rank = (np.argsort(np.argsort(latent)) + 0.5) / n
-    lifted = _stratified(int(is_short.sum()), rng)
+    lifted = even_uniform(int(is_short.sum()), rng)
     rank[is_short] = taste.short_rank + (1 - taste.short_rank) * lifted
     return rank.astype(np.float32)
 
@@ -193,12 +193,7 @@ def _draw_upload_days(is_cold: Flags, rng: np.random.Generator) -> Ints:
     gap_days = np.concatenate([np.arange(first, last + 1) for first, last in GAPS])
     day = np.where(rng.random(n) < 0.2, rng.choice(gap_days, n), before)
     day = np.where(is_cold, rng.integers(FIRST_COLD_DAY, LAST_DAY, n, endpoint=True), day)
-    return day.astype(np.int64)
-
-
-def _stratified(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return n numbers evenly spread over 0..1 in random order."""
-    return (rng.permutation(n) + 0.5) / n
+    return np.asarray(day, dtype=np.int64)
 
 
 def _top(keys: NDArray[np.float64], n: int) -> Flags:

@@ -97,7 +97,8 @@ def block_chunk(
     signal = world.model.dense(user_id)[:, video_id] + videos.quality[video_id]
     needed = curve.log_play(videos.duration_ms[video_id])
     expected = play.expected_enjoyment(signal, user_id, users, needed, Habit.block())
-    rows, columns = np.nonzero(events.observed_cells(*signal.shape, world.defects, rng))
+    observed = events.observed_cells(len(user_id), len(video_id), world.defects, rng)
+    rows, columns = np.nonzero(observed)
     play_ms = play.draw_play_ms(signal[rows, columns], user_id[rows], users, Habit.block(), rng)
     forced = events.stage_two_chance(videos.rank[video_id], world.defects)
     has_time = rng.random(len(rows), dtype=np.float32) >= forced[columns]

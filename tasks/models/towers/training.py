@@ -1,0 +1,69 @@
+"""Trains a network epoch by epoch and stops when the days held out say so."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from schemas.models import TwoTowerConfig
+from tasks.models.towers.network import TwoTowerNetwork
+from tasks.models.towers.objectives import Objective
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Mean loss of each epoch, on the pairs learned from and on the days held out.
+
+    ``validation_loss`` is empty where nothing could be held out.
+    """
+
+    loss: list[float]
+    validation_loss: list[float]
+
+
+def hold_out_last_days(pairs: pl.DataFrame, days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split off the pairs last viewed in the last ``days`` days of the log.
+
+    Returns what remains to learn from, and what is held out: nothing, if it were half or more.
+    """
+    cut = pl.col("last_viewed_at").max() - timedelta(days=days)
+    is_late = pairs.select(pl.col("last_viewed_at") > cut).to_series()
+    if 2 * is_late.sum() >= pairs.height:
+        return pairs, pairs.clear()
+    return pairs.filter(~is_late), pairs.filter(is_late)
+
+
+def train(network: TwoTowerNetwork, objective: Objective, config: TwoTowerConfig) -> Curves:
+    """Train ``network`` and leave it with the weights of its best epoch; return the curves.
+
+    The best epoch has the least validation loss; without one it is the last.
+    """
+    curves = Curves([], [])
+    best, best_loss, best_weights = 0, math.inf, network.get_weights()
+    for epoch in range(config.epochs):
+        started = time.perf_counter()
+        loss = objective.epoch(config.learning_rate * config.decay**epoch)
+        validation = objective.validation()
+        seconds = time.perf_counter() - started
+        log.info(
+            "two_tower epoch %d of %d: loss %.4f, validation loss %.4f, %.1f s",
+            *(epoch + 1, config.epochs, loss, validation, seconds),
+        )
+        curves.loss.append(loss)
+        if math.isnan(validation):
+            continue
+        curves.validation_loss.append(validation)
+        if validation < best_loss:
+            best, best_loss, best_weights = epoch, validation, network.get_weights()
+        elif epoch - best >= config.patience:
+            break
+    if curves.validation_loss:
+        network.set_weights(best_weights)
+    return curves

@@ -1,0 +1,34 @@
+"""What all tests share: the environment of the flows, and one real Prefect server a session."""
+
+import os
+import time
+
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+import flows  # noqa: E402, F401  # settles the environment before anything is imported
+
+SLICE = Path(__file__).parents[2] / "shared" / "data" / "kuairec-slice"
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """A real Prefect server on a database of its own; gives its address for other processes."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def real_slice() -> Path:
+    """Real rows of KuaiRec in the official layout; tests that need them skip where they are not."""
+    if not SLICE.is_dir():
+        pytest.skip("the slice of real rows is not here")
+    return SLICE

@@ -1,0 +1,59 @@
+"""A run killed at any moment, and run again, ends with the same figures and lists."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tasks.sources.demo import write_demo_world
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(world: Path, root: Path, server: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "flows.nightly", "--source", str(world), "--root", str(root)]
+    command += ["--models", "random,popularity,als", "--summary", str(root / "summary.json")]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PREFECT_API_URL": server},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def finish(root: Path) -> dict[str, object]:
+    summary = json.loads((root / "summary.json").read_text())
+    lists = hashlib.sha256(Path(summary["top_n"]).read_bytes()).hexdigest()
+    figures = {name: model["metrics"] for name, model in summary["models"].items()}
+    return {"figures": figures, "lists": lists, "rows": summary["rows"]}
+
+
+@pytest.mark.timeout(900)
+def test_a_night_killed_at_any_stage_ends_as_one_that_was_not(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    write_demo_world(world, scale=0.05, seed=6)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    for stage in ("ingest/interactions", "features/pairs", "models/als", "mlflow-artifacts"):
+        run = start(world, tmp_path / "killed", prefect_server)
+        deadline = time.monotonic() + 200
+        while not any((tmp_path / "killed" / stage).glob("*")) and time.monotonic() < deadline:
+            assert run.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    for name in ("killed", "whole"):
+        run = start(world, tmp_path / name, prefect_server)
+        assert run.wait(timeout=300) == 0
+    assert finish(tmp_path / "killed") == finish(tmp_path / "whole")
+    assert not any((tmp_path / "killed" / ".staging").iterdir())
