@@ -104,8 +104,8 @@ class DemoDataConfig(BaseModel):
 def complaint(error: ValidationError) -> str:
     """Say in one line what is wrong with which setting."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
-        + (f" (got {e['input']!r})" if e["loc"] else "")
+        f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
+        + (f" (got {e['input']!r})" if e["loc"] and e["type"] != "missing" else "")
         for e in error.errors()
     )
 

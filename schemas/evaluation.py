@@ -34,9 +34,10 @@ class PerUser(pa.DataFrameModel):
     value: pl.Float64 = pa.Field(ge=0, le=1)
 
     class Config:
-        """Closed."""
+        """Closed, and unique on the grain."""
 
         strict = True
+        unique = ("model", "label", "metric", "k", "user_id")
 
 
 class Leaderboard(pa.DataFrameModel):

@@ -42,7 +42,9 @@ def ingested(path: Path, table: str, scratch: Path, max_reject_share: float) -> 
             f" max_reject_share={max_reject_share:g} allows. The first: {first}"
         )
     if not counts.kept:
-        raise ContractError(f"{raw.file_name} has a header but no rows. Fetch it again")
+        raise ContractError(
+            f"{raw.file_name} has a header but no good row among {counts.read:,}. Fetch it again"
+        )
 
 
 def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
@@ -58,7 +60,7 @@ def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
 
 
 def write_pieces(pieces: Iterator[Piece], table: Draft, rejects: Draft) -> None:
-    """Append the pieces to the drafts of a table and its rejects, with the counts among the facts."""
+    """Append the pieces to the drafts of a table and its rejects; note the counts as a fact."""
     columns = list(CONTRACTS[table.name].to_schema().columns)
     counts = Counts()
     for piece in pieces:

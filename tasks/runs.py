@@ -83,7 +83,9 @@ def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None)
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=artifacts))
+    # Without the kind, MLflow opens the experiment on pages about language models
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
 
 
 def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str, str] | None:

@@ -14,7 +14,7 @@ def index_of(ids: Iterable[pl.Series], kind: str) -> pl.DataFrame:
 
 
 def indexed(frame: pl.DataFrame, index: pl.DataFrame, kind: str) -> pl.DataFrame:
-    """Replace ``{kind}_id`` by ``{kind}_idx``, keeping the order; rows of unknown ids are left out."""
+    """Replace ``{kind}_id`` by ``{kind}_idx``, keeping the order; unknown ids are left out."""
     return frame.join(
         index, on=f"{kind}_id", how="inner", maintain_order="left", validate="m:1"
     ).select(f"{kind}_idx", pl.exclude(f"{kind}_idx", f"{kind}_id"))

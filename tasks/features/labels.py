@@ -1,10 +1,10 @@
 r"""The length-debiased label: a view is enjoyed if it outlasts most views of videos of like length.
 
-People watch about 7.5 s whatever the length, so a bare watch ratio mostly measures how short a video
-is. The threshold is the 80th percentile of the watch ratio at the video's length, as a smooth curve:
-quantiles of 20 equal-count length buckets, interpolated in (log length, log threshold), with slope -1
-(constant play time) beyond the first and last bucket. Inside plain buckets the shortest videos would
-win.
+People watch about 7.5 s whatever the length, so a bare watch ratio mostly measures how short a
+video is. The threshold is the 80th percentile of the watch ratio at the video's length, as a smooth
+curve: quantiles of 20 equal-count length buckets, interpolated in (log length, log threshold), with
+slope -1 (constant play time) beyond the first and last bucket. Inside plain buckets the shortest
+videos would win.
 """
 
 import numpy as np
@@ -17,6 +17,8 @@ BUCKETS = 20
 QUANTILE = 0.8
 LEAST_THRESHOLD = 1e-6
 """A bucket in which four of five views last 0 s must still have a logarithm."""
+ROUNDING = 1e-9
+"""exp(log(x)) can come out a little below x: a view just at the threshold must not pass by that."""
 
 
 def fit_enjoyed_curve(views: pl.DataFrame) -> pl.DataFrame:
@@ -50,11 +52,11 @@ def enjoyed_threshold(curve: pl.DataFrame, duration_ms: NDArray[np.int32]) -> ND
     log_length = np.log(np.asarray(duration_ms, dtype=np.float64))
     inside = np.clip(log_length, log_knots[0], log_knots[-1])
     threshold = np.interp(inside, log_knots, log_thresholds) - (log_length - inside)
-    return np.exp(threshold)
+    return np.asarray(np.exp(threshold))
 
 
 def is_enjoyed(
     curve: pl.DataFrame, duration_ms: NDArray[np.int32], watch_ratio: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Label views: true where the watch ratio is above the threshold at the video's length."""
-    return np.asarray(watch_ratio > enjoyed_threshold(curve, duration_ms))
+    return np.asarray(watch_ratio > enjoyed_threshold(curve, duration_ms) * (1 + ROUNDING))

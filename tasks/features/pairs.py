@@ -31,7 +31,7 @@ def pairs_of(
 
 
 def activity_of(pairs: pl.LazyFrame, kind: str) -> pl.LazyFrame:
-    """Views and share of enjoyed pairs by user or video, one row per ``{kind}_idx`` that has any."""
+    """Views and mean share enjoyed by user or video, one row per ``{kind}_idx`` that has any."""
     return pairs.group_by(f"{kind}_idx").agg(
         views=pl.col("views").sum().cast(pl.Int32),
         # In Float64 and ordered by the table: the sum is the same on every run

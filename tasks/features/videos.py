@@ -27,7 +27,7 @@ _CAPTION_COLUMNS = {
 }
 
 
-def video_features(  # noqa: PLR0913
+def video_features(
     index: pl.DataFrame,
     raw_videos: pl.DataFrame,
     daily: pl.DataFrame | None,

@@ -1,7 +1,7 @@
 """Test bed 1, the fully observed block, as arrays: who is asked, about what, and what was relevant.
 
-Candidates of a user are exactly the block videos whose cell is observed. Users are cut in two by the
-table's ``is_test``: tune users are for choosing, test users for reporting.
+Candidates of a user are exactly the block videos whose cell is observed. Users are cut in two by
+the table's ``is_test``: tune users are for choosing, test users for reporting.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ PRIMARY = next(iter(LABELS))
 class Exam:
     """The block as dense arrays of n users (rows) by m candidate videos (columns).
 
-    ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is observed,
-    elsewhere ``enjoyed`` is false and ``watch_ratio`` 0.
+    ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is
+    observed, elsewhere ``enjoyed`` is false and ``watch_ratio`` 0.
     """
 
     user_idx: NDArray[np.int32]
@@ -100,8 +100,9 @@ def measure(exam: Exam, scores: NDArray[np.float32]) -> tuple[pl.DataFrame, dict
     figures = [_figures(exam, name, ranked, exam.ks) for name in LABELS]
     served = exam.candidates & ~np.isnan(scores)
     test = exam.is_test
+    is_candidate = np.logical_or.reduce(exam.candidates[test], axis=0)
     facts = {
-        "coverage_at_10": catalogue_coverage(ranked[test, :10], exam.candidates[test].any(axis=0)),
+        "coverage_at_10": catalogue_coverage(ranked[test, :10], is_candidate),
         "served_users": float(served[test].any(axis=1).mean()) if test.any() else float("nan"),
         "served_cells": float(served[test].sum() / max(exam.candidates[test].sum(), 1)),
     }

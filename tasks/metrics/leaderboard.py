@@ -21,7 +21,8 @@ def leaderboard_of(per_user: pl.DataFrame, seed: int) -> pl.DataFrame:
         raise ContractError("no test user has any figure: the block is too small to report on")
     wide = test.pivot("user_id", index=FIGURE, values="value", maintain_order=True)
     by_user = wide.drop(FIGURE)
-    by_user = by_user.select(sorted(by_user.columns, key=int))
+    user_ids: list[str] = sorted(by_user.columns, key=int)
+    by_user = by_user.select(user_ids)
     values = by_user.fill_null(np.nan).to_numpy().T
     interval = bootstrap_mean(values, seed)
     known = (~np.isnan(values)).sum(axis=0)

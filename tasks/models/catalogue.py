@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -36,15 +38,14 @@ class Catalogue:
 
     def user_idx(self, user_ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Return the index of each id; ModelError names ids that the training did not know."""
-        found = np.searchsorted(self.user_ids, user_ids)
-        is_known = self.user_ids[np.minimum(found, len(self.user_ids) - 1)] == user_ids
+        is_known = np.isin(user_ids, self.user_ids)
         if not is_known.all():
             strangers = np.asarray(user_ids)[~is_known].tolist()
             raise ModelError(
                 f"{len(strangers)} unknown users: {', '.join(map(str, strangers[:5]))}. The model"
                 " was trained before they were known"
             )
-        return found.astype(np.int64)
+        return np.searchsorted(self.user_ids, user_ids).astype(np.int64)
 
     def unseen(self, user_idx: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Return bool (len(user_idx), m): true where the user has not seen the video."""
@@ -64,7 +65,8 @@ class Catalogue:
     def load(cls, folder: Path) -> Self:
         """Read what ``save`` wrote; ModelError if it is not there or not whole."""
         try:
-            with np.load(folder / FILE, allow_pickle=False) as arrays:
+            # given a path, NumPy leaves a damaged file open
+            with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(arrays["user_ids"], arrays["video_ids"], arrays["seen_bits"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
             raise ModelError(f"no whole catalogue in {folder}: {error}") from error

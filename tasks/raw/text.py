@@ -18,9 +18,9 @@ IS_UNEVEN = "is_uneven"
 def scan_text(path: Path, raw: RawFile) -> pl.LazyFrame:
     """Scan a CSV file with every column as text, plus row_number from 1, surplus and is_uneven.
 
-    Missing and empty fields are null. Where nothing is quoted, ``is_uneven`` is left to the rules of
-    the columns as far as a row is too short. ContractError if the file is empty, its header is not
-    the expected one (columns may stand in any order), or a quote in it is broken.
+    Missing and empty fields are null. In a file without quotes a row that is too short is left to
+    the rules of the columns it lacks. ContractError if the file is empty, its header is not the
+    expected one (columns may stand in any order), or a quote in it is broken.
     """
     columns = _header(path, raw)
     uneven = pl.col(SURPLUS).is_not_null()

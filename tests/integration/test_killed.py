@@ -56,4 +56,4 @@ def test_a_night_killed_at_any_stage_ends_as_one_that_was_not(
         run = start(world, tmp_path / name, prefect_server)
         assert run.wait(timeout=300) == 0
     assert finish(tmp_path / "killed") == finish(tmp_path / "whole")
-    assert not any((tmp_path / "killed" / ".staging").iterdir())
+    assert not [p for p in (tmp_path / "killed" / ".staging").iterdir() if p.is_dir()]

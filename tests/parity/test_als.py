@@ -33,7 +33,7 @@ def problem():
     sparse = positive_confidence(small_world(), CONFIG)
     rows = np.diff(sparse.indptr) > 0
     columns = np.bincount(sparse.indices, minlength=sparse.shape[1]) > 0
-    users, videos = factorise(sparse, CONFIG, seed=7)
+    users, videos = factorise(sparse, CONFIG, seed=7, threads=1)
     dense = sparse.toarray()[np.ix_(rows, columns)].astype(np.float64)
     return dense, users[rows].astype(np.float64), videos[columns].astype(np.float64)
 

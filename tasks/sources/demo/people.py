@@ -39,7 +39,7 @@ ONEHOT_SKEW = (
 """How unevenly their positions are filled: position rank r weighs (r + 1) ** -skew."""
 TRACED_FACTOR = {1: 0, 2: 1, 4: 2, 7: 0, 9: 1, 12: 3}
 """Column -> latent factor that it is a noisy cut of (taken modulo K)."""
-TRACE_STRENGTH = 0.5
+TRACE_STRENGTH = 0.4
 """Correlation of such a column's latent value with the factor."""
 ALL_NULL_SHARE = 0.0103
 """Users whose one-hot columns 12 to 17 are all empty."""

@@ -111,7 +111,7 @@ class Taste:
     quality_popularity: float = 0.35
     """Correlation of quality and popularity rank."""
     block_tilt: float = 3.0
-    cold_tilt: float = 3.6
+    cold_tilt: float = 3.75
     cold_tilt_from: float = 0.35
     """Block videos are popular ones; cold videos had no time to become it."""
     short_rank: float = 0.65

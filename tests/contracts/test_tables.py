@@ -1,0 +1,251 @@
+"""Every table: a good frame keeps its contract, and one bad frame a rule breaks it.
+
+The bad frames are derived from the good one by the contract's own rules, so that a new table costs
+one good frame here, and a rule that pandera would pass over in silence fails.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from schemas.errors import ContractError
+from schemas.raw import ONEHOT_COLUMNS, RAW_FILES
+from schemas.tables import CONTRACTS
+from tasks.store import validated
+
+VIEWED_AT = datetime(2020, 7, 5, 23, 59, 59, 1000, tzinfo=UTC)
+
+EVENT = {
+    "user_id": 14,
+    "video_id": 148,
+    "viewed_at": VIEWED_AT,
+    "play_duration_ms": 0,
+    "video_duration_ms": 7_500,
+    "watch_ratio": 0.0,
+}
+COUNTS = tuple(c for c in RAW_FILES["daily"].columns if c.endswith(("_cnt", "_user_num")))
+PERSON = {
+    "user_active_degree": "full_active",
+    "is_lowactive_period": False,
+    "is_live_streamer": False,
+    "is_video_author": True,
+    "follow_user_num": 0,
+    "follow_user_num_range": "0",
+    "fans_user_num": 0,
+    "fans_user_num_range": "0",
+    "friend_user_num": 0,
+    "friend_user_num_range": "0",
+    "register_days": 0,
+    "register_days_range": "15-30",
+} | dict.fromkeys(ONEHOT_COLUMNS, 0)
+CATEGORIES = {"category_1_id": 8, "category_2_id": 673, "category_3_id": 0}
+FIGURE = {"model": "als", "label": "enjoyed", "metric": "ndcg", "k": 0}
+CELL = {"user_idx": 0, "video_idx": 0}
+
+GOOD_ROWS: dict[str, dict[str, Any]] = {
+    "interactions": EVENT,
+    "block": EVENT | {"stage": 1},
+    "users": {"user_id": 0} | PERSON,
+    "videos": {"video_id": 0, "tags": [8, 27]},
+    "daily": {
+        "video_id": 0,
+        "day": date(2020, 7, 5),
+        "author_id": 0,
+        "video_type": "NORMAL",
+        "uploaded_on": date(2020, 3, 30),
+        "upload_type": "ShortImport",
+        "visible_status": "public",
+        "video_duration_ms": 5_966,
+        "video_width": 720,
+        "video_height": 1_280,
+        "music_id": -1,
+        "video_tag_id": 841,
+        "video_tag_name": "food",
+        "play_progress": 0.0,
+        "play_duration_ms": 0,
+        "comment_stay_duration_ms": 0,
+    }
+    | dict.fromkeys(COUNTS, 0),
+    "friends": {"user_id": 0, "friend_ids": [1_000_000_000]},
+    "captions": {
+        "video_id": 0,
+        "manual_cover_text": "UNKNOWN",
+        "caption": "晚饭",
+        "topic_tag": "[]",
+        "category_1_name": "food",
+        "category_2_name": "",
+        "category_3_name": "UNKNOWN",
+    }
+    | CATEGORIES,
+    "rejects": {
+        "file": "big_matrix.csv",
+        "row_number": 1,
+        "column": "play_duration",
+        "rule": "a whole number",
+        "value": "many",
+    },
+    "pairs": CELL | {"views": 1, "watch_ratio": 28.5, "enjoyed": 0.5, "last_viewed_at": VIEWED_AT},
+    "user_features": {"user_idx": 0, "user_id": 0, "views": 0, "enjoyed_rate": 0.25} | PERSON,
+    "video_features": {
+        "video_idx": 0,
+        "video_id": 0,
+        "tags": [],
+        "author_id": 0,
+        "video_type": "AD",
+        "upload_type": "PictureSet",
+        "uploaded_on": date(2020, 3, 30),
+        "duration_ms": 7_500,
+        "caption": "晚饭",
+        "plays": 0,
+        "likes": 0,
+        "like_view_ratio": 0.0,
+        "complete_play_ratio": 0.0,
+        "views": 0,
+        "enjoyed_rate": 1.0,
+    }
+    | CATEGORIES,
+    "user_index": {"user_idx": 0, "user_id": 0},
+    "video_index": {"video_idx": 0, "video_id": 0},
+    "friendships": {"user_idx": 0, "friend_idx": 1},
+    "enjoyed_curve": {"duration_ms": 7_500.5, "watch_ratio": 1.25},
+    "cells": CELL
+    | {"is_test": True, "stage": 2, "duration_ms": 1, "watch_ratio": 0.0, "enjoyed": False},
+    "per_user": FIGURE | {"user_id": 0, "is_test": True, "value": 1.0},
+    "leaderboard": FIGURE | {"mean": 0.5, "low": 0.25, "high": 0.75, "users": 0},
+    "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
+}
+"""A row of each table, as near to the edge of the contract as may be."""
+
+OUT_OF_RANGE = {
+    "greater_than_or_equal_to": lambda rule: rule["min_value"] - 1,
+    "greater_than": lambda rule: rule["min_value"],
+    "less_than_or_equal_to": lambda rule: rule["max_value"] + 1,
+    "isin": lambda rule: max(rule["allowed_values"]) + 1,
+}
+"""A value that breaks a check, by the check's name; a new kind of check needs a line here."""
+
+
+def columns_of(table: str) -> dict[str, pa.Column]:
+    """Return the rules by column, those with a pattern for each column of the good row."""
+    rules = CONTRACTS[table].to_schema().columns
+    return {
+        name: rules.get(name)
+        or next(rule for pattern, rule in rules.items() if rule.regex and re.match(pattern, name))
+        for name in GOOD_ROWS[table]
+    }
+
+
+def good_frame(table: str) -> pl.DataFrame:
+    types = {name: rules.dtype.type for name, rules in columns_of(table).items()}
+    return pl.DataFrame([GOOD_ROWS[table]], schema=types)
+
+
+def probed(table: str) -> list[str]:
+    """Return all columns, of those that share a pattern only the first and the last."""
+    alike: dict[int, list[str]] = {}
+    for name, rules in columns_of(table).items():
+        alike.setdefault(id(rules), []).append(name)
+    return [name for names in alike.values() for name in dict.fromkeys((names[0], names[-1]))]
+
+
+def bad_frames(table: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield what is wrong, its column first, and the frame: one for each rule of the contract."""
+    good = good_frame(table)
+
+    def replaced(name: str, value: object, dtype: pl.DataType | type[pl.DataType]) -> pl.DataFrame:
+        return good.with_columns(pl.lit(value, dtype).alias(name))
+
+    yield "surplus: not a column", good.with_columns(surplus=1)
+    for name, rules in columns_of(table).items():
+        dtype = good.schema[name]
+        yield (
+            f"{name}: another type",
+            replaced(name, None, pl.Int8 if dtype != pl.Int8 else pl.Int16),
+        )
+        if not rules.regex:
+            yield f"{name}: missing", good.drop(name)
+        if not rules.nullable:
+            yield f"{name}: null", replaced(name, None, dtype)
+        for check in rules.checks:
+            value = OUT_OF_RANGE[check.name](check.statistics)
+            yield f"{name}: {check.name} {value}", replaced(name, value, dtype)
+
+
+def another(value: Any) -> Any:
+    if isinstance(value, date):
+        return value + timedelta(days=1)
+    return f"{value}s" if isinstance(value, str) else value + 1
+
+
+def complaint(frame: pl.DataFrame, table: str) -> str:
+    """Return what the store says of a frame; nothing if it takes it."""
+    try:
+        validated(frame, table)
+    except ContractError as error:
+        return str(error)
+    return ""
+
+
+def test_every_table_has_a_good_row_here():
+    assert GOOD_ROWS.keys() == CONTRACTS.keys()
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_a_good_frame_keeps_its_contract(table):
+    good = good_frame(table)
+    assert_frame_equal(validated(good, table), good)
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_an_empty_frame_keeps_its_contract(table):
+    assert validated(good_frame(table).clear(), table).is_empty()
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_null_is_allowed_where_the_contract_says_so(table):
+    good = good_frame(table)
+    nullable = [name for name, rules in columns_of(table).items() if rules.nullable]
+    nulls = good.with_columns(pl.lit(None, good.schema[name]).alias(name) for name in nullable)
+    assert_frame_equal(validated(nulls, table), nulls)
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_a_bad_frame_breaks_its_contract_and_the_column_is_named(table):
+    unnamed = {
+        what: said
+        for what, frame in bad_frames(table)
+        if what.partition(":")[0] not in (said := complaint(frame, table))
+    }
+    assert unnamed == {}
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_rows_of_one_key_break_the_contract(table):
+    good = good_frame(table)
+    assert complaint(pl.concat([good, good]), table)
+
+
+@pytest.mark.parametrize("table", [t for t in CONTRACTS if CONTRACTS[t].to_schema().unique])
+def test_rows_that_differ_in_a_part_of_the_key_are_different(table):
+    key = CONTRACTS[table].to_schema().unique
+    rows = [GOOD_ROWS[table] | {part: another(GOOD_ROWS[table][part])} for part in key]
+    frame = pl.DataFrame([GOOD_ROWS[table], *rows], schema=good_frame(table).schema)
+    assert complaint(frame, table) == ""
+
+
+@pytest.mark.parametrize("table", ["users", "user_features"])
+def test_only_the_eighteen_onehot_columns_belong(table):
+    nineteenth = good_frame(table).with_columns(onehot_feat18=pl.lit(0, pl.Int32))
+    with pytest.raises(ContractError, match="onehot_feat18"):
+        validated(nineteenth, table)
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_every_table_says_what_a_row_is(table):
+    assert (CONTRACTS[table].__doc__ or "").startswith("One row per")

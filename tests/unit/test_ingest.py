@@ -1,0 +1,135 @@
+"""Ingest stops at too many rejects, tells the block's stages, and reads KuaiRec's real rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from schemas.errors import ContractError
+from schemas.raw import RAW_FILES
+from schemas.tables import CONTRACTS
+from tasks.ingest import ingested, staged, write_pieces
+from tasks.raw.reader import Counts, Piece
+from tasks.raw.text import has_any
+from tasks.store import Draft
+from tests.raw_files import row, text_of
+
+COUNTS = Counts(read=2, kept=2)
+
+
+def write(folder: Path, table: str, *rows: str) -> Path:
+    path = folder / RAW_FILES[table].file_name
+    path.write_text(text_of(table, *rows))
+    return path
+
+
+def pieces_of(path: Path, table: str, folder: Path, share: float = 0.01) -> Iterator[Piece]:
+    scratch = folder / f"scratch-{table}"
+    scratch.mkdir(parents=True)
+    return ingested(path, table, scratch, share)
+
+
+def log_with_rejects(good: int, bad: int) -> list[str]:
+    """Good rows of users in many buckets, bad rows first, in the middle and last."""
+    rows = [row("interactions", user_id=str(600 * i)) for i in range(good)]
+    for i in range(bad):
+        rows.insert(i * good // max(bad - 1, 1) + i, row("interactions", user_id=f"x{i}"))
+    return rows
+
+
+def test_more_rejects_than_allowed_stop_the_run_and_the_first_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "interactions", *log_with_rejects(good=93, bad=7))
+    with pytest.raises(ContractError) as caught:
+        list(pieces_of(path, "interactions", tmp_path, share=0.069))
+    message = str(caught.value)
+    assert message.startswith("big_matrix.csv: 7 of 100 rows are rejected, more than")
+    assert "max_reject_share=0.069" in message
+    rule = "'whole number from 0 to 2147483647'"
+    assert f"row 1, column user_id: 'x0' is not {rule}; row 17, column user_id: 'x1'" in message
+    assert "'x4'" in message
+    assert "'x5'" not in message
+
+
+@pytest.mark.parametrize("share", [0.07, 1])
+def test_rejects_up_to_the_share_are_kept_aside(tmp_path: Path, share: float) -> None:
+    path = write(tmp_path, "interactions", *log_with_rejects(good=93, bad=7))
+    pieces = list(pieces_of(path, "interactions", tmp_path, share))
+    assert sum(piece.kept.height for piece in pieces) == 93
+    assert sum(piece.rejects.height for piece in pieces) == 7
+
+
+@pytest.mark.parametrize("table", ["interactions", "users"])
+def test_file_without_rows_is_refused(tmp_path: Path, table: str) -> None:
+    with pytest.raises(ContractError, match="has a header but no good row among 0"):
+        list(pieces_of(write(tmp_path, table), table, tmp_path))
+
+
+def test_file_without_good_rows_is_refused_whatever_is_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path, "interactions", *log_with_rejects(good=0, bad=2))
+    with pytest.raises(ContractError, match="no good row among 2"):
+        list(pieces_of(path, "interactions", tmp_path, share=1))
+
+
+def cells(*seconds: int | None) -> Iterator[Piece]:
+    times = pl.Series("viewed_at", seconds, pl.Int64).cast(pl.Datetime("ms", "UTC"))
+    yield Piece(pl.DataFrame({"viewed_at": times}), pl.DataFrame(), COUNTS)
+
+
+def test_cells_without_a_time_are_stage_two() -> None:
+    (piece,) = staged(cells(5, None), has_times=True)
+    assert piece.kept["stage"].to_list() == [1, 2]
+    assert piece.kept.schema["stage"] == pl.Int8
+    assert piece.counts is COUNTS
+
+
+def test_stage_is_unknown_where_no_cell_has_a_time() -> None:
+    (piece,) = staged(cells(None, None), has_times=False)
+    assert piece.kept["stage"].to_list() == [None, None]
+    assert piece.kept.schema["stage"] == pl.Int8
+
+
+def test_written_tables_keep_their_contract_and_their_counts(tmp_path: Path) -> None:
+    rows = [*log_with_rejects(good=50, bad=2), row("interactions", user_id="0")]
+    path = write(tmp_path, "interactions", *rows)
+    drafts = {}
+    for name in ("interactions", "rejects"):
+        (tmp_path / name).mkdir()
+        drafts[name] = Draft(tmp_path / name, name)
+    write_pieces(pieces_of(path, "interactions", tmp_path, 0.1), *drafts.values())
+    for draft in drafts.values():
+        draft.close()
+        CONTRACTS[draft.name].validate(pl.read_parquet(draft.folder / "data.parquet"))
+    assert [draft.rows for draft in drafts.values()] == [50, 2]
+    counts = drafts["interactions"].facts["counts"]
+    assert counts == vars(Counts(read=53, kept=50, duplicates_exact=1, rejected=2))
+
+
+REAL = {
+    "interactions": Counts(read=52_795, kept=50_858, duplicates_exact=1_937),
+    "block": Counts(read=56_541, kept=56_541),
+    "users": Counts(read=7_176, kept=7_176),
+    "videos": Counts(read=10_728, kept=10_728),
+    "captions": Counts(read=10_728, kept=10_728),
+}
+
+
+@pytest.mark.parametrize("table", list(REAL))
+def test_real_rows_are_read_as_documented(real_slice: Path, tmp_path: Path, table: str) -> None:
+    path = real_slice / "KuaiRec 2.0" / "data" / RAW_FILES[table].file_name
+    pieces = pieces_of(path, table, tmp_path)
+    if table == "block":
+        has_times = has_any(path, RAW_FILES[table], "timestamp")
+        assert not has_times
+        pieces = staged(pieces, has_times=has_times)
+    counts = Counts()
+    kept = []
+    for piece in pieces:
+        counts.add(piece.counts)
+        kept.append(CONTRACTS[table].validate(piece.kept))
+    assert counts == REAL[table]
+    if table == "block":
+        assert pl.concat(kept)["stage"].is_null().all()
+    if table == "videos":
+        assert round(kept[0]["tags"].list.len().mean(), 3) == 1.183
+        assert kept[0]["tags"].explode().unique().sort().to_list() == list(range(31))

@@ -1,0 +1,148 @@
+"""One configuration, two faces: what Prefect shows and what a command takes are the same."""
+
+from datetime import date
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prefect.utilities.callables import parameter_schema
+
+from flows.nightly import nightly
+from flows.parameters import flags, takes
+from schemas.config import DemoDataConfig, NightlyConfig
+
+FIELDS = NightlyConfig.model_fields
+
+
+def config_of(*argv: str) -> NightlyConfig:
+    return flags(NightlyConfig, "grail", list(argv))
+
+
+def help_of(config, capsys) -> str:
+    with pytest.raises(SystemExit) as caught:
+        flags(config, "grail", ["--help"])
+    assert caught.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_prefect_has_every_field_with_its_default_and_description():
+    schema = parameter_schema(nightly)
+    assert list(schema.properties) == list(FIELDS)
+    json_defaults = NightlyConfig().model_dump(mode="json")
+    assert {name: p["default"] for name, p in schema.properties.items()} == json_defaults
+    described = {name: p["description"] for name, p in schema.properties.items()}
+    assert described == {name: field.description for name, field in FIELDS.items()}
+
+
+def test_prefect_has_the_types():
+    def types(properties):
+        return {
+            name: [p.get("type"), *(choice["type"] for choice in p.get("anyOf", []))]
+            for name, p in properties.items()
+        }
+
+    own = NightlyConfig.model_json_schema()["properties"]
+    assert types(parameter_schema(nightly).properties) == types(own)
+
+
+def test_a_field_without_default_is_a_required_parameter():
+    @takes(DemoDataConfig)
+    def write(**settings):
+        return settings
+
+    schema = parameter_schema(write)
+    assert schema.required == ["out"]
+    assert write(out="x", seed=3) == {"out": "x", "seed": 3}
+
+
+@pytest.mark.parametrize("config", [NightlyConfig, DemoDataConfig])
+def test_the_command_has_every_field_with_its_description(config, capsys):
+    shown = help_of(config, capsys)
+    for name, field in config.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in shown
+        assert " ".join((field.description or "").split()) in shown
+
+
+def test_no_flags_are_the_defaults():
+    assert config_of() == NightlyConfig()
+
+
+def test_every_flag_sets_its_field():
+    given = {
+        "source": "here.zip",
+        "scale": 0.5,
+        "seed": 7,
+        "as_of": date(2020, 8, 30),
+        "models": ("als", "popularity"),
+        "model_params": {"als": {"factors": 128, "alpha": 2.5}},
+        "top_n": 10,
+        "max_reject_share": 0.0,
+        "root": "somewhere/else",
+        "tracking_uri": "http://localhost:5000",
+        "summary": "summary.json",
+    }
+    argv = [
+        *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
+        *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
+        *("--model-params", '{"als": {"factors": 128, "alpha": 2.5}}', "--root", "somewhere/else"),
+        *("--tracking-uri", "http://localhost:5000", "--summary", "summary.json"),
+    ]
+    assert given.keys() == FIELDS.keys()
+    assert config_of(*argv) == NightlyConfig.model_validate(given)
+
+
+@pytest.mark.parametrize("argv", ["--models als --models tags", '--models ["als","tags"]'])
+def test_several_models_may_be_given_in_other_ways(argv):
+    assert config_of(*argv.split()).models == ("als", "tags")
+
+
+def test_the_environment_decides_nothing(monkeypatch):
+    monkeypatch.setenv("SCALE", "2")
+    monkeypatch.setenv("SEED", "many")
+    assert config_of() == NightlyConfig()
+
+
+REFUSED = {
+    "--scale -1": "scale: Input should be greater than 0 (got '-1')",
+    "--scale large": "scale: ",
+    "--scale": "argument --scale: expected one argument",
+    "--seed 1.5": "seed: ",
+    "--models nope": "models: unknown models ['nope']: choose from random, ",
+    "--models als,als": "each model at most once",
+    "--as-of yesterday": "as_of: ",
+    '--model-params {"als":{"factors":0}}': "model_params of als: factors: ",
+    '--model-params {"als":': "model_params: ",
+    "--model-params als": "model_params",
+    "--root s3://grail": "tracking_uri is needed when root is a URL",
+    "--nope 1": "unrecognized arguments: --nope 1",
+    "--sca 1": "unrecognized arguments: --sca 1",
+    "surplus": "unrecognized arguments: surplus",
+}
+
+
+@pytest.mark.parametrize(("argv", "reason"), REFUSED.items(), ids=REFUSED)
+def test_a_wrong_flag_is_refused_in_one_line(argv, reason, capsys):
+    with pytest.raises(SystemExit) as caught:
+        config_of(*argv.split())
+    said = capsys.readouterr()
+    assert caught.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith("grail: ")
+    assert said.err.count("\n") == 1
+    assert reason in said.err
+
+
+def test_the_command_is_refused_before_any_work(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.nightly", "--scale", "-1", "--root", str(tmp_path / "root")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "python -m flows.nightly: scale: Input should be greater than 0 (got '-1')\n"
+    )
+    assert list(tmp_path.iterdir()) == []

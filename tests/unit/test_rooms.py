@@ -1,0 +1,91 @@
+"""The rooms: imports point one way, and the pure ones load without the heavy tools."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("flows", "tasks", "schemas")
+HEAVY = ("prefect", "mlflow", "tensorflow", "keras")
+
+
+def modules(room: str) -> dict[str, Path]:
+    files = sorted((ROOT / room).rglob("*.py"))
+    dotted = [".".join(f.relative_to(ROOT).with_suffix("").parts) for f in files]
+    return {d.removesuffix(".__init__"): file for d, file in zip(dotted, files, strict=True)}
+
+
+MODULES = {name: file for room in ROOMS for name, file in modules(room).items()}
+STAGES = [name for name, file in MODULES.items() if file.parent == ROOT / "tasks"]
+PACKAGES = [name for name in MODULES if name.startswith("tasks.") and name not in STAGES]
+PURE_STAGES = ("tasks.provenance", "tasks.manifests", "tasks.store")
+"""Modules of the tasks themselves that know nothing of Prefect."""
+TWO_TOWER = ("tasks.models.two_tower", "tasks.models.towers")
+
+
+def imported(name: str) -> Iterator[str]:
+    """Yield what a module imports anywhere in it: modules, and ``module.name`` for each name."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: import by the full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_of(name: str) -> set[str]:
+    return {target.split(".")[0] for target in imported(name)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_one_way(room):
+    above = ROOMS[: ROOMS.index(room)]
+    wrong = {name for name in modules(room) if rooms_of(name) & {*above, "tests", "benchmarks"}}
+    assert wrong == set()
+
+
+def test_pure_rooms_know_neither_prefect_nor_mlflow_nor_stages():
+    for name in [*PACKAGES, *modules("schemas"), *PURE_STAGES]:
+        assert not rooms_of(name) & {"prefect", "mlflow"}, name
+        stages = {target for target in imported(name) if target.startswith(tuple(STAGES[1:]))}
+        assert name in PURE_STAGES or not stages, name
+
+
+def test_pure_stages_use_only_each_other():
+    for name in PURE_STAGES:
+        ours = {t.rpartition(".")[0] for t in imported(name) if t.startswith("tasks.")}
+        assert ours <= set(PURE_STAGES), name
+
+
+def test_only_the_two_tower_knows_tensorflow():
+    users = {name for name in MODULES if rooms_of(name) & {"tensorflow", "keras"}}
+    assert users
+    assert all(name.startswith(TWO_TOWER) for name in users)
+
+
+def test_pure_rooms_load_without_the_heavy_tools():
+    pure = [*PACKAGES, *modules("schemas"), *PURE_STAGES]
+    light = [name for name in pure if not name.startswith(TWO_TOWER)]
+    program = f"import sys, {', '.join(light)}\nprint(set(sys.modules) & set({HEAVY}))"
+    done = run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_no_flow_hides_a_package():
+    """Prefect puts the folder of a flow first on the path."""
+    taken = {*packages_distributions(), *sys.stdlib_module_names, *ROOMS}
+    assert {file.stem for file in (ROOT / "flows").glob("*")} & taken == set()
+
+
+def test_tasks_itself_is_empty():
+    assert (ROOT / "tasks" / "__init__.py").read_text() == ""
+
+
+def test_no_room_is_a_lumber_room():
+    parts = {part for name in MODULES for part in name.split(".")}
+    assert parts & {"utils", "util", "core", "helpers", "common", "misc"} == set()
