@@ -103,12 +103,12 @@ class TwoTowerConfig(ModelConfig):
         "pointwise", description="The label of each pair, or each enjoyed video against its batch."
     )
     dim: int = Field(32, ge=1, description="Length of the user and video vectors.")
-    epochs: int = Field(12, ge=1, description="At most so many passes over the pairs.")
+    epochs: int = Field(10, ge=1, description="At most so many passes over the pairs.")
     patience: int = Field(2, ge=1, description="Stop after so many epochs without a better one.")
     validation_days: int = Field(2, ge=1, description="Last days of the log, held out to stop by.")
     learning_rate: float = Field(0.01, gt=0, description="Of the first epoch.")
     decay: float = Field(0.8, gt=0, le=1, description="Learning rate of an epoch over the last's.")
-    l2: float = Field(20.0, ge=0, description="Penalty on all tables, against the loss of a pair.")
+    l2: float = Field(50.0, ge=0, description="Penalty on all tables, against the loss of a pair.")
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of ids hidden in training, so that features learn too."
     )
@@ -116,7 +116,7 @@ class TwoTowerConfig(ModelConfig):
         3, ge=1, description="Categories (authors) of fewer rows share one embedding."
     )
     blocks: int = Field(
-        16, ge=1, description="Pointwise: a batch is one of blocks x blocks rectangles."
+        10, ge=1, description="Pointwise: a batch is one of blocks x blocks rectangles."
     )
     softmax_batch: int = Field(1024, ge=2, description="Softmax: enjoyed pairs in a batch.")
 

@@ -50,7 +50,8 @@ class Catalogue:
     def unseen(self, user_idx: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Return bool (len(user_idx), m): true where the user has not seen the video."""
         bits = np.unpackbits(self.seen_bits[user_idx], axis=1, count=len(self.video_ids))
-        return bits == 0
+        is_unseen: NDArray[np.bool_] = bits == 0
+        return is_unseen
 
     def save(self, folder: Path) -> None:
         """Write ``catalogue.npz`` into ``folder``."""

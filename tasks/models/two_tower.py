@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -61,8 +61,8 @@ class TwoTower(Recommender[TwoTowerConfig]):
         pairs, held = hold_out_last_days(training.pairs, self.config.validation_days)
         self._refuse_empty(pairs)
         network = self._network(training, pairs)
-        objective = OBJECTIVES[self.config.loss](network, pairs, held, self.config, training.seed)
-        curves = train(network, objective, self.config)
+        objective = OBJECTIVES[self.config.loss](network, pairs, self.config, training.seed)
+        curves = train(network, objective, pairs, held, self.config)
         self.loss_ = np.array(curves.loss)
         self.validation_loss_ = np.array(curves.validation_loss)
         self.user_vectors_ = network.user_tower.all_vectors()
@@ -82,7 +82,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
             )
 
     def _network(self, training: Training, pairs: pl.DataFrame) -> TwoTowerNetwork:
-        """Learn the encoders from the rows that have ``pairs`` and build the network on all rows."""
+        """Learn the encoders from rows that have ``pairs`` and build the network on all rows."""
         from tasks.models.towers.network import Tower, TwoTowerNetwork
 
         config, towers = self.config, []

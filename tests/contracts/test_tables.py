@@ -156,18 +156,15 @@ def probed(table: str) -> list[str]:
 
 def bad_frames(table: str) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield what is wrong, its column first, and the frame: one for each rule of the contract."""
-    good = good_frame(table)
+    good = good_frame(table).select(probed(table))  # alone they are checked faster
 
     def replaced(name: str, value: object, dtype: pl.DataType | type[pl.DataType]) -> pl.DataFrame:
         return good.with_columns(pl.lit(value, dtype).alias(name))
 
     yield "surplus: not a column", good.with_columns(surplus=1)
-    for name, rules in columns_of(table).items():
-        dtype = good.schema[name]
-        yield (
-            f"{name}: another type",
-            replaced(name, None, pl.Int8 if dtype != pl.Int8 else pl.Int16),
-        )
+    for name, dtype in good.schema.items():
+        rules, wrong = columns_of(table)[name], pl.Int16 if dtype == pl.Int8 else pl.Int8
+        yield f"{name}: another type", replaced(name, None, wrong)
         if not rules.regex:
             yield f"{name}: missing", good.drop(name)
         if not rules.nullable:

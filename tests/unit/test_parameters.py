@@ -1,8 +1,8 @@
 """One configuration, two faces: what Prefect shows and what a command takes are the same."""
 
-from datetime import date
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest

@@ -227,6 +227,12 @@ def test_reject_names_row_column_rule_and_text(
     CONTRACTS["rejects"].validate(out.rejects)
 
 
+def test_rejects_of_all_kinds_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
+    rows = ["1,[8]", "1,[9]", "2,[x]", "3,[8]", "3,[9]", "4,8"]
+    out = read_rows(tmp_path, "videos", rows)
+    assert [blame[0] for blame in out.blamed] == [2, 3, 5, 6]
+
+
 @pytest.mark.parametrize("column", ["user_id", "timestamp", "play_duration", "watch_ratio"])
 def test_empty_required_field_is_rejected(tmp_path: Path, column: str) -> None:
     out = read_rows(tmp_path, "interactions", [event(1, **{column: ""})])

@@ -91,17 +91,17 @@ class Encoder(BaseModel):
 
     def encode(self, frame: pl.DataFrame) -> Features:
         """Encode the rows of ``frame``; values never learned fall into the column's RARE bucket."""
-        columns, offset = [], 0
-        for name, values in self.categories.items():
-            columns.append(offset + _places(frame[name], values))
+        categories = np.empty((frame.height, len(self.categories)), dtype=np.int32)
+        offset = 0
+        for column, (name, values) in enumerate(self.categories.items()):
+            categories[:, column] = offset + _places(frame[name], values)
             offset += FIRST + len(values)
-        numbers = [self._standardised(frame[name]) for name in self.numbers]
-        nulls = [frame[name].is_null().to_numpy() for name in self.numbers]
-        return Features(
-            categories=np.stack(columns, axis=1).astype(np.int32),
-            numbers=np.stack([*numbers, *nulls], axis=1).astype(np.float32),
-            tags=self._tag_shares(frame),
-        )
+        n_numbers = len(self.numbers)
+        numbers = np.empty((frame.height, 2 * n_numbers), dtype=np.float32)
+        for column, name in enumerate(self.numbers):
+            numbers[:, column] = self._standardised(frame[name])
+            numbers[:, n_numbers + column] = frame[name].is_null().to_numpy()
+        return Features(categories, numbers, self._tag_shares(frame))
 
     def _standardised(self, column: pl.Series) -> NDArray[Any]:
         mean, deviation = self.numbers[column.name]
@@ -114,7 +114,8 @@ class Encoder(BaseModel):
             tagged = frame.select(pl.row_index("row"), "tags").explode("tags").drop_nulls()
             tagged = tagged.filter(pl.col("tags") < self.n_tags)
             shares[tagged["row"].to_numpy(), tagged["tags"].to_numpy()] = 1.0
-        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
+        return shares
 
 
 def _frequent(column: pl.Series, min_rows: int) -> list[str]:
@@ -127,4 +128,4 @@ def _places(column: pl.Series, values: list[str]) -> NDArray[np.int64]:
     known = column.cast(pl.String).replace_strict(
         pl.Series(values, dtype=pl.String), places, default=RARE, return_dtype=pl.Int64
     )
-    return known.set(column.is_null(), NULL).to_numpy()
+    return np.where(column.is_null().to_numpy(), NULL, known.to_numpy())

@@ -33,7 +33,7 @@ INITIAL_DEVIATION = 0.05
 
 
 @keras.saving.register_keras_serializable("grail")
-class Tower(keras.layers.Layer):
+class Tower(keras.layers.Layer):  # type: ignore[misc]  # keras is not typed
     """Maps row indices (n,) to vectors (n, dim + 1), the bias in the last column.
 
     The encoded features of all rows lie in the layer as constants, so that a batch is only indices.
@@ -49,7 +49,7 @@ class Tower(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     @classmethod
-    def of(  # noqa: PLR0913
+    def of(
         cls,
         features: Features,
         known: NDArray[np.bool_],
@@ -141,7 +141,7 @@ class Tower(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("grail")
-class TwoTowerNetwork(keras.Model):
+class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
     """Both towers and the overall bias: ``network((user_idx, video_idx))`` gives logits (n,).
 
     It trains with the plain ``compile`` and ``fit`` of Keras too; ``training`` does it faster.
@@ -173,9 +173,7 @@ class TwoTowerNetwork(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return the towers' configs, for ``load_model``."""
         towers = {"user_tower": self.user_tower, "video_tower": self.video_tower}
-        return {
-            name: keras.saving.serialize_keras_object(tower) for name, tower in towers.items()
-        }
+        return {name: keras.saving.serialize_keras_object(tower) for name, tower in towers.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

@@ -24,13 +24,13 @@ PAIRS_AT_ONCE = 1 << 16
 
 
 class Objective(Protocol):
-    """One way of training: an epoch of steps, and the loss on pairs that were held out."""
+    """One way of training: an epoch of steps, and the loss of any pairs."""
 
-    def epoch(self, learning_rate: float) -> float:
-        """Take the steps of an epoch and return its mean loss."""
+    def epoch(self, learning_rate: float) -> None:
+        """Take the steps of an epoch."""
 
-    def validation(self) -> float:
-        """Return the mean loss on the held-out pairs; NaN if there are none."""
+    def loss(self, pairs: pl.DataFrame) -> float:
+        """Return the mean loss of ``pairs``, no ids dropped out; NaN if it is about none."""
 
 
 class Pointwise:
@@ -48,13 +48,11 @@ class Pointwise:
         self,
         network: TwoTowerNetwork,
         pairs: pl.DataFrame,
-        held: pl.DataFrame,
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
         """Keep the pairs as a sparse matrix and compile the steps of one group of users."""
         self.network = network
-        self.held = held
         self.optimizer = _optimizer(network, config)
         self.rng = np.random.default_rng(seed)
         shape = (network.user_tower.sizes["rows"], network.video_tower.sizes["rows"])
@@ -74,7 +72,7 @@ class Pointwise:
             ],
         )
 
-    def epoch(self, learning_rate: float) -> float:
+    def epoch(self, learning_rate: float) -> None:
         """Take one step for each rectangle of a new shuffle."""
         self.optimizer.learning_rate.assign(learning_rate)
         n_users, n_videos = self.matrix.shape
@@ -82,42 +80,39 @@ class Pointwise:
         place = np.argsort(videos).astype(np.int32)
         parts = (self.matrix.data, place[self.matrix.indices], self.matrix.indptr)
         shuffled = sparse.csr_matrix(parts, shape=self.matrix.shape)
-        total = 0.0
         for users in np.array_split(self.rng.permutation(n_users), self.groups[0]):
-            strip = shuffled[users].toarray()
-            total += float(self.train_strip(strip, users.astype(np.int32), videos))
-        return total / self.matrix.nnz
+            self.train_strip(shuffled[users].toarray(), users.astype(np.int32), videos)
 
-    def _train_strip(self, strip: Any, users: Any, videos: Any) -> Any:
-        """Step over the rectangles of a strip (n_users, n_videos); return their summed loss."""
-        total = 0.0
+    def _train_strip(self, strip: Any, users: Any, videos: Any) -> None:
+        """Take the steps over a strip of cells (n_users, n_videos), one rectangle each."""
         for start in tf.range(0, tf.shape(videos)[0], self.width):
-            columns = videos[start : start + self.width]
             cells = strip[:, start : start + self.width]
             with tf.GradientTape() as tape:
-                logits = self.network.rectangle(users, columns, training=True)
-                seen = tf.cast(cells > 0, tf.float32)
-                loss = tf.reduce_sum(
-                    seen * tf.nn.sigmoid_cross_entropy_with_logits(cells - 1.0, logits)
+                logits = self.network.rectangle(
+                    users, videos[start : start + self.width], training=True
                 )
-                # By the expected number of pairs, not by the rectangle's: all pairs weigh the same
-                objective = loss / self.expected + tf.add_n(self.network.losses)
-            _step(self.network, self.optimizer, tape, objective)
-            total += loss
-        return total
+                penalty = tf.add_n(self.network.losses)
+            # The derivative of the loss by the logits, written out: the loss itself is not needed.
+            # By the expected number of pairs, not the rectangle's: all pairs weigh the same
+            residual = tf.where(cells > 0, tf.sigmoid(logits) - (cells - 1.0), 0.0) / self.expected
+            weights = self.network.trainable_variables
+            gradient = tape.gradient(
+                [logits, penalty], weights, output_gradients=[residual, tf.ones_like(penalty)]
+            )
+            self.optimizer.apply(gradient, weights)
 
-    def validation(self) -> float:
-        """Return the mean cross-entropy of the held-out pairs."""
+    def loss(self, pairs: pl.DataFrame) -> float:
+        """Return the mean cross-entropy of ``pairs``; NaN without any."""
         users = self.network.user_tower.all_vectors()
         videos = self.network.video_tower.all_vectors()
         mean = float(self.network.mean)
         total = 0.0
-        for part in self.held.iter_slices(PAIRS_AT_ONCE):
+        for part in pairs.iter_slices(PAIRS_AT_ONCE):
             left, right = users[part["user_idx"].to_numpy()], videos[part["video_idx"].to_numpy()]
             logits = np.einsum("ij,ij->i", left[:, :-1], right[:, :-1])
             logits += left[:, -1] + right[:, -1] + mean
             total += float(np.sum(np.logaddexp(0.0, logits) - part["enjoyed"].to_numpy() * logits))
-        return total / self.held.height if self.held.height else float("nan")
+        return total / pairs.height if pairs.height else float("nan")
 
 
 class SampledSoftmax:
@@ -135,7 +130,6 @@ class SampledSoftmax:
         self,
         network: TwoTowerNetwork,
         pairs: pl.DataFrame,
-        held: pl.DataFrame,
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
@@ -145,50 +139,50 @@ class SampledSoftmax:
         self.rng = np.random.default_rng(seed)
         self.batch = config.softmax_batch
         self.positives = _positives(pairs)
-        self.held = _positives(held)
         n_videos = network.video_tower.sizes["rows"]
         shares = np.bincount(self.positives[1], self.positives[2], minlength=n_videos)
-        # A held-out video may have no positive before: it is drawn as if it had half of one
+        # A video without a positive is drawn, if at all, in validation: as if it had half of one
         least = 0.5 / max(len(self.positives[1]), 1)
         self.log_share = tf.constant(np.log(np.maximum(shares / shares.sum(), least)), tf.float32)
         rows = [tf.TensorSpec([None], kind) for kind in (tf.int32, tf.int32, tf.float32)]
         self.train_rows = tf.function(self._train_rows, input_signature=rows)
         self.rows_loss = tf.function(self._rows_loss, input_signature=rows)
 
-    def epoch(self, learning_rate: float) -> float:
+    def epoch(self, learning_rate: float) -> None:
         """Take one step for each batch of a new shuffle."""
         self.optimizer.learning_rate.assign(learning_rate)
         order = self.rng.permutation(len(self.positives[0]))
-        total = float(self.train_rows(*(column[order] for column in self.positives)))
-        return total / float(self.positives[2].sum())
+        self.train_rows(*(column[order] for column in self.positives))
 
-    def validation(self) -> float:
-        """Return the mean loss of the held-out positives, in batches of their own."""
-        weight = float(self.held[2].sum())
-        return float(self.rows_loss(*self.held)) / weight if weight else float("nan")
-
-    def _batch_loss(self, users: Any, videos: Any, weights: Any, *, training: bool) -> Any:
-        logits = self.network.rectangle(users, videos, training=training)
-        corrected = logits - tf.gather(self.log_share, videos)
-        return sampled_softmax_loss(corrected, videos, weights)
-
-    def _train_rows(self, users: Any, videos: Any, weights: Any) -> Any:
-        total = 0.0
+    def _train_rows(self, users: Any, videos: Any, labels: Any) -> None:
+        weights = self.network.trainable_variables
         for start in tf.range(0, tf.shape(users)[0], self.batch):
             rows = slice(start, start + self.batch)
             with tf.GradientTape() as tape:
-                loss = self._batch_loss(users[rows], videos[rows], weights[rows], training=True)
-                objective = loss / tf.reduce_sum(weights[rows]) + tf.add_n(self.network.losses)
-            _step(self.network, self.optimizer, tape, objective)
-            total += loss
-        return total
+                loss = self._batch_loss(users[rows], videos[rows], labels[rows], training=True)
+                objective = loss / tf.reduce_sum(labels[rows]) + tf.add_n(self.network.losses)
+            self.optimizer.apply(tape.gradient(objective, weights), weights)
 
-    def _rows_loss(self, users: Any, videos: Any, weights: Any) -> Any:
+    def loss(self, pairs: pl.DataFrame) -> float:
+        """Return the mean loss of the enjoyed ones of ``pairs``, in batches of their own."""
+        positives = _positives(pairs)
+        total = float(positives[2].sum())
+        # Shuffled, always alike: in the table's order a batch would hold the videos of few users
+        order = np.random.default_rng(0).permutation(len(positives[2]))
+        summed = self.rows_loss(*(column[order] for column in positives))
+        return float(summed) / total if total else float("nan")
+
+    def _rows_loss(self, users: Any, videos: Any, labels: Any) -> Any:
         total = 0.0
         for start in tf.range(0, tf.shape(users)[0], self.batch):
             rows = slice(start, start + self.batch)
-            total += self._batch_loss(users[rows], videos[rows], weights[rows], training=False)
+            total += self._batch_loss(users[rows], videos[rows], labels[rows], training=False)
         return total
+
+    def _batch_loss(self, users: Any, videos: Any, labels: Any, *, training: bool) -> Any:
+        logits = self.network.rectangle(users, videos, training=training)
+        corrected = logits - tf.gather(self.log_share, videos)
+        return sampled_softmax_loss(corrected, videos, labels)
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
@@ -199,9 +193,9 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 
 
 def sampled_softmax_loss(scores: Any, videos: Any, weights: Any) -> Any:
-    """Return the weighted sum of the rows' cross-entropies; row i is about column i.
+    """Return the weighted sum of the rows' cross-entropies; in row i, column i is the right one.
 
-    ``scores`` (B, B) are corrected already, ``videos`` (B,) and ``weights`` (B,) belong to the rows.
+    ``scores`` (B, B) are corrected already; ``videos`` and ``weights`` are (B,), one for each row.
     """
     size = tf.shape(videos)[0]
     same = videos[:, tf.newaxis] == videos[tf.newaxis, :]
@@ -223,8 +217,3 @@ def _optimizer(network: TwoTowerNetwork, config: TwoTowerConfig) -> Any:
     optimizer = keras.optimizers.Adam(config.learning_rate)
     optimizer.build(network.trainable_variables)  # its variables cannot be made inside a function
     return optimizer
-
-
-def _step(network: TwoTowerNetwork, optimizer: Any, tape: Any, objective: Any) -> None:
-    weights = network.trainable_variables
-    optimizer.apply(tape.gradient(objective, weights), weights)

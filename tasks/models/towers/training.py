@@ -16,10 +16,13 @@ from tasks.models.towers.objectives import Objective
 
 log = logging.getLogger(__name__)
 
+SAMPLE = 100_000
+"""About so many of the pairs learned from are enough for the loss of an epoch."""
+
 
 @dataclass(frozen=True)
 class Curves:
-    """Mean loss of each epoch, on the pairs learned from and on the days held out.
+    """Mean loss after each epoch, on the pairs learned from and on the days held out.
 
     ``validation_loss`` is empty where nothing could be held out.
     """
@@ -40,21 +43,27 @@ def hold_out_last_days(pairs: pl.DataFrame, days: int) -> tuple[pl.DataFrame, pl
     return pairs.filter(~is_late), pairs.filter(is_late)
 
 
-def train(network: TwoTowerNetwork, objective: Objective, config: TwoTowerConfig) -> Curves:
+def train(
+    network: TwoTowerNetwork,
+    objective: Objective,
+    pairs: pl.DataFrame,
+    held: pl.DataFrame,
+    config: TwoTowerConfig,
+) -> Curves:
     """Train ``network`` and leave it with the weights of its best epoch; return the curves.
 
-    The best epoch has the least validation loss; without one it is the last.
+    The best epoch has the least loss on ``held``; where that is empty it is the last.
     """
+    sample = pairs.gather_every(max(1, pairs.height // SAMPLE))
     curves = Curves([], [])
     best, best_loss, best_weights = 0, math.inf, network.get_weights()
     for epoch in range(config.epochs):
         started = time.perf_counter()
-        loss = objective.epoch(config.learning_rate * config.decay**epoch)
-        validation = objective.validation()
-        seconds = time.perf_counter() - started
+        objective.epoch(config.learning_rate * config.decay**epoch)
+        loss, validation = objective.loss(sample), objective.loss(held)
         log.info(
             "two_tower epoch %d of %d: loss %.4f, validation loss %.4f, %.1f s",
-            *(epoch + 1, config.epochs, loss, validation, seconds),
+            *(epoch + 1, config.epochs, loss, validation, time.perf_counter() - started),
         )
         curves.loss.append(loss)
         if math.isnan(validation):

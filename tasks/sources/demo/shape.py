@@ -98,7 +98,7 @@ class Taste:
     sub_share: float = 0.25
     author_share: float = 0.15
     """What of a video's factors its tag, subcategory and author tell; the rest is its own."""
-    quality_sd: float = 0.25
+    quality_sd: float = 0.235
     quality_author_share: float = 0.3
     quality_tag_sd: float = 0.05
     latent_sd: float = 0.56
@@ -114,7 +114,7 @@ class Taste:
     cold_tilt: float = 3.75
     cold_tilt_from: float = 0.35
     """Block videos are popular ones; cold videos had no time to become it."""
-    short_rank: float = 0.65
+    short_rank: float = 0.68
     """Popularity rank (0 to 1) below which no short video lies."""
     block_floor: float = 0.006
     """Least chance to be seen of a block video: it was collected, so somebody saw it."""
@@ -161,7 +161,7 @@ class Habit:
     """Chance of a play of 0 ms."""
     typical_s: float = 7.9
     """Play time at log play time 0, whatever the length of the video."""
-    longest_log_play: float = 6.2
+    longest_log_play: float = 5.6
 
     @classmethod
     def log(cls, taste: Taste) -> Habit:
