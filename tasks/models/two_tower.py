@@ -55,6 +55,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
 
     def _fit(self, training: Training) -> None:
         # TensorFlow takes seconds to import, and only fit and embed_users need it
+        from tasks.models.towers.network import write_network
         from tasks.models.towers.objectives import OBJECTIVES
         from tasks.models.towers.training import hold_out_last_days, train
 
@@ -66,10 +67,10 @@ class TwoTower(Recommender[TwoTowerConfig]):
         self.loss_ = np.array(curves.loss)
         self.validation_loss_ = np.array(curves.validation_loss)
         self.user_vectors_ = network.user_tower.all_vectors()
-        self.user_vectors_[:, -1] += float(network.mean)
+        self.user_vectors_[:, -1] += network.overall_bias()
         self.video_vectors_ = network.video_tower.all_vectors()
         with tempfile.TemporaryDirectory() as folder:
-            network.save(Path(folder) / NETWORK)
+            write_network(network, Path(folder) / NETWORK)
             self.network_ = (Path(folder) / NETWORK).read_bytes()
 
     def _refuse_empty(self, pairs: pl.DataFrame) -> None:
@@ -130,7 +131,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
         """
         network = load_network(self.network_)
         vectors: FloatMatrix = np.array(network.user_tower.embed(self.user_encoder_.encode(users)))
-        vectors[:, -1] += float(network.mean)
+        vectors[:, -1] += network.overall_bias()
         return vectors
 
     def score_users(self, users: pl.DataFrame) -> FloatMatrix:

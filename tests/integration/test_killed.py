@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tasks.sources.demo import write_demo_world
 
 ROOT = Path(__file__).parents[2]

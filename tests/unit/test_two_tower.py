@@ -1,7 +1,6 @@
 """Two-tower: encoding by hand, losses by hand, small worlds whose answer is known."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,75 +12,13 @@ from schemas.models import TwoTowerConfig
 from tasks.models.interface import Training
 from tasks.models.towers.encoding import USER_CATEGORIES, Encoder
 from tasks.models.two_tower import TwoTower, load_network
+from tests.worlds import literal_world
 
-AS_OF = datetime(2020, 9, 1, tzinfo=UTC)
 FAST = TwoTowerConfig(dim=4, epochs=40, learning_rate=0.05, decay=0.97, l2=0.01, blocks=2)
 
 
-def user_table(degrees: list[str | None]) -> pl.DataFrame:
-    """Users who differ only in their degree of activity; every fourth count is unknown."""
-    n = len(degrees)
-    flags = ("is_lowactive_period", "is_live_streamer", "is_video_author")
-    counts = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
-    some = [None if i % 4 == 3 else i for i in range(n)]
-    return pl.DataFrame(
-        {
-            "user_idx": pl.Series(range(n), dtype=pl.Int32),
-            "user_id": pl.Series(range(n), dtype=pl.Int32),
-            "user_active_degree": pl.Series(degrees, dtype=pl.String),
-            **{name: pl.Series([False] * n) for name in flags},
-            **{name: pl.Series(some, dtype=pl.Int32) for name in counts},
-            **{f"{name}_range": pl.Series(["0"] * n) for name in counts},
-            **{f"onehot_feat{i}": pl.Series([None] * n, dtype=pl.Int32) for i in range(18)},
-            "views": pl.Series([0] * n, dtype=pl.Int32),
-            "enjoyed_rate": pl.Series([None] * n, dtype=pl.Float32),
-        }
-    )
-
-
-def video_table(tags: list[list[int]]) -> pl.DataFrame:
-    """Videos that differ only in their tags; nothing else is known of them."""
-    n = len(tags)
-    numbers = ("like_view_ratio", "complete_play_ratio", "enjoyed_rate")
-    categories = ("category_1_id", "category_2_id", "category_3_id")
-    return pl.DataFrame(
-        {
-            "video_idx": pl.Series(range(n), dtype=pl.Int32),
-            "video_id": pl.Series(range(n), dtype=pl.Int32),
-            "tags": pl.Series(tags, dtype=pl.List(pl.Int16)),
-            "author_id": pl.Series([None] * n, dtype=pl.Int64),
-            "video_type": pl.Series(["NORMAL"] * n),
-            "upload_type": pl.Series([None] * n, dtype=pl.String),
-            "duration_ms": pl.Series([9_000] * n, dtype=pl.Int32),
-            **{name: pl.Series([None] * n, dtype=pl.Int32) for name in categories},
-            **{name: pl.Series([0] * n, dtype=pl.Int64) for name in ("plays", "likes")},
-            **{name: pl.Series([None] * n, dtype=pl.Float32) for name in numbers},
-        }
-    )
-
-
-def world(
-    degrees: list[str | None], tags: list[list[int]], pairs: list[tuple[int, int, float]]
-) -> Training:
-    """A training set of (user_idx, video_idx, enjoyed): one view an hour, the first the latest."""
-    rows = sorted(pairs)
-    users, videos = user_table(degrees), video_table(tags)
-    kinds = {"user_idx": pl.Int32, "video_idx": pl.Int32, "enjoyed": pl.Float32}
-    hours = [AS_OF - timedelta(hours=1 + i) for i in range(len(rows))]
-    return Training(
-        user_ids=users["user_id"].to_numpy(),
-        video_ids=videos["video_id"].to_numpy(),
-        pairs=pl.DataFrame(rows, schema=kinds, orient="row").with_columns(
-            views=pl.lit(1, pl.Int32),
-            watch_ratio=pl.lit(1.0, pl.Float32),
-            last_viewed_at=pl.Series(hours, dtype=pl.Datetime("ms", "UTC")),
-        ),
-        users=users,
-        videos=videos,
-        friends=pl.DataFrame(schema={"user_idx": pl.Int32, "friend_idx": pl.Int32}),
-        as_of=AS_OF,
-        seed=3,
-    )
+def every_hour(pairs: list[tuple[int, int, float]]) -> list[float]:
+    return [(i + 1) / 24 for i in range(len(pairs))]
 
 
 def random_world(n_pairs: int = 50) -> Training:
@@ -89,7 +26,7 @@ def random_world(n_pairs: int = 50) -> Training:
     rng = np.random.default_rng(5)
     cells = rng.choice(100, n_pairs, replace=False)
     pairs = [(int(c) // 10, int(c) % 10, float(rng.integers(2))) for c in cells]
-    return world(["full"] * 10, [[1]] * 10, pairs)
+    return literal_world(pairs, (10, 10), age_days=every_hour(pairs))
 
 
 def taste_world() -> Training:
@@ -98,7 +35,18 @@ def taste_world() -> Training:
     User 12 is busy, video 12 has tag 0, video 13 has no tag: nobody has seen them yet.
     """
     pairs = [(u, v, float((u < 6) == (v < 6))) for u in range(12) for v in range(12)]
-    return world(["busy"] * 6 + ["idle"] * 6 + ["busy"], [[0]] * 6 + [[1]] * 6 + [[0], []], pairs)
+    return literal_world(
+        pairs,
+        (13, 14),
+        users={"user_active_degree": ["busy"] * 6 + ["idle"] * 6 + ["busy"]},
+        videos={"tags": [[0]] * 6 + [[1]] * 6 + [[0], []]},
+        age_days=every_hour(pairs),
+    )
+
+
+def later_users(*degrees: str | None) -> pl.DataFrame:
+    """Users of whom nothing but the degree of activity is known."""
+    return literal_world([], (len(degrees), 1), users={"user_active_degree": degrees}).users
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +144,7 @@ def test_cold_users_and_videos_are_served_by_their_features(taste: TwoTower) -> 
 
 
 def test_users_who_came_later_are_served_by_their_features(taste: TwoTower) -> None:
-    later = user_table(["busy", "idle", "a degree nobody had", None])
+    later = later_users("busy", "idle", "a degree nobody had", None)
     scores = taste.score_users(later)
     assert scores.shape == (4, 14)
     assert np.isfinite(scores).all()
@@ -251,7 +199,7 @@ def test_saved_and_loaded_is_the_same_to_the_bit(taste: TwoTower, tmp_path: Path
     np.testing.assert_array_equal(
         network.user_tower.all_vectors()[:, :-1], taste.user_vectors_[:, :-1]
     )
-    later = user_table(["busy", None])
+    later = later_users("busy", None)
     np.testing.assert_array_equal(loaded.score_users(later), taste.score_users(later))
 
 
@@ -266,7 +214,7 @@ def test_a_damaged_network_is_refused(taste: TwoTower, tmp_path: Path) -> None:
 def test_labels_that_are_all_equal_give_finite_scores(label: float) -> None:
     pairs = [(u, v, label) for u in range(4) for v in range(5)]
     model = TwoTower(FAST.model_copy(update={"epochs": 3}))
-    scores = model.fit(world(["full"] * 4, [[0]] * 5, pairs)).score(np.arange(4))
+    scores = model.fit(literal_world(pairs, (4, 5))).score(np.arange(4))
     assert np.isfinite(scores).all()
     assert ((scores > 0) == (label == 1.0)).all()
 
@@ -276,16 +224,16 @@ def test_labels_that_are_all_equal_give_finite_scores(label: float) -> None:
 def test_one_user_or_one_video_is_enough(n_users: int, n_videos: int, loss: str) -> None:
     pairs = [(u, v, float((u + v) % 2 == 0)) for u in range(n_users) for v in range(n_videos)]
     model = TwoTower(FAST.model_copy(update={"epochs": 2, "loss": loss}))
-    scores = model.fit(world(["full"] * n_users, [[0]] * n_videos, pairs)).score(np.arange(n_users))
+    scores = model.fit(literal_world(pairs, (n_users, n_videos))).score(np.arange(n_users))
     assert scores.shape == (n_users, n_videos)
     assert np.isfinite(scores).all()
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
-    empty = world(["full"], [[0]], [])
+    empty = literal_world([], (1, 1))
     with pytest.raises(ModelError, match="no pair before the cut"):
         TwoTower(FAST).fit(empty)
-    bored = world(["full"] * 2, [[0]] * 2, [(0, 0, 0.0), (1, 1, 0.0)])
+    bored = literal_world([(0, 0, 0.0), (1, 1, 0.0)], (2, 2))
     with pytest.raises(ModelError, match="softmax loss needs an enjoyed pair"):
         TwoTower(FAST.model_copy(update={"loss": "softmax"})).fit(bored)
 

@@ -16,6 +16,9 @@ feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Reco
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -170,6 +173,19 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
         products = tf.linalg.matmul(users[:, :-1], videos[:, :-1], transpose_b=True)
         return products + users[:, -1:] + (videos[:, -1] + self.mean)
 
+    def overall_bias(self) -> float:
+        """Return m."""
+        return float(self.mean.value)
+
+    def state(self) -> list[NDArray[np.float32]]:
+        """Return copies of all learned weights."""
+        return [weight.value.numpy().copy() for weight in self.trainable_variables]
+
+    def restore(self, state: list[NDArray[np.float32]]) -> None:
+        """Go back to what ``state`` returned."""
+        for weight, value in zip(self.trainable_variables, state, strict=True):
+            weight.assign(value)
+
     def get_config(self) -> dict[str, Any]:
         """Return the towers' configs, for ``load_model``."""
         towers = {"user_tower": self.user_tower, "video_tower": self.video_tower}
@@ -187,7 +203,22 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
         return cls(**towers)
 
 
+def write_network(network: TwoTowerNetwork, path: Path) -> None:
+    """Write the network as a ``.keras`` file."""
+    with _numpy_notice_hidden():
+        network.save(path)
+
+
 def read_network(path: Path) -> TwoTowerNetwork:
     """Read a ``.keras`` file in Keras' safe mode: nothing in it is run."""
-    network: TwoTowerNetwork = keras.saving.load_model(path, compile=False, safe_mode=True)
+    with _numpy_notice_hidden():
+        network: TwoTowerNetwork = keras.saving.load_model(path, compile=False, safe_mode=True)
     return network
+
+
+@contextmanager
+def _numpy_notice_hidden() -> Iterator[None]:
+    """Hide that Keras 3.15 still hands NumPy 2.4 its variables in the old way."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield

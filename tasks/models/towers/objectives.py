@@ -105,7 +105,7 @@ class Pointwise:
         """Return the mean cross-entropy of ``pairs``; NaN without any."""
         users = self.network.user_tower.all_vectors()
         videos = self.network.video_tower.all_vectors()
-        mean = float(self.network.mean)
+        mean = self.network.overall_bias()
         total = 0.0
         for part in pairs.iter_slices(PAIRS_AT_ONCE):
             left, right = users[part["user_idx"].to_numpy()], videos[part["video_idx"].to_numpy()]
@@ -200,7 +200,7 @@ def sampled_softmax_loss(scores: Any, videos: Any, weights: Any) -> Any:
     size = tf.shape(videos)[0]
     same = videos[:, tf.newaxis] == videos[tf.newaxis, :]
     accidental = tf.logical_and(same, tf.logical_not(tf.eye(size, dtype=tf.bool)))
-    masked = tf.where(accidental, scores.dtype.min, scores)
+    masked = tf.where(accidental, tf.float32.min, scores)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(size), masked)
     return tf.reduce_sum(weights * losses)
 

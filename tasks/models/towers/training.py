@@ -56,7 +56,7 @@ def train(
     """
     sample = pairs.gather_every(max(1, pairs.height // SAMPLE))
     curves = Curves([], [])
-    best, best_loss, best_weights = 0, math.inf, network.get_weights()
+    best, best_loss, best_state = 0, math.inf, network.state()
     for epoch in range(config.epochs):
         started = time.perf_counter()
         objective.epoch(config.learning_rate * config.decay**epoch)
@@ -70,9 +70,9 @@ def train(
             continue
         curves.validation_loss.append(validation)
         if validation < best_loss:
-            best, best_loss, best_weights = epoch, validation, network.get_weights()
+            best, best_loss, best_state = epoch, validation, network.state()
         elif epoch - best >= config.patience:
             break
     if curves.validation_loss:
-        network.set_weights(best_weights)
+        network.restore(best_state)
     return curves
