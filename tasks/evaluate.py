@@ -69,7 +69,7 @@ def evaluate(model: ArtifactRef, tables: Mapping[str, ArtifactRef], root: str) -
 
 @step("leaderboard")
 def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Refs]:
-    """Compare all models on test users: ``leaderboard``; their order by tune users is a fact of it."""
+    """Compare all models on test users: ``leaderboard``, with their order by tune users."""
     store = Store(root)
 
     def build(drafts: dict[str, Draft]) -> None:

@@ -114,8 +114,10 @@ def as_text(summary: Summary) -> str:
     header = f"{'model':<12}{'P@10':>7}{'R@10':>8}{'NDCG@10':>9}   {'95 % interval':<16}"
     lines = [
         "",
-        f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
-        f" base rate {_number(summary.base_rate.mean)}",
+        (
+            f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
+            f" base rate {_number(summary.base_rate.mean)}"
+        ),
         "",
         header + f"{'coverage':>8}{'served':>8}{'seconds':>9}",
     ]

@@ -31,7 +31,7 @@ SAMPLE_SECONDS = 0.02
 def step(
     name: str, run_name: str | None = None
 ) -> Callable[[Callable[P, State[R]]], Callable[P, R]]:
-    """Make a Prefect task of a function that ends in a state of its own; calling it gives the result.
+    """Make a Prefect task of a function that returns its final state; calling it gives the result.
 
     Prefect's own cache is off: what is there, whole and unchanged, the store knows better. Prefect
     would not see that a file was deleted, damaged, or made by older code.

@@ -16,7 +16,7 @@ def leaderboard_figure(leaderboard: pl.DataFrame, title: str, k: int = 10) -> Fi
         .drop_nulls("mean")
         .sort("mean")
     )
-    base = leaderboard.filter(metric="base_rate")["mean"].first()
+    base_rates = leaderboard.filter(metric="base_rate")["mean"].to_list()
     figure = Figure(figsize=(8, 1.2 + 0.4 * rows.height), layout="constrained")
     axes = figure.subplots()
     means = rows["mean"].to_list()
@@ -34,8 +34,8 @@ def leaderboard_figure(leaderboard: pl.DataFrame, title: str, k: int = 10) -> Fi
     )
     for place, (mean, high) in enumerate(zip(means, rows["high"].to_list(), strict=True)):
         axes.text((high or mean) + 0.003, place, f"{mean:.3f}", va="center", fontsize=9)
-    if base is not None:
-        axes.axvline(base, color="#c44e52", linestyle="--", label=f"base rate {base:.3f}")  # type: ignore[arg-type]  # a column of floats
+    for base in base_rates:
+        axes.axvline(base, color="#c44e52", linestyle="--", label=f"base rate {base:.3f}")
         axes.legend(loc="lower right")
     axes.set_xlabel(f"NDCG@{k}, mean over test users, 95 % bootstrap interval")
     axes.set_title(title)
