@@ -105,7 +105,10 @@ def pairs(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Re
             store.read(tables[name]) for name in ("enjoyed_curve", "user_index", "video_index")
         )
         for views in store.row_groups(tables["interactions"]):
-            drafts["pairs"].append(pairs_of(views.filter(before(as_of)), curve, users, videos))
+            known = views.filter(before(as_of))
+            # A bucket of later events alone must not leave so much as an empty row group
+            if known.height:
+                drafts["pairs"].append(pairs_of(known, curve, users, videos))
 
     how = recipe(
         STAGE,

@@ -14,11 +14,14 @@ from tasks.models.towers.encoding import USER_CATEGORIES, Encoder
 from tasks.models.two_tower import TwoTower, load_network
 from tests.worlds import literal_world
 
-FAST = TwoTowerConfig(dim=4, epochs=40, learning_rate=0.05, decay=0.97, l2=0.01, blocks=2)
+FAST = TwoTowerConfig(
+    dim=4, epochs=25, patience=10, learning_rate=0.05, decay=0.97, l2=0.01, blocks=2
+)
 
 
 def every_hour(pairs: list[tuple[int, int, float]]) -> list[float]:
-    return [(i + 1) / 24 for i in range(len(pairs))]
+    """Ages in days of as many views, one an hour, in an order that says nothing."""
+    return ((1 + np.random.default_rng(1).permutation(len(pairs))) / 24).tolist()
 
 
 def random_world(n_pairs: int = 50) -> Training:
@@ -161,7 +164,7 @@ def test_softmax_learns_taste_too() -> None:
     assert scores[12, :6].min() > scores[12, 6:12].max()
 
 
-def test_curves_have_a_value_an_epoch_and_the_best_epoch_is_kept(
+def test_the_same_seed_repeats_curves_and_scores_and_keeps_the_best_epoch(
     taste: TwoTower, caplog: pytest.LogCaptureFixture
 ) -> None:
     from tasks.models.towers.training import hold_out_last_days
@@ -171,21 +174,14 @@ def test_curves_have_a_value_an_epoch_and_the_best_epoch_is_kept(
         again = TwoTower(taste.config).fit(training)
     curves = again.curves()
     assert len(curves["loss"]) == len(curves["validation_loss"]) == len(caplog.records)
-    assert "two_tower epoch 1 of 40: loss " in caplog.text
+    assert "two_tower epoch 1 of 25: loss " in caplog.text
     assert curves == taste.curves()
+    np.testing.assert_array_equal(again.score(np.arange(13)), taste.score(np.arange(13)))
     _, held = hold_out_last_days(training.pairs, taste.config.validation_days)
     rows, columns = held["user_idx"].to_numpy(), held["video_idx"].to_numpy()
     logits = again.score(rows)[np.arange(held.height), columns]
     loss = np.mean(np.logaddexp(0, logits) - held["enjoyed"].to_numpy() * logits)
     assert loss == pytest.approx(min(curves["validation_loss"]), rel=1e-4)
-
-
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others(taste: TwoTower) -> None:
-    everyone = np.arange(13)
-    again = TwoTower(taste.config).fit(taste_world())
-    np.testing.assert_array_equal(again.score(everyone), taste.score(everyone))
-    other = TwoTower(taste.config).fit(replace(taste_world(), seed=4))
-    assert (other.score(everyone) != taste.score(everyone)).any()
 
 
 def test_saved_and_loaded_is_the_same_to_the_bit(taste: TwoTower, tmp_path: Path) -> None:
@@ -219,8 +215,10 @@ def test_labels_that_are_all_equal_give_finite_scores(label: float) -> None:
     assert ((scores > 0) == (label == 1.0)).all()
 
 
-@pytest.mark.parametrize(("n_users", "n_videos"), [(1, 3), (3, 1), (1, 1)])
-@pytest.mark.parametrize("loss", ["pointwise", "softmax"])
+@pytest.mark.parametrize(
+    ("n_users", "n_videos", "loss"),
+    [(1, 3, "pointwise"), (3, 1, "pointwise"), (1, 3, "softmax"), (3, 1, "softmax")],
+)
 def test_one_user_or_one_video_is_enough(n_users: int, n_videos: int, loss: str) -> None:
     pairs = [(u, v, float((u + v) % 2 == 0)) for u in range(n_users) for v in range(n_videos)]
     model = TwoTower(FAST.model_copy(update={"epochs": 2, "loss": loss}))

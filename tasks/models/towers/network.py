@@ -198,8 +198,6 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
             name: keras.saving.deserialize_keras_object(tower, custom_objects)
             for name, tower in config.items()
         }
-        for tower in towers.values():
-            tower.build()
         return cls(**towers)
 
 
