@@ -56,10 +56,12 @@ class Pointwise:
         self.optimizer = _optimizer(network, config)
         self.rng = np.random.default_rng(seed)
         shape = (network.user_tower.sizes["rows"], network.video_tower.sizes["rows"])
-        index = (pairs["user_idx"].to_numpy(), pairs["video_idx"].to_numpy())
         # 1 + label: in a dense strip, 0 then says that the pair was never seen
-        shifted = 1.0 + pairs["enjoyed"].to_numpy()
-        self.matrix = sparse.csr_matrix((shifted, index), shape=shape, dtype=np.float32)
+        shifted = pairs["enjoyed"].to_numpy() + np.float32(1)
+        # The pairs are ordered by user, so they are the rows of a CSR matrix as they stand
+        ends = np.cumsum(np.bincount(pairs["user_idx"].to_numpy(), minlength=shape[0]))
+        parts = (shifted, pairs["video_idx"].to_numpy(), np.concatenate([[0], ends]))
+        self.matrix = sparse.csr_matrix(parts, shape=shape)
         self.groups = tuple(min(config.blocks, n) for n in shape)
         self.width = -(-shape[1] // self.groups[1])
         self.expected = pairs.height / (self.groups[0] * self.groups[1])

@@ -34,13 +34,15 @@ class Curves:
 def hold_out_last_days(pairs: pl.DataFrame, days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split off the pairs last viewed in the last ``days`` days of the log.
 
-    Returns what remains to learn from, and what is held out: nothing, if it were half or more.
+    Returns what remains to learn from, and what is held out (nothing, if it were half or more),
+    both in the order of ``pairs``, with user_idx, video_idx and enjoyed.
     """
     cut = pl.col("last_viewed_at").max() - timedelta(days=days)
     is_late = pairs.select(pl.col("last_viewed_at") > cut).to_series()
+    labels = pairs.select("user_idx", "video_idx", "enjoyed")
     if 2 * is_late.sum() >= pairs.height:
-        return pairs, pairs.clear()
-    return pairs.filter(~is_late), pairs.filter(is_late)
+        return labels, labels.clear()
+    return labels.filter(~is_late), labels.filter(is_late)
 
 
 def train(

@@ -17,24 +17,8 @@ from tasks.sources.demo.videos import Ints
 ONEHOT_SIZES = (2, 8, 30, 1076, 12, 10, 3, 47, 340, 7, 5, 3, 2, 2, 2, 2, 2, 2)
 """Number of positions of each ``onehot_feat`` column."""
 ONEHOT_SKEW = (
-    0.63,
-    0.8,
-    1.1,
-    0.3,
-    1.2,
-    9.0,
-    1.0,
-    0.6,
-    0.4,
-    0.4,
-    0.9,
-    3.8,
-    1.2,
-    3.1,
-    3.2,
-    5.7,
-    5.8,
-    6.0,
+    *(0.63, 0.8, 1.1, 0.3, 1.2, 9.0, 1.0, 0.6, 0.4),
+    *(0.4, 0.9, 3.8, 1.2, 3.1, 3.2, 5.7, 5.8, 6.0),
 )
 """How unevenly their positions are filled: position rank r weighs (r + 1) ** -skew."""
 TRACED_FACTOR = {1: 0, 2: 1, 4: 2, 7: 0, 9: 1, 12: 3}
