@@ -26,7 +26,7 @@ class RandomConfig(ModelConfig):
 
 
 class MostViewedConfig(ModelConfig):
-    """Popularity by the number of views before the cut."""
+    """Popularity by the number of users who viewed a video before the cut."""
 
     name: ClassVar[str] = "most_viewed"
 

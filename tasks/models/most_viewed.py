@@ -1,4 +1,4 @@
-"""Popularity by views: what everybody was shown most."""
+"""Popularity by viewers: what most people were shown."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from tasks.models.interface import FloatMatrix, Recommender, Training
 
 
 class MostViewed(Recommender[MostViewedConfig]):
-    """Scores a video by its views before the cut; a video nobody saw cannot be served."""
+    """Scores a video by how many users viewed it before the cut; one nobody saw is not served.
+
+    A user counts once: a single pair of KuaiRec has 2,224 views, and a loop is no popularity.
+    """
 
     config_type = MostViewedConfig
-    learned = ("views_",)
-    views_: FloatMatrix
+    learned = ("viewers_",)
+    viewers_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        views = np.bincount(
-            training.pairs["video_idx"].to_numpy(),
-            weights=training.pairs["views"].to_numpy(),
-            minlength=training.shape[1],
-        )
-        self.views_ = np.where(views > 0, views, np.nan).astype(np.float32)
+        video_idx = training.pairs["video_idx"].to_numpy()
+        viewers = np.bincount(video_idx, minlength=training.shape[1])
+        self.viewers_ = np.where(viewers > 0, viewers, np.nan).astype(np.float32)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:
-        return np.tile(self.views_, (len(user_idx), 1))
+        return np.tile(self.viewers_, (len(user_idx), 1))

@@ -20,9 +20,9 @@ WORLD = literal_world(
 )
 
 
-def test_most_viewed_counts_views_and_is_silent_about_cold_videos():
+def test_most_viewed_counts_each_viewer_once_and_is_silent_about_cold_videos():
     scores = MostViewed().fit(WORLD).score(np.array([0, 2]))
-    np.testing.assert_array_equal(scores, [[3, 2, 9, np.nan]] * 2)
+    np.testing.assert_array_equal(scores, [[3, 1, 1, np.nan]] * 2)
 
 
 def test_popularity_is_the_shrunk_mean_label():

@@ -1,10 +1,13 @@
-"""The parts of the two-tower model: encoding of features, network, batches and training.
+"""The parts of the two-tower model: encoding of features, network, losses and training.
 
-TensorFlow reads its log level once, when it is first imported, so it is set here, before any module
-of this package can import it. What the caller has set stays.
+TensorFlow reads its settings once, when it is first imported, so they are set here, before any
+module of this package can import it. What the caller has set stays.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up banner, no oneDNN notice
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up banner
+# Plain Eigen kernels spread these small products over the cores, oneDNN did not when tried, and its
+# notice appears whatever the log level
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

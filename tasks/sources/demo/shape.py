@@ -108,8 +108,9 @@ class Taste:
     friend_likeness: float = 0.6
     exposure_pull: float = 0.6
     """How far the log's policy follows taste, in units of the taste's own spread."""
-    quality_popularity: float = 0.35
-    """Correlation of quality and popularity rank."""
+    quality_popularity: float = 0.55
+    """Correlation of quality and popularity rank: below .5, the most viewed videos are no better
+    than random ones in some worlds, which in real life they are."""
     block_tilt: float = 3.0
     cold_tilt: float = 3.75
     cold_tilt_from: float = 0.35
@@ -125,11 +126,14 @@ class Taste:
     def at(cls, scale: float) -> Taste:
         """Strengthen taste in small worlds, where each user and video is seen less often.
 
+        Quality too: with fewer users to ask, ten popular videos must differ more to be told apart.
+
         Interpolated in log scale between worlds that were measured; beyond them it is constant.
         """
         at = np.log([0.05, 0.1, 0.3, 1.0])
         measured: dict[str, list[float]] = {
             "axes": [2, 3, 5, 8],
+            "quality_sd": [0.4, 0.38, 0.36, 0.235],
             "latent_sd": [1.2, 1.0, 0.75, 0.56],
             "exposure_pull": [1.4, 1.2, 0.9, 0.6],
             "log_shift": [-0.04, 0.005, 0.026, 0.068],
@@ -138,6 +142,7 @@ class Taste:
         return replace(
             cls(),
             axes=round(now["axes"]),
+            quality_sd=now["quality_sd"],
             latent_sd=now["latent_sd"],
             exposure_pull=now["exposure_pull"],
             log_shift=now["log_shift"],
