@@ -39,7 +39,7 @@ def resolved_day(log: pl.LazyFrame, as_of: date | None) -> date:
     return day
 
 
-@task(name="cut", cache_policy=NO_CACHE)
+@task(name="cut", task_run_name="cut", cache_policy=NO_CACHE)
 def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, root: str) -> date:
     """Settle the day as of which everything is learned."""
     return resolved_day(Store(root).scan(tables["interactions"]), as_of)

@@ -57,7 +57,7 @@ class Summary(BaseModel):
     mlflow_run_id: str
 
 
-@task(name="summarise", cache_policy=NO_CACHE)
+@task(name="summarise", task_run_name="summarise", cache_policy=NO_CACHE)
 def summarise(
     config: NightlyConfig,
     raw: RawData,
@@ -119,7 +119,7 @@ def as_text(summary: Summary) -> str:
             f" base rate {_number(summary.base_rate.mean)}"
         ),
         "",
-        header + f"{'coverage':>8}{'served':>8}{'seconds':>9}",
+        header + f"{'coverage':>8}{'served':>8}{'seconds':>9}{'MiB':>7}",
     ]
     by_ndcg = sorted(
         summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
@@ -131,7 +131,7 @@ def as_text(summary: Summary) -> str:
             f"{name:<12}{_number(model.metrics['precision_at_10'].mean):>7}"
             f"{_number(model.metrics['recall_at_10'].mean, 4):>8}{_number(ndcg.mean):>9}"
             f"   {interval:<16}{model.coverage_at_10:>8.1%}{model.served_users:>8.0%}"
-            f"{model.seconds:>9.1f}"
+            f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
         )
     for file, costs in summary.missing.items():
         lines.append(f"\n{file} is missing: {costs}")

@@ -20,7 +20,7 @@ from tasks.steps import settled, step
 from tasks.store import Store
 
 
-@task(name="check-tracking", cache_policy=NO_CACHE)
+@task(name="check-tracking", task_run_name="check-tracking", cache_policy=NO_CACHE)
 def check_tracking(tracking_uri: str) -> None:
     """Ask MLflow for its experiments, so that a wrong address stops a run before any work."""
     from tasks.runs import reachable  # MLflow takes seconds to import
