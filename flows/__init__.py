@@ -37,5 +37,6 @@ class OneLine(logging.Filter):
         return True
 
 
+logging.getLogger("tasks").setLevel(logging.INFO)  # progress of long work; Prefect shows it
 for name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(name).addFilter(OneLine())

@@ -14,6 +14,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef, Json
 from schemas.config import NightlyConfig
 from tasks.acquire import RawData
+from tasks.evaluate import ORACLE
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
 from tasks.steps import settled, step
@@ -43,7 +44,6 @@ def track(
     from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
 
     store = Store(config.root)
-    protocol = tables["cells"].content
     shown: Json = {
         "leaderboard": leaderboard.content,
         "models": {name: ref.content for name, ref in models.items()},
@@ -65,7 +65,8 @@ def track(
         tags={
             "source": raw.source,
             "as_of": str(as_of),
-            "protocol": protocol,
+            # Data, split, candidates, labels, list lengths and the code that measures by them
+            "protocol": evaluations[ORACLE].fingerprint,
             "data": tables["pairs"].content,
             "code": code_version(),
         },

@@ -79,7 +79,7 @@ BROKEN = {
     "empty file": (change("item_categories.csv", lambda _: ""), ["item_categories.csv", "empty"]),
     "header only": (
         change("item_categories.csv", lambda t: t.split("\n")[0] + "\n"),
-        ["item_categories.csv", "no rows"],
+        ["item_categories.csv", "no good row"],
     ),
     "file cut inside a quote": (
         change("item_categories.csv", lambda t: t[: t.rindex('"[') + 4]),
