@@ -23,7 +23,6 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
-	@mkdir -p $(ROOT)
 	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
 
 test: install lint types ## Check style and types, run all tests

@@ -1,7 +1,6 @@
 """Runs a flow as a command: its errors as one line, its summary as a table and a file."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow
@@ -14,8 +13,6 @@ from tasks.report import as_text
 
 def run_flow(flow: Flow[Any, Any], config: NightlyConfig, prog: str) -> None:
     """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
-    if config.summary is not None and not Path(config.summary).resolve().parent.is_dir():
-        fail(prog, f"summary: the folder of {config.summary} does not exist")
     try:
         summary = flow(**config.model_dump())
     except GrailError as error:

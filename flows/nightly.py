@@ -21,7 +21,7 @@ from tasks.prepare import (
     pairs,
 )
 from tasks.recommend import recommend
-from tasks.report import Summary, summarise
+from tasks.report import Summary, check_summary, summarise
 from tasks.steps import Refs
 from tasks.track import check_tracking, track
 from tasks.train import train
@@ -33,6 +33,7 @@ def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
     config = checked_config(settings)
     root, seed = config.root, config.seed
+    check_summary(config.summary)
     check_tracking(config.tracking_address)
 
     raw = acquire(config.source, config.scale, seed, root)

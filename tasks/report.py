@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from schemas.artifacts import ArtifactRef
 from schemas.config import NightlyConfig
+from schemas.errors import SettingError
 from tasks.acquire import RawData
 from tasks.metrics.block import PRIMARY
 from tasks.store import DATA, Store
@@ -55,6 +56,19 @@ class Summary(BaseModel):
     top_n: str
     tracking_uri: str
     mlflow_run_id: str
+
+
+def check_summary(summary: str | None) -> None:
+    """Make the folder of the summary, so that a wrong path stops a run before any work.
+
+    SettingError if that cannot be.
+    """
+    if summary is None:
+        return
+    try:
+        Path(summary).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"summary: cannot write {summary}: {error}") from error
 
 
 @task(name="summarise", task_run_name="summarise", cache_policy=NO_CACHE)

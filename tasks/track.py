@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Mapping
 from datetime import date
@@ -44,19 +45,20 @@ def track(
     from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
 
     store = Store(config.root)
+    settings = {name: config.model_settings(name).model_dump(mode="json") for name in models}
     shown: Json = {
         "leaderboard": leaderboard.content,
-        "models": {name: ref.content for name, ref in models.items()},
+        "models": {name: [ref.content, settings[name]] for name, ref in models.items()},
         "as_of": str(as_of),
         "source": raw.source,
     }
     night = Night(
-        fingerprint=hashlib.sha256(repr(sorted(shown.items())).encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
         as_of=str(as_of),
         settings=config.model_dump(mode="json", exclude={"summary", "model_params"}),
-        model_settings={n: config.model_settings(n).model_dump(mode="json") for n in models},
+        model_settings=settings,
         models=models,
         evaluations=evaluations,
         tables=tables,

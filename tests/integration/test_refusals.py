@@ -214,3 +214,17 @@ def test_an_mlflow_that_does_not_answer_stops_the_run_before_any_work(
     assert code == 1
     assert "http://127.0.0.1:9" in error
     assert not list(root.glob("ingest/*"))
+
+
+def test_a_summary_that_cannot_be_written_stops_the_run_before_any_work(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    root = tmp_path / "root"
+    code, error = run_command(
+        capsys, source=str(world), root=str(root), summary=str(blocked / "summary.json")
+    )
+    assert code == 1
+    assert "summary" in error
+    assert not root.exists()

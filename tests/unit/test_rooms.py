@@ -89,3 +89,16 @@ def test_tasks_itself_is_empty():
 def test_no_room_is_a_lumber_room():
     parts = {part for name in MODULES for part in name.split(".")}
     assert parts & {"utils", "util", "core", "helpers", "common", "misc"} == set()
+
+
+def test_nothing_is_pickled_or_evaluated():
+    for name, file in MODULES.items():
+        assert not rooms_of(name) & {"pickle", "cloudpickle", "dill", "joblib", "marshal"}, name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = getattr(node.func, "id", None)
+                assert called not in {"eval", "exec"}, name
+                allowed = [k.value for k in node.keywords if k.arg == "allow_pickle"]
+                assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed), name
+                loads = isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "np.load"
+                assert allowed or not loads, f"{name}: np.load must refuse pickles"
