@@ -10,8 +10,13 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 import flows  # noqa: E402, F401  # settles the environment before anything is imported
+
+# The same examples on every run, however busy the machine
+settings.register_profile("grail", deadline=None, derandomize=True)
+settings.load_profile("grail")
 
 SLICE = Path(__file__).parents[2] / "shared" / "data" / "kuairec-slice"
 
