@@ -103,11 +103,11 @@ class TwoTowerConfig(ModelConfig):
         "pointwise", description="The label of each pair, or each enjoyed video against its batch."
     )
     dim: int = Field(32, ge=1, description="Length of the user and video vectors.")
-    epochs: int = Field(10, ge=1, description="At most so many passes over the pairs.")
+    epochs: int = Field(16, ge=1, description="At most so many passes over the pairs.")
     patience: int = Field(2, ge=1, description="Stop after so many epochs without a better one.")
     validation_days: int = Field(2, ge=1, description="Last days of the log, held out to stop by.")
     learning_rate: float = Field(0.01, gt=0, description="Of the first epoch.")
-    decay: float = Field(0.8, gt=0, le=1, description="Learning rate of an epoch over the last's.")
+    decay: float = Field(0.85, gt=0, le=1, description="Learning rate of an epoch over the last's.")
     l2: float = Field(50.0, ge=0, description="Penalty on all tables, against the loss of a pair.")
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of ids hidden in training, so that features learn too."
