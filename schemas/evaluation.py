@@ -59,6 +59,155 @@ class Leaderboard(pa.DataFrameModel):
         unique = ("model", "label", "metric", "k")
 
 
+class Comparisons(pa.DataFrameModel):
+    """One row per (model, against, label, metric, k): a difference paired by test user."""
+
+    model: pl.String
+    against: pl.String = pa.Field(description="popularity, or the best single model")
+    label: pl.String
+    metric: pl.String
+    k: pl.Int32 = pa.Field(ge=1)
+    difference: pl.Float64 = pa.Field(description="mean of model - against")
+    low: pl.Float64 = pa.Field(nullable=True)
+    high: pl.Float64 = pa.Field(nullable=True)
+    win_rate: pl.Float64 = pa.Field(ge=0, le=1, description="share of users; a tie counts half")
+    users: pl.Int32 = pa.Field(ge=1, description="users the mean is over")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "against", "label", "metric", "k")
+
+
+class Agreements(pa.DataFrameModel):
+    """One row per two yardsticks: do they put the models in the same order?"""
+
+    first: pl.String = pa.Field(description="yardstick, such as block/enjoyed or log/plain")
+    second: pl.String
+    tau: pl.Float64 = pa.Field(ge=-1, le=1, nullable=True, description="Kendall's tau-b")
+    models: pl.Int32 = pa.Field(ge=0, description="models that both could measure")
+    swaps: pl.Int32 = pa.Field(ge=0, description="pairs of models in turned order")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("first", "second")
+
+
+class Swaps(pa.DataFrameModel):
+    """One row per two models whose order the first yardstick turns round."""
+
+    first: pl.String
+    second: pl.String
+    winner_in_first: pl.String
+    winner_in_second: pl.String
+    lead_in_first: pl.Float64 = pa.Field(gt=0)
+    gap_in_second: pl.Float64 = pa.Field(gt=0, description="what trusting the first costs")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("first", "second", "winner_in_first", "winner_in_second")
+
+
+class Slices(pa.DataFrameModel):
+    """One row per (model, slice, part): NDCG@10 over test users, on a part of users or cells."""
+
+    model: pl.String
+    slice: pl.String = pa.Field(description="stage, activity, length or popularity")
+    part: pl.String = pa.Field(description="which part, for people to read")
+    place: pl.Int8 = pa.Field(ge=1, description="order of the parts within the slice")
+    mean: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
+    low: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
+    high: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
+    base_rate: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
+    users: pl.Int32 = pa.Field(ge=0, description="users the mean is over")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "slice", "part")
+
+
+class Beyond(pa.DataFrameModel):
+    """One row per (model, measure): what the first 10 of each test user's list are like."""
+
+    model: pl.String
+    measure: pl.String = pa.Field(
+        description="coverage, popularity_percentile, tag_diversity, novelty or personalisation"
+    )
+    value: pl.Float64 = pa.Field(nullable=True)
+    low: pl.Float64 = pa.Field(nullable=True, description="null: a figure of all lists together")
+    high: pl.Float64 = pa.Field(nullable=True)
+    users: pl.Int32 = pa.Field(ge=0)
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "measure")
+
+
+class Ablation(pa.DataFrameModel):
+    """One row per component of the blend: what it earns and what it costs."""
+
+    component: pl.String = pa.Field(unique=True)
+    weight: pl.Float64 = pa.Field(ge=0, le=1, description="share in the linear blend")
+    earns: pl.Float64 = pa.Field(description="NDCG@10 of the blend minus that without it")
+    low: pl.Float64 = pa.Field(nullable=True)
+    high: pl.Float64 = pa.Field(nullable=True)
+    reach_users: pl.Float64 = pa.Field(ge=0, le=1, description="share of test users it serves")
+    reach_cells: pl.Float64 = pa.Field(ge=0, le=1, description="share of their candidates")
+    seconds: pl.Float64 = pa.Field(ge=0, description="to train it")
+    peak_mib: pl.Float64 = pa.Field(description="rise of memory while training it")
+    users: pl.Int32 = pa.Field(ge=0, description="test users the difference is over")
+
+    class Config:
+        """Closed."""
+
+        strict = True
+
+
+class NotebookFigures(pa.DataFrameModel):
+    """One row per (model, whose, metric, k): the notebook's protocol, a user's own best."""
+
+    model: pl.String
+    whose: pl.String = pa.Field(description="'user N' (one user), or 'all' test users")
+    metric: pl.String
+    k: pl.Int32 = pa.Field(ge=1)
+    value: pl.Float64 = pa.Field(ge=0, le=1)
+    notebook: pl.Float64 = pa.Field(
+        ge=0, le=1, nullable=True, description="what the notebook reported, for user 14"
+    )
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "whose", "metric", "k")
+
+
+class NextDays(pa.DataFrameModel):
+    """One row per (user, video) first seen on the days after a rehearsal's cut."""
+
+    user_idx: pl.Int32 = pa.Field(ge=0)
+    video_idx: pl.Int32 = pa.Field(ge=0)
+    is_test: pl.Boolean = pa.Field(description="a test user of the exam, for reporting only")
+    is_cold: pl.Boolean = pa.Field(description="nobody had seen the video before the cut")
+    watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
+    enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("user_idx", "video_idx")
+
+
 class TopN(pa.DataFrameModel):
     """One row per (user, rank): the videos a user might fancy, best first, none seen before."""
 

@@ -48,6 +48,15 @@ CATEGORIES = {"category_1_id": 8, "category_2_id": 673, "category_3_id": 0}
 FIGURE = {"model": "als", "label": "enjoyed", "metric": "ndcg", "k": 0}
 CELL = {"user_idx": 0, "video_idx": 0}
 
+SWAP = {
+    "first": "log/plain",
+    "second": "block/enjoyed",
+    "winner_in_first": "most_viewed",
+    "winner_in_second": "als",
+    "lead_in_first": 0.1,
+    "gap_in_second": 0.1,
+}
+
 GOOD_ROWS: dict[str, dict[str, Any]] = {
     "interactions": EVENT,
     "block": EVENT | {"stage": 1},
@@ -118,6 +127,22 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     | {"is_test": True, "stage": 2, "duration_ms": 1, "watch_ratio": 0.0, "enjoyed": False},
     "per_user": FIGURE | {"user_id": 0, "is_test": True, "value": 1.0},
     "leaderboard": FIGURE | {"mean": 0.5, "low": 0.25, "high": 0.75, "users": 0},
+    "comparisons": FIGURE
+    | {"against": "popularity", "k": 1, "difference": -0.5, "low": -0.6, "high": 0.0}
+    | {"win_rate": 0.0, "users": 1},
+    "agreements": {"first": "log", "second": "block", "tau": -1.0, "models": 0, "swaps": 0},
+    "swaps": SWAP,
+    "slices": {"model": "als", "slice": "stage", "part": "1", "place": 1, "users": 0}
+    | {"mean": 0.0, "low": 0.0, "high": 0.0, "base_rate": 0.0},
+    "beyond": {"model": "als", "measure": "novelty", "value": 3.5, "low": 3.0, "high": 4.0}
+    | {"users": 0},
+    "ablation": {"component": "als", "weight": 0.0, "earns": -0.1, "low": -0.2, "high": 0.0}
+    | {"reach_users": 0.0, "reach_cells": 0.0, "seconds": 0.0, "peak_mib": -1.0, "users": 0},
+    "notebook": {"model": "als", "whose": "all", "metric": "recall", "k": 1, "value": 0.0}
+    | {"notebook": 0.0},
+    "next_days": CELL | {"is_test": True, "is_cold": False, "watch_ratio": 0.0, "enjoyed": 0.0},
+    "next_days_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
+    "next_days_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
     "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
 }
 """A row of each table, as near to the edge of the contract as may be."""
