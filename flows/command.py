@@ -8,7 +8,7 @@ from prefect import Flow
 from flows.parameters import fail
 from schemas.config import NightlyConfig
 from schemas.errors import GrailError
-from tasks.report import as_text
+from tasks.screen import as_text
 
 
 def run_flow(flow: Flow[Any, Any], config: NightlyConfig, prog: str) -> None:

@@ -3,6 +3,7 @@
 A reference is small and frozen; the data it names never travels between tasks.
 """
 
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,33 @@ class ArtifactRef(BaseModel):
     path: str = Field(description="folder of the artefact, local or a URL")
     rows: int | None = Field(None, description="rows of a table; None for other files")
     facts: Json = Field(default_factory=dict, description="counts and figures of its making")
+
+
+class Known(BaseModel):
+    """Everything known by a day: the tables as of it, and the models trained on them, by name."""
+
+    model_config = ConfigDict(frozen=True)
+    as_of: date
+    tables: dict[str, ArtifactRef]
+    models: dict[str, ArtifactRef] = Field(default_factory=dict)
+
+
+class Verdict(BaseModel):
+    """All that is said of a night's models, as tables."""
+
+    model_config = ConfigDict(frozen=True)
+    per_user: dict[str, ArtifactRef] = Field(description="by model, the oracle with them")
+    leaderboard: ArtifactRef
+    comparisons: ArtifactRef
+    agreements: ArtifactRef = Field(description="of labels with the primary one")
+    swaps: ArtifactRef
+    notebook: ArtifactRef
+    slices: dict[str, ArtifactRef] = Field(description="by model")
+    beyond: dict[str, ArtifactRef] = Field(description="by model")
+    ablation: dict[str, ArtifactRef] = Field(description="by blend")
+    audit: dict[str, ArtifactRef] = Field(
+        description="next_days_leaderboard, and agreements and swaps of the log with the block"
+    )
 
 
 class FileEntry(BaseModel):

@@ -31,6 +31,12 @@ class NightlyConfig(BaseModel):
         description="learn only from what was known at the start of this day, Asia/Shanghai"
         " (default: the day after the last event of the log)",
     )
+    window_days: int = Field(
+        7,
+        ge=1,
+        description="days of the log before as_of on which the night is rehearsed: models trained"
+        " before them teach the blend, and show what an offline test on the log is worth",
+    )
     models: tuple[str, ...] = Field(
         tuple(MODEL_CONFIGS), min_length=1, description="models to train, by name"
     )
@@ -57,7 +63,10 @@ class NightlyConfig(BaseModel):
             raise ValueError(f"unknown models {unknown}: choose from {', '.join(MODEL_CONFIGS)}")
         if len(set(models)) < len(models):
             raise ValueError(f"each model at most once, not {list(models)}")
-        return models
+        blends = [name for name in models if MODEL_CONFIGS[name].is_blend]
+        if len(blends) == len(models):
+            raise ValueError(f"{blends[0]} blends other models: name at least one beside it")
+        return tuple(name for name in models if name not in blends) + tuple(blends)
 
     @model_validator(mode="after")
     def _known_params(self) -> Self:

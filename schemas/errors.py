@@ -33,5 +33,13 @@ class ModelError(GrailError):
     """A model cannot be fitted, loaded or asked as requested."""
 
 
+class EvaluationError(GrailError):
+    """Figures that cannot be true: the measuring is broken, whatever the models are worth."""
+
+
+class ProtocolError(GrailError):
+    """Figures that were measured in different ways and must not be compared."""
+
+
 class TrackingError(GrailError):
     """MLflow cannot be reached or refused what it was sent."""

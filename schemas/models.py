@@ -17,6 +17,8 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
     """The model's name in flags, folders, MLflow and the leaderboard."""
+    is_blend: ClassVar[bool] = False
+    """Whether it is made of the night's other models."""
 
 
 class RandomConfig(ModelConfig):
@@ -119,6 +121,28 @@ class TwoTowerConfig(ModelConfig):
         10, ge=1, description="Pointwise: a batch is one of blocks x blocks rectangles."
     )
     softmax_batch: int = Field(1024, ge=2, description="Softmax: enjoyed pairs in a batch.")
+
+
+class HybridConfig(ModelConfig):
+    """All other models of the night blended, by weights learned on days before the cut."""
+
+    name: ClassVar[str] = "hybrid"
+    is_blend: ClassVar[bool] = True
+    kind: Literal["best", "linear", "stacked"] = Field(
+        "best", description="Weighted sum, small network, or whichever is better on tune users."
+    )
+    users: int = Field(
+        4_000, ge=1, description="At most so many users' next days are learned from, by the seed."
+    )
+    certainty: float = Field(
+        0.995,
+        ge=0,
+        le=1,
+        description="A component whose weight is above 0 in fewer of the resamples gets 0.",
+    )
+    hidden_units: int = Field(32, ge=1, description="Of the network.")
+    epochs: int = Field(8, ge=1, description="Of the network.")
+    pairs: int = Field(400_000, ge=2, description="At most so many pairs teach the network.")
 
 
 MODEL_CONFIGS: dict[str, type[ModelConfig]] = {

@@ -6,17 +6,15 @@ import numpy as np
 import polars as pl
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
-from tasks.metrics.block import Exam, bounds, measure
+from tasks.metrics.block import ORACLE, Exam, bounds, measure
 from tasks.metrics.leaderboard import leaderboard_of, order_models
-from tasks.models.registry import recommender_class
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
-from tasks.train import load_model
+from tasks.train import code_of, load_model
 
 STAGE = "evaluation"
-ORACLE = "oracle"
 
 
 def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -> pl.DataFrame:
@@ -45,24 +43,25 @@ def frame(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
     return make(store, how, ("per_user",), build)
 
 
-@step("evaluate", "evaluate-{model.name}")
-def evaluate(model: ArtifactRef, tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
-    """Measure one model on the exam, user by user."""
+@step("evaluate", "evaluate-{name}-{known.as_of}")
+def evaluate(name: str, known: Known, root: str) -> State[Refs]:
+    """Measure one model on the exam, user by user: ``per_user``."""
     store = Store(root)
+    model, tables = known.models[name], known.tables
 
     def build(drafts: dict[str, Draft]) -> None:
         exam = Exam.of(store.read(tables["cells"]))
         scores = load_model(store, model).score(exam.user_idx)[:, exam.video_idx]
         figures, facts = measure(exam, np.ascontiguousarray(scores))
         index = store.read(tables["user_index"])
-        drafts["per_user"].append(per_user_rows(figures, model.name, index))
+        drafts["per_user"].append(per_user_rows(figures, name, index))
         drafts["per_user"].facts |= facts
 
     how = recipe(
         STAGE,
         parents={"model": model, "cells": tables["cells"], "user_index": tables["user_index"]},
-        code=(recommender_class(model.name), Exam, measure, per_user_rows, CONTRACTS["per_user"]),
-        config={"model": model.name},
+        code=(*code_of(known, name), Exam, measure, per_user_rows, CONTRACTS["per_user"]),
+        config={"model": name},
     )
     return make(store, how, ("per_user",), build)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import NamedTuple
 
 import polars as pl
 from prefect import task
@@ -15,6 +16,7 @@ from tasks.features.calendar import SHANGHAI, before, day_after
 from tasks.features.exam import cells_of, refuse_leak
 from tasks.features.index import index_of
 from tasks.features.labels import fit_enjoyed_curve
+from tasks.features.next_days import rehearsal_day
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
@@ -24,25 +26,36 @@ from tasks.store import Draft, Store
 STAGE = "features"
 
 
-def resolved_day(log: pl.LazyFrame, as_of: date | None) -> date:
-    """Return ``as_of``, or the day after the last event; SettingError if no event is before it."""
+class Days(NamedTuple):
+    """The day as of which everything is learned, and an earlier one to rehearse it on."""
+
+    earlier: date
+    as_of: date
+
+
+def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Days:
+    """Return ``as_of``, or the day after the last event, and the rehearsal's day.
+
+    SettingError if fewer than two days of the log are before ``as_of``.
+    """
     first, last = (
         log.select(first=pl.col("viewed_at").min(), last=pl.col("viewed_at").max()).collect().row(0)
     )
     day = as_of if as_of is not None else day_after(last)
-    first_day = first.astimezone(SHANGHAI).date()
-    if day <= first_day:
+    earlier = rehearsal_day(log, day, window_days)
+    if earlier is None:
         raise SettingError(
-            f"as_of {day}: the log begins on {first_day}, so nothing could be learned. Choose a day"
-            f" from {day_after(first)} to {day_after(last)}"
+            f"as_of {day}: the log begins on {first.astimezone(SHANGHAI).date()}, and two days of"
+            " views are needed before it: one to learn from, one to rehearse on. Choose a later"
+            f" day, up to {day_after(last)}"
         )
-    return day
+    return Days(earlier, day)
 
 
 @task(name="cut", task_run_name="cut", cache_policy=NO_CACHE)
-def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, root: str) -> date:
-    """Settle the day as of which everything is learned."""
-    return resolved_day(Store(root).scan(tables["interactions"]), as_of)
+def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, window_days: int, root: str) -> Days:
+    """Settle the day as of which everything is learned, and the day of its rehearsal."""
+    return resolved_days(Store(root).scan(tables["interactions"]), as_of, window_days)
 
 
 @step("index", "index-{as_of}")

@@ -1,7 +1,7 @@
 """Lists for everybody: the N videos that each user might fancy, none of them seen before."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,14 @@ import polars as pl
 from numpy.typing import NDArray
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
-from tasks.models.registry import recommender_class
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
-from tasks.train import load_model
+from tasks.train import code_of, load_model
 
 USERS_AT_ONCE = 512
 """Users scored together: 22 MB of scores at KuaiRec's size."""
@@ -50,17 +49,16 @@ def lists_by_first_able(
             return
 
 
-@step("recommend")
-def recommend(
-    best_first: Sequence[ArtifactRef], tables: Mapping[str, ArtifactRef], n: int, root: str
-) -> State[Refs]:
+@step("recommend", "recommend-{known.as_of}")
+def recommend(known: Known, leaderboard: ArtifactRef, n: int, root: str) -> State[Refs]:
     """Write every user's list by the best model, or the next best that can serve: ``top_n``."""
     store = Store(root)
+    names: list[str] = leaderboard.facts["order_by_tune_users"]
 
     def build(drafts: dict[str, Draft]) -> None:
-        catalogue = load_catalogue(store, tables)
+        catalogue = load_catalogue(store, known.tables)
         everybody = np.arange(len(catalogue.user_ids))
-        models = (load_model(store, ref) for ref in best_first)
+        models = (load_model(store, known.models[name]) for name in names)
         by_model: Counter[str] = Counter()
         for rows in lists_by_first_able(models, catalogue, everybody, n):
             drafts["top_n"].append(rows)
@@ -70,13 +68,13 @@ def recommend(
     how = recipe(
         "lists",
         parents={
-            **{f"model_{place}": ref for place, ref in enumerate(best_first)},
-            **{name: tables[name] for name in ("user_index", "video_index", "pairs")},
+            **{f"model_{place}": known.models[name] for place, name in enumerate(names)},
+            **{name: known.tables[name] for name in ("user_index", "video_index", "pairs")},
         },
         code=(
-            *(recommender_class(ref.name) for ref in best_first),
+            *(model_class for name in names for model_class in code_of(known, name)),
             *(Catalogue, top_lists, lists_by_first_able, CONTRACTS["top_n"]),
         ),
-        config={"models": [ref.name for ref in best_first], "n": n},
+        config={"models": names, "n": n},
     )
     return make(store, how, ("top_n",), build)

@@ -1,20 +1,25 @@
-"""What a run leaves for people and programs: a table on the screen, figures and paths as JSON."""
+"""What a run leaves for programs to read: figures and paths as JSON."""
 
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import SettingError
 from tasks.acquire import RawData
-from tasks.metrics.block import PRIMARY
+from tasks.metrics.block import ORACLE, PRIMARY
 from tasks.store import DATA, Store
+from tasks.verdict import Shown
+
+K = 10
+"""Length of the lists that differences are shown for."""
 
 
 class Figure(BaseModel):
@@ -25,17 +30,41 @@ class Figure(BaseModel):
     high: float | None
 
 
+class Difference(Figure):
+    """A difference in NDCG@10 to another model, paired by test user; who is better off."""
+
+    win_rate: float
+
+
+class Component(Figure):
+    """What a component earns its blend in NDCG@10; its weight, and the test users it reaches."""
+
+    weight: float
+    reach_users: float
+
+
 class ModelSummary(BaseModel):
     """One model: what it achieved by the primary label, and what it cost."""
 
     metrics: dict[str, Figure]
+    against: dict[str, Difference]
+    beyond: dict[str, Figure]
+    findings: dict[str, float | str]
     seconds: float
     peak_mib: float
-    coverage_at_10: float
     served_users: float
     served_cells: float
     artifact: str
+    tables: dict[str, str]
     mlflow_run_id: str
+
+
+class Audit(BaseModel):
+    """The rehearsal: Kendall's tau of each estimate from the log with the block, and the tables."""
+
+    as_of: date
+    tau: dict[str, float | None]
+    tables: dict[str, str]
 
 
 class Summary(BaseModel):
@@ -49,6 +78,8 @@ class Summary(BaseModel):
     oracle: dict[str, Figure]
     models: dict[str, ModelSummary]
     order_by_tune_users: list[str]
+    blends: dict[str, dict[str, Component]]
+    audit: Audit
     test_users: int
     rows: dict[str, int]
     counts: dict[str, dict[str, int]]
@@ -75,42 +106,36 @@ def check_summary(summary: str | None) -> None:
 def summarise(
     config: NightlyConfig,
     raw: RawData,
-    as_of: date,
-    tables: Mapping[str, ArtifactRef],
-    models: Mapping[str, ArtifactRef],
-    evaluations: Mapping[str, ArtifactRef],
-    leaderboard: ArtifactRef,
+    past: Known,
+    known: Known,
+    verdict: Verdict,
     lists: ArtifactRef,
     runs: Mapping[str, str],
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
-    board = Store(config.root).read(leaderboard).filter(label=PRIMARY)
-    figures = {model: _figures(board.filter(model=model)) for model in evaluations}
+    shown = Shown.of(Store(config.root), verdict)
+    board = shown.leaderboard.filter(label=PRIMARY)
+    bounds = _figures(board.filter(model=ORACLE))
+    single = {name: ref for name, ref in verdict if isinstance(ref, ArtifactRef)}
     summary = Summary(
         source=raw.source,
         is_demo=raw.is_demo,
-        as_of=as_of,
+        as_of=known.as_of,
         missing=raw.costs_of_missing,
-        base_rate=figures["oracle"].pop("base_rate_at_0"),
-        oracle=figures["oracle"],
-        models={
-            name: ModelSummary(
-                metrics=figures[name],
-                seconds=ref.facts["seconds"],
-                peak_mib=ref.facts["peak_mib"],
-                coverage_at_10=evaluations[name].facts["coverage_at_10"],
-                served_users=evaluations[name].facts["served_users"],
-                served_cells=evaluations[name].facts["served_cells"],
-                artifact=ref.path,
-                mlflow_run_id=runs[name],
-            )
-            for name, ref in models.items()
-        },
-        order_by_tune_users=leaderboard.facts["order_by_tune_users"],
+        base_rate=bounds.pop("base_rate_at_0"),
+        oracle=bounds,
+        models={name: _model(name, known, verdict, shown, runs[name]) for name in known.models},
+        order_by_tune_users=verdict.leaderboard.facts["order_by_tune_users"],
+        blends={blend: _components(table) for blend, table in shown.ablation.items()},
+        audit=Audit(
+            as_of=past.as_of,
+            tau=dict(shown.audit.select("first", "tau").iter_rows()),
+            tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
+        ),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
-        rows={name: ref.rows for name, ref in tables.items() if ref.rows is not None},
-        counts={n: ref.facts["counts"] for n, ref in tables.items() if "counts" in ref.facts},
-        artifacts={name: ref.path for name, ref in [*tables.items(), ("leaderboard", leaderboard)]},
+        rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
+        counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
+        artifacts={name: ref.path for name, ref in (known.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
         tracking_uri=config.tracking_address,
         mlflow_run_id=runs["night"],
@@ -123,46 +148,46 @@ def summarise(
     return summary
 
 
-def as_text(summary: Summary) -> str:
-    """Lay a night out for the screen: one line a model, best first, and where to go from there."""
-    header = f"{'model':<12}{'P@10':>7}{'R@10':>8}{'NDCG@10':>9}   {'95 % interval':<16}"
-    lines = [
-        "",
-        (
-            f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
-            f" base rate {_number(summary.base_rate.mean)}"
-        ),
-        "",
-        header + f"{'coverage':>8}{'served':>8}{'seconds':>9}{'MiB':>7}",
-    ]
-    by_ndcg = sorted(
-        summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
+def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str) -> ModelSummary:
+    ref, measured = known.models[name], verdict.per_user[name]
+    board = shown.leaderboard.filter(model=name, label=PRIMARY)
+    differences = shown.comparisons.filter(model=name, label=PRIMARY, metric="ndcg", k=K)
+    beyond = shown.beyond.filter(model=name).rename({"value": "mean"})
+    tables = {"slices": verdict.slices[name], "beyond": verdict.beyond[name], "per_user": measured}
+    if name in verdict.ablation:
+        tables["ablation"] = verdict.ablation[name]
+    return ModelSummary(
+        metrics=_figures(board),
+        against={
+            row["against"]: Difference(mean=row["difference"], **_some(row, "win_rate"))
+            for row in differences.iter_rows(named=True)
+        },
+        beyond={row["measure"]: Figure(**_some(row)) for row in beyond.iter_rows(named=True)},
+        findings=ref.facts["findings"],
+        seconds=ref.facts["seconds"],
+        peak_mib=ref.facts["peak_mib"],
+        served_users=measured.facts["served_users"],
+        served_cells=measured.facts["served_cells"],
+        artifact=ref.path,
+        tables={table: made.path for table, made in tables.items()},
+        mlflow_run_id=run_id,
     )
-    for name, model in by_ndcg:
-        ndcg = model.metrics["ndcg_at_10"]
-        interval = f"[{_number(ndcg.low)}, {_number(ndcg.high)}]"
-        lines.append(
-            f"{name:<12}{_number(model.metrics['precision_at_10'].mean):>7}"
-            f"{_number(model.metrics['recall_at_10'].mean, 4):>8}{_number(ndcg.mean):>9}"
-            f"   {interval:<16}{model.coverage_at_10:>8.1%}{model.served_users:>8.0%}"
-            f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
-        )
-    for file, costs in summary.missing.items():
-        lines.append(f"\n{file} is missing: {costs}")
-    lines += [
-        "",
-        f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
-        f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
-    ]
-    return "\n".join(lines)
+
+
+def _components(ablation: pl.DataFrame) -> dict[str, Component]:
+    return {
+        row["component"]: Component(mean=row["earns"], **_some(row, "weight", "reach_users"))
+        for row in ablation.iter_rows(named=True)
+    }
 
 
 def _figures(board: pl.DataFrame) -> dict[str, Figure]:
     return {
-        f"{row['metric']}_at_{row['k']}": Figure(mean=row["mean"], low=row["low"], high=row["high"])
+        f"{row['metric']}_at_{row['k']}": Figure(**_some(row))
         for row in board.iter_rows(named=True)
     }
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}".lstrip("0")
+def _some(row: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Pick the fields of a figure, as far as they are there, and some others."""
+    return {name: row[name] for name in ("mean", "low", "high", *others) if name in row}

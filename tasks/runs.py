@@ -23,12 +23,13 @@ from mlflow.entities import Metric
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-from schemas.artifacts import ArtifactRef, Json
+from schemas.artifacts import Json, Known, Verdict
 from schemas.errors import TrackingError
-from tasks.figures.leaderboard import curves_figure, leaderboard_figure
+from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.provenance import PROJECT
+from tasks.verdict import Shown
 
 NIGHT = "grail.night"
 """Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
@@ -52,15 +53,22 @@ class Night:
     fingerprint: str
     source: str
     is_demo: bool
-    as_of: str
     settings: Json
     model_settings: Mapping[str, Json]
-    models: Mapping[str, ArtifactRef]
-    evaluations: Mapping[str, ArtifactRef]
-    tables: Mapping[str, ArtifactRef]
-    leaderboard: pl.DataFrame
-    best: str
+    known: Known
+    verdict: Verdict
+    shown: Shown
     tags: Mapping[str, str]
+
+    @property
+    def best(self) -> str:
+        """The first model by tune users: the one that makes the lists."""
+        return str(self.verdict.leaderboard.facts["order_by_tune_users"][0])
+
+    @property
+    def title(self) -> str:
+        """What every picture of the night is headed by."""
+        return f"{self.source}, as of {self.known.as_of}"
 
 
 @contextmanager
@@ -126,7 +134,7 @@ def log_night(
     with (
         tempfile.TemporaryDirectory() as scratch,
         mlflow.start_run(
-            run_name=f"{night.as_of} {night.source}",
+            run_name=f"{night.known.as_of} {night.source}",
             tags={NIGHT: night.fingerprint, **night.tags},
         ) as parent,
     ):
@@ -135,8 +143,8 @@ def log_night(
         users = catalogue.user_ids[:2].tolist()
         mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_figures(night, night.best))
-        _log_leaderboard(night)
-        for model in night.models:
+        _log_tables(night)
+        for model in night.known.models:
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
             with mlflow.start_run(run_name=model, nested=True, tags=tags) as run:
                 ids[model] = run.info.run_id
@@ -147,13 +155,16 @@ def log_night(
 def _log_model_run(
     client: MlflowClient, night: Night, model: str, run_id: str, catalogue: Path, users: list[int]
 ) -> None:
-    ref = night.models[model]
-    mlflow.log_params(_flat(night.model_settings[model]))
+    ref = night.known.models[model]
+    words = {k: v for k, v in ref.facts["findings"].items() if isinstance(v, str)}
+    mlflow.log_params(
+        _flat(night.model_settings[model]) | {f"found_{k}": v for k, v in words.items()}
+    )
     metrics = _figures(night, model) + _curves(night, model)
     for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     for name in ("pairs", "user_features", "video_features", "cells"):
-        table = night.tables[name]
+        table = night.known.tables[name]
         dataset = MetaDataset(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
         )
@@ -170,39 +181,60 @@ def _log_model_run(
     )
 
 
-def _log_leaderboard(night: Night) -> None:
-    primary = night.leaderboard.filter(label=PRIMARY)
-    title = f"{night.source}, as of {night.as_of}"
-    mlflow.log_figure(leaderboard_figure(primary, title), "leaderboard.png")
-    mlflow.log_figure(curves_figure(primary, title), "ndcg_over_k.png")
-    mlflow.log_table(night.leaderboard.to_pandas(), "leaderboard.json")
+def _log_tables(night: Night) -> None:
+    """Log every table of the verdict, and the pictures of them."""
+    tables = night.shown.tables
+    for name, figure in night_figures(tables, night.title).items():
+        mlflow.log_figure(figure, name)
+    for name, table in tables.items():
+        mlflow.log_table(table.to_pandas(), f"{name}.json")
 
 
 def _figures(night: Night, model: str) -> list[Metric]:
-    """Every figure at every k with its interval, the primary label's under the bare names."""
+    """Every figure with its interval, the primary label's under the bare names; what it cost."""
+    shown = night.shown
+    metrics = [
+        *_means(shown.leaderboard.filter(model=model), PRIMARY),
+        *_means(shown.next_days.filter(model=model, metric="ndcg"), None, "next_days/"),
+        *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg")),
+    ]
+    lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
+    metrics += [_metric(f"{measure}_at_10", value) for measure, value in lists.iter_rows()]
+    facts = night.verdict.per_user[model].facts
+    metrics += [_metric(name, facts[name]) for name in ("served_users", "served_cells")]
+    cost = night.known.models[model].facts
+    metrics += [_metric(name, cost[name]) for name in ("seconds", "peak_mib")]
+    findings = cost["findings"].items()
+    return metrics + [_metric(name, v) for name, v in findings if isinstance(v, int | float)]
+
+
+def _means(board: pl.DataFrame, bare: str | None, prefix: str = "") -> list[Metric]:
+    """Rows of a leaderboard as metrics; those of the label ``bare`` without its name."""
     metrics = []
-    for row in night.leaderboard.filter(model=model).drop_nulls("mean").iter_rows(named=True):
-        prefix = "" if row["label"] == PRIMARY else f"{row['label']}/"
-        name = f"{prefix}{row['metric']}_at_{row['k']}"
+    for row in board.drop_nulls("mean").iter_rows(named=True):
+        label = "" if row["label"] == bare else f"{row['label']}/"
+        name = f"{prefix}{label}{row['metric']}_at_{row['k']}"
         metrics.append(_metric(name, row["mean"]))
         if row["low"] is not None:
             metrics += [_metric(f"{name}_low", row["low"]), _metric(f"{name}_high", row["high"])]
-    facts = night.evaluations[model].facts
-    metrics += [
-        _metric(name, facts[name]) for name in ("coverage_at_10", "served_users", "served_cells")
+    return metrics
+
+
+def _differences(comparisons: pl.DataFrame) -> list[Metric]:
+    return [
+        _metric(f"{row['metric']}_at_{row['k']}_minus_{row['against']}", row["difference"])
+        for row in comparisons.iter_rows(named=True)
     ]
-    cost = night.models[model].facts
-    return metrics + [_metric(name, cost[name]) for name in ("seconds", "peak_mib")]
 
 
 def _curves(night: Night, model: str) -> list[Metric]:
     """The primary label's figures over k, and what the model learned over epochs, as steps."""
-    rows = night.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
+    rows = night.shown.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
     over_k = [
         _metric(f"{metric}_over_k", mean, k)
         for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
     ]
-    learned = night.models[model].facts["curves"]
+    learned = night.known.models[model].facts["curves"]
     return over_k + [
         _metric(name, value, epoch)
         for name, values in learned.items()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
-from datetime import date
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Json
+from schemas.artifacts import Json, Known, Verdict
 from schemas.config import NightlyConfig
 from tasks.acquire import RawData
-from tasks.evaluate import ORACLE
+from tasks.metrics.block import ORACLE
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
 from tasks.steps import settled, step
 from tasks.store import Store
+from tasks.verdict import Shown
 
 
 @task(name="check-tracking", task_run_name="check-tracking", cache_policy=NO_CACHE)
@@ -31,44 +31,36 @@ def check_tracking(tracking_uri: str) -> None:
         client.search_experiments(max_results=1)
 
 
-@step("track")
+@step("track", "track-{known.as_of}")
 def track(
-    config: NightlyConfig,
-    raw: RawData,
-    as_of: date,
-    tables: Mapping[str, ArtifactRef],
-    models: Mapping[str, ArtifactRef],
-    evaluations: Mapping[str, ArtifactRef],
-    leaderboard: ArtifactRef,
+    config: NightlyConfig, raw: RawData, known: Known, verdict: Verdict
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
     from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
 
     store = Store(config.root)
+    models, tables = known.models, known.tables
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in models}
     shown: Json = {
-        "leaderboard": leaderboard.content,
+        "verdict": _contents(verdict),
         "models": {name: [ref.content, settings[name]] for name, ref in models.items()},
-        "as_of": str(as_of),
+        "as_of": str(known.as_of),
         "source": raw.source,
     }
     night = Night(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
-        as_of=str(as_of),
         settings=config.model_dump(mode="json", exclude={"summary", "model_params"}),
         model_settings=settings,
-        models=models,
-        evaluations=evaluations,
-        tables=tables,
-        leaderboard=store.read(leaderboard),
-        best=leaderboard.facts["order_by_tune_users"][0],
+        known=known,
+        verdict=verdict,
+        shown=Shown.of(store, verdict),
         tags={
             "source": raw.source,
-            "as_of": str(as_of),
+            "as_of": str(known.as_of),
             # Data, split, candidates, labels, list lengths and the code that measures by them
-            "protocol": evaluations[ORACLE].fingerprint,
+            "protocol": verdict.per_user[ORACLE].fingerprint,
             "data": tables["pairs"].content,
             "code": code_version(),
         },
@@ -78,6 +70,17 @@ def track(
         found = logged_runs(client, experiment, night)
         ids = found or log_night(client, experiment, night, load_catalogue(store, tables))
     return settled(ids, was_there=found is not None, message=f"{len(ids)} runs in MLflow")
+
+
+def _contents(verdict: Verdict) -> Json:
+    """Return the content of every table of a verdict: what was measured, not when or where."""
+    fields: dict[str, Any] = verdict.model_dump()
+    return {
+        name: value["content"]
+        if "content" in value
+        else {key: ref["content"] for key, ref in value.items()}
+        for name, value in fields.items()
+    }
 
 
 def code_version() -> str:

@@ -1,18 +1,18 @@
 """Training: one task a model, from the feature tables it uses to a saved model."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Known
 from schemas.models import ModelConfig
 from schemas.tables import CONTRACTS
 from tasks.features.calendar import cut_at
-from tasks.models.interface import Recommender, Training
+from tasks.models.interface import Recommender, Rehearsal, Training
 from tasks.models.registry import recommender_class
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
@@ -28,23 +28,42 @@ TABLES = {
 
 
 def load_training(
-    store: Store,
-    tables: Mapping[str, ArtifactRef],
-    uses: frozenset[str],
-    as_of: date,
-    seed: int,
+    store: Store, known: Known, rehearsed: Known, uses: frozenset[str], seed: int
 ) -> Training:
-    """Read the tables in ``uses``; the others are empty, with their columns."""
-    frames = {
-        attribute: store.read(tables[table]) if attribute in uses else _empty(table)
+    """Read what is in ``uses``; other tables are empty, with their columns."""
+    tables = known.tables
+    pairs, users, videos, friends = (
+        store.read(tables[table]) if attribute in uses else _empty(table)
         for attribute, table in TABLES.items()
-    }
-    return Training(
+    )
+    training = Training(
         user_ids=store.read(tables["user_index"])["user_id"].to_numpy().astype(np.int32),
         video_ids=store.read(tables["video_index"])["video_id"].to_numpy().astype(np.int32),
-        **frames,
-        as_of=cut_at(as_of),
+        pairs=pairs,
+        users=users,
+        videos=videos,
+        friends=friends,
+        as_of=cut_at(known.as_of),
         seed=seed,
+    )
+    if "components" not in uses:
+        return training
+    return replace(
+        training,
+        components={name: load_model(store, ref) for name, ref in known.models.items()},
+        rehearsal=load_rehearsal(store, rehearsed, known.models),
+        tune_cells=store.scan(tables["cells"]).filter(~pl.col("is_test")).collect(),
+    )
+
+
+def load_rehearsal(store: Store, rehearsed: Known, names: Iterable[str]) -> Rehearsal:
+    """Read an earlier day's models and what users who are not for testing saw after it."""
+    tables = rehearsed.tables
+    return Rehearsal(
+        components={name: load_model(store, rehearsed.models[name]) for name in names},
+        users=store.read(tables["user_features"]),
+        videos=store.read(tables["video_features"]),
+        seen_next=store.scan(tables["next_days"]).filter(~pl.col("is_test")).collect(),
     )
 
 
@@ -54,35 +73,57 @@ def _empty(table: str) -> pl.DataFrame:
     return pl.DataFrame(schema=plain)
 
 
-@step("train", "train-{name}")
+@step("train", "train-{name}-{known.as_of}")
 def train(
     name: str,
     settings: dict[str, Any],
-    tables: Mapping[str, ArtifactRef],
-    as_of: date,
+    known: Known,
+    rehearsed: Known,
     seed: int,
     root: str,
 ) -> State[Refs]:
-    """Fit one model on what was known by ``as_of`` and save it as ``models/<name>``."""
+    """Fit one model on what was ``known`` by a day and save it as ``models/<name>``.
+
+    ``rehearsed``, an earlier day, is looked at by a blend alone.
+    """
     store = Store(root)
     model_class = recommender_class(name)
     config: ModelConfig = model_class.config_type.model_validate(settings)
 
     def build(drafts: dict[str, Draft]) -> None:
-        training = load_training(store, tables, model_class.uses, as_of, seed)
+        training = load_training(store, known, rehearsed, model_class.uses, seed)
         model = model_class(config).fit(training)
         model.save(drafts[name].folder)
-        drafts[name].facts["curves"] = dict(model.curves())
+        drafts[name].facts |= {"curves": dict(model.curves()), "findings": dict(model.findings())}
 
-    parents = ["user_index", "video_index", *(TABLES[attribute] for attribute in model_class.uses)]
     how = recipe(
         STAGE,
-        parents={table: tables[table] for table in sorted(parents)},
-        code=(model_class, load_training),
-        config={"model": name, "as_of": str(as_of), **config.model_dump(mode="json")},
+        parents=_parents(model_class.uses, known, rehearsed),
+        code=(*code_of(known, name), load_training),
+        config={"model": name, "as_of": str(known.as_of), **config.model_dump(mode="json")},
         seed=seed,
     )
     return make(store, how, (name,), build)
+
+
+def _parents(uses: frozenset[str], known: Known, rehearsed: Known) -> Refs:
+    """Return what a model is made from, by its role; the order of components counts."""
+    names = ["user_index", "video_index", *(TABLES[a] for a in TABLES if a in uses)]
+    parents = {name: known.tables[name] for name in names}
+    if "components" in uses:
+        for place, name in enumerate(known.models):
+            parents[f"component_{place}_{name}"] = known.models[name]
+            parents[f"rehearsed_{place}_{name}"] = rehearsed.models[name]
+        for name in ("user_features", "video_features", "next_days"):
+            parents[f"rehearsed_{name}"] = rehearsed.tables[name]
+        parents["cells"] = known.tables["cells"]
+    return parents
+
+
+def code_of(known: Known, name: str) -> tuple[type[Recommender[Any]], ...]:
+    """Return the classes that a trained model consists of: its own, and a blend's components'."""
+    own = recommender_class(name)
+    return (own, *map(recommender_class, known.models)) if "components" in own.uses else (own,)
 
 
 def load_model(store: Store, ref: ArtifactRef) -> Recommender[Any]:

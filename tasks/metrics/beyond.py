@@ -11,9 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import rankdata
+
+from tasks.metrics.intervals import bootstrap_mean
 
 
 def catalogue_coverage(shown: NDArray[np.int32], candidates: NDArray[np.bool_]) -> float:
@@ -105,6 +108,47 @@ def personalisation(shown: NDArray[np.int32]) -> float:
         return float("nan")
     times = _times_shown(full, int(full.max()) + 1)
     return float(1.0 - (times * (times - 1)).sum() / (n * (n - 1) * k))
+
+
+def beyond_of(
+    shown: NDArray[np.int32],
+    candidates: NDArray[np.bool_],
+    views: NDArray[np.integer[Any]],
+    n_views: int,
+    tags: sparse.csr_matrix,
+    seed: int,
+) -> pl.DataFrame:
+    """Measure lists in all ways of this module: rows of ``beyond`` without the model.
+
+    ``candidates`` and ``views`` are (m,), the latter counted before the cut, as is ``n_views`` over
+    all videos there are; ``tags`` is (m, n_tags). Novelty is that of a view: a video carries
+    -log2(views / n_views) bits. Figures of single users are means with 95 % bootstrap intervals,
+    those of all lists together have none. ``users`` are those whose lists count.
+    """
+    by_user = {
+        "popularity_percentile": mean_popularity_percentile(shown, views),
+        "tag_diversity": tag_diversity(shown, tags),
+        "novelty": novelty(shown, views, n_views),
+    }
+    values = np.stack(list(by_user.values()), axis=1)
+    interval = bootstrap_mean(values, seed)
+    known = (~np.isnan(values)).sum(axis=0)
+    no_interval = [float("nan")]
+    is_listed = shown >= 0
+    return pl.DataFrame(
+        {
+            "measure": ["coverage", *by_user, "personalisation"],
+            "value": [
+                catalogue_coverage(shown, candidates),
+                *interval.mean,
+                personalisation(shown),
+            ],
+            "low": [*no_interval, *interval.low, *no_interval],
+            "high": [*no_interval, *interval.high, *no_interval],
+            "users": [is_listed.any(axis=1).sum(), *known, is_listed.all(axis=1).sum()],
+        },
+        schema_overrides={"users": pl.Int32},
+    ).with_columns(pl.col("value", "low", "high").fill_nan(None))
 
 
 def _times_shown(shown: NDArray[np.int32], n_videos: int) -> NDArray[np.int64]:

@@ -18,6 +18,9 @@ from tasks.metrics.beyond import catalogue_coverage
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100, 1000, 3000)
+ORACLE = "oracle"
+"""Under this name stands what frames all models: no model, but the best possible lists."""
+
 OWN_BEST = 1000
 """How many of a user's cells the notebook calls relevant, at most a third of those there are."""
 
@@ -50,7 +53,8 @@ class Exam:
     """The block as dense arrays of n users (rows) by m candidate videos (columns).
 
     ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is
-    observed, elsewhere ``enjoyed`` is false and ``watch_ratio`` 0.
+    observed, elsewhere ``enjoyed`` is false, ``watch_ratio`` 0 and ``stage`` 0, which is also that
+    of cells whose stage is unknown. ``duration_ms`` (m,) is the median over the video's cells.
     """
 
     user_idx: NDArray[np.int32]
@@ -59,6 +63,8 @@ class Exam:
     candidates: NDArray[np.bool_]
     enjoyed: NDArray[np.bool_]
     watch_ratio: Floats
+    stage: NDArray[np.int8]
+    duration_ms: NDArray[np.int32]
 
     @classmethod
     def of(cls, cells: pl.DataFrame) -> Exam:
@@ -74,6 +80,8 @@ class Exam:
 
         is_test = np.zeros(shape[0], dtype=bool)
         is_test[rows] = cells["is_test"].to_numpy()
+        median = pl.col("duration_ms").median().cast(pl.Int32)
+        lengths = cells.group_by("video_idx").agg(median).sort("video_idx")
         return cls(
             user_idx=user_idx,
             video_idx=video_idx,
@@ -81,6 +89,8 @@ class Exam:
             candidates=spread(np.ones(cells.height, dtype=bool), np.bool_),  # type: ignore[arg-type]
             enjoyed=spread(cells["enjoyed"].to_numpy(), np.bool_),  # type: ignore[arg-type]
             watch_ratio=spread(cells["watch_ratio"].to_numpy(), np.float64),  # type: ignore[arg-type]
+            stage=spread(cells["stage"].fill_null(0).to_numpy(), np.int8),  # type: ignore[arg-type]
+            duration_ms=lengths["duration_ms"].to_numpy(),
         )
 
     @property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
@@ -41,6 +41,9 @@ class Training:
     that were enjoyed, 0 to 1), last_viewed_at. ``users`` and ``videos`` hold one row per index, in
     its order, cold ones included; ``friends`` one row per direction of a friendship: user_idx,
     friend_idx. A table that the model did not ask for in ``uses`` is empty.
+
+    Only a blend is given ``components``, the night's other models by name; ``rehearsal``; and
+    ``tune_cells``, the exam's cells of tune users, who are there for choosing.
     """
 
     user_ids: NDArray[np.int32]
@@ -51,6 +54,9 @@ class Training:
     friends: pl.DataFrame
     as_of: datetime
     seed: int
+    components: Mapping[str, Recommender[Any]] = field(default_factory=dict)
+    rehearsal: Rehearsal | None = None
+    tune_cells: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,11 +82,28 @@ class Training:
         )
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """An earlier day played again: models as they were then, and what was seen on the days after.
+
+    ``components`` were trained on what was known at the earlier cut; ``users`` and ``videos`` are
+    the feature tables of that cut. ``seen_next`` holds the pairs first seen between that cut and
+    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views). The exam's
+    test users are not in it.
+    """
+
+    components: Mapping[str, Recommender[Any]]
+    users: pl.DataFrame
+    videos: pl.DataFrame
+    seen_next: pl.DataFrame
+
+
 class Recommender(ABC, Generic[C]):
     """A model that scores every video for given users.
 
-    A subclass names its ``config_type``, the tables it ``uses`` (of pairs, users, videos, friends)
-    and the attributes it ``learned``, each ending in ``_``, and writes ``_fit`` and ``_score``.
+    A subclass names its ``config_type``, what it ``uses`` (of pairs, users, videos, friends and,
+    for a blend, components) and the attributes it ``learned``, each ending in ``_``, and writes
+    ``_fit`` and ``_score``.
     """
 
     config_type: ClassVar[type[ModelConfig]]
@@ -158,6 +181,10 @@ class Recommender(ABC, Generic[C]):
 
     def curves(self) -> Mapping[str, list[float]]:
         """Learning curves by metric name, one value an epoch; empty for models without epochs."""
+        return {}
+
+    def findings(self) -> Mapping[str, float | str]:
+        """Return what a person may want to read of what was learned; empty for most models."""
         return {}
 
     @abstractmethod

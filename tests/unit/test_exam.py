@@ -93,7 +93,9 @@ def cells(*rows: tuple[int, int, float, bool, bool]) -> pl.DataFrame:
         "enjoyed": pl.Boolean,
         "is_test": pl.Boolean,
     }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        stage=pl.lit(1, pl.Int8), duration_ms=pl.lit(10_000, pl.Int32)
+    )
 
 
 def test_holes_of_the_block_are_no_candidates() -> None:
@@ -109,6 +111,19 @@ def test_holes_of_the_block_are_no_candidates() -> None:
     relevant = {name: label(exam).tolist() for name, label in LABELS.items()}
     assert relevant["ratio_at_least_1"] == [[True, False], [False, True]]
     assert relevant["ratio_at_least_2"] == [[True, False], [False, False]]
+
+
+def test_stage_and_length_are_spread_with_the_cells() -> None:
+    rows = cells(*((user, video, 1, True, True) for user in (0, 1, 2) for video in (7, 8)))
+    rows = rows[:-1].with_columns(
+        stage=pl.Series([1, 2, None, 1, 2], dtype=pl.Int8),
+        duration_ms=pl.Series([9_000, 5_000, 8_000, 6_001, 7_000], dtype=pl.Int32),
+    )
+    exam = Exam.of(rows)
+    assert exam.stage.tolist() == [[1, 2], [0, 1], [2, 0]]
+    assert exam.stage.dtype == np.int8
+    assert exam.duration_ms.tolist() == [8_000, 5_500]
+    assert exam.duration_ms.dtype == np.int32
 
 
 def dense(ratios: list[list[float | None]]) -> Exam:

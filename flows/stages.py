@@ -1,0 +1,70 @@
+"""The stretches of work that flows are made of: from tables to models, from models to a verdict."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.config import NightlyConfig
+from schemas.models import MODEL_CONFIGS
+from tasks.ablate import ablate
+from tasks.audit import audit, foresee
+from tasks.compare import compare
+from tasks.dissect import dissect
+from tasks.evaluate import evaluate, frame, rank_models
+from tasks.metrics.block import ORACLE
+from tasks.prepare import (
+    befriend,
+    describe_users,
+    describe_videos,
+    examine,
+    index,
+    label,
+    pairs,
+)
+from tasks.steps import Refs
+from tasks.train import train
+
+
+def features(tables: Mapping[str, ArtifactRef], day: date, root: str) -> Refs:
+    """Add to the ingested ``tables`` all that is known by a day."""
+    known = dict(tables)
+    known |= index(known, day, root)
+    known |= label(known, day, root)
+    known |= pairs(known, day, root)
+    known |= describe_users(known, day, root)
+    known |= describe_videos(known, day, root)
+    known |= befriend(known, root)
+    return known | examine(known, day, root)
+
+
+def learn(config: NightlyConfig, known: Known, rehearsed: Known | None = None) -> Known:
+    """Train every model on what is known; blends last, on the others and on what was rehearsed."""
+    for name in config.models:
+        hyper = config.model_settings(name).model_dump(mode="json")
+        made = train(name, hyper, known, rehearsed or known, config.seed, config.root)
+        known = known.model_copy(update={"models": known.models | made})
+    return known
+
+
+def judge(config: NightlyConfig, known: Known, past: Known) -> Verdict:
+    """Measure all models on the exam, dissect and compare them, and audit what the log says."""
+    root, seed = config.root, config.seed
+    per_user = {ORACLE: frame(known.tables, root)["per_user"]}
+    per_user |= {name: evaluate(name, known, root)["per_user"] for name in known.models}
+    leaderboard = rank_models(per_user, seed, root)["leaderboard"]
+    dissected = {
+        name: dissect(known.models[name], known.tables, seed, root) for name in known.models
+    }
+    blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
+
+    foreseen = {n: foresee(n, past, root)["next_days_per_user"] for n in past.models}
+    then = {name: evaluate(name, past, root)["per_user"] for name in past.models}
+    return Verdict(
+        per_user=per_user,
+        leaderboard=leaderboard,
+        **compare(per_user, leaderboard, seed, root),
+        slices={name: made["slices"] for name, made in dissected.items()},
+        beyond={name: made["beyond"] for name, made in dissected.items()},
+        ablation={name: ablate(name, known, seed, root)["ablation"] for name in blends},
+        audit=audit(foreseen, then, seed, root),
+    )

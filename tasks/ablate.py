@@ -1,0 +1,89 @@
+"""What each component of a blend earns: the blend against itself without it, and at what cost."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from prefect.client.schemas import State
+
+from schemas.artifacts import ArtifactRef, Known
+from schemas.tables import CONTRACTS
+from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.block import Exam
+from tasks.metrics.intervals import bootstrap_mean
+from tasks.metrics.ranking import rank
+from tasks.models.hybrid import Hybrid
+from tasks.steps import Refs, make, recipe, step
+from tasks.store import Draft, Store
+from tasks.train import code_of, load_model
+
+K = 10
+
+
+def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
+    """Return what each component earns in NDCG@10 on test users, and whom it reaches.
+
+    Columns of ``ablation`` but its cost. A component earns the mean, paired by user, of the blend's
+    figure minus that of ``blend.without(component)``; its interval is a bootstrap over users.
+    """
+    test = exam.is_test
+    users, candidates, enjoyed = exam.user_idx[test], exam.candidates[test], exam.enjoyed[test]
+    inputs = blend.inputs(users, exam.video_idx, blend.names_)
+
+    def ndcg(one: Hybrid, names: Iterable[str]) -> NDArray[np.float64]:
+        scores = one.combine({name: inputs[name] for name in names}, users, exam.video_idx)
+        ranked = rank(scores, candidates, K)
+        return accuracy_at_k(ranked, enjoyed, [K], candidates).of("ndcg", K)
+
+    full = ndcg(blend, blend.names_)
+    lost = []
+    for name in blend.names_:
+        others = [other for other in blend.names_ if other != name]
+        lost.append(full - ndcg(blend.without(name), others))
+    earned = np.column_stack(lost)
+    interval = bootstrap_mean(earned, seed)
+    served = [candidates & ~np.isnan(inputs[name]) for name in blend.names_]
+    return pl.DataFrame(
+        {
+            "component": blend.names_,
+            "weight": blend.weights_,
+            "earns": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "reach_users": [float(cells.any(axis=1).mean()) for cells in served],
+            "reach_cells": [float(cells.sum() / candidates.sum()) for cells in served],
+            "users": (~np.isnan(earned)).sum(axis=0).astype(np.int32),
+        }
+    ).with_columns(pl.col("low", "high").fill_nan(None))
+
+
+@step("ablate", "ablate-{name}-{known.as_of}")
+def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
+    """Take one component after the other out of the blend called ``name``: ``ablation``."""
+    store = Store(root)
+
+    def build(drafts: dict[str, Draft]) -> None:
+        blend = load_model(store, known.models[name])
+        assert isinstance(blend, Hybrid)  # noqa: S101  # the flow ablates blends alone
+        table = ablation_of(blend, Exam.of(store.read(known.tables["cells"])), seed)
+        drafts["ablation"].append(with_cost(table, known.models))
+
+    how = recipe(
+        "evaluation",
+        parents={"model": known.models[name], "cells": known.tables["cells"]},
+        code=(*code_of(known, name), ablation_of, with_cost, CONTRACTS["ablation"]),
+        config={"model": name},
+        seed=seed,
+    )
+    return make(store, how, ("ablation",), build)
+
+
+def with_cost(table: pl.DataFrame, models: dict[str, ArtifactRef]) -> pl.DataFrame:
+    """Add what it cost to train each component, in the order of ``ablation``."""
+    costs = {
+        cost: [float(models[name].facts[cost]) for name in table["component"]]
+        for cost in ("seconds", "peak_mib")
+    }
+    columns = list(CONTRACTS["ablation"].to_schema().columns)
+    return table.with_columns(**{cost: pl.Series(v) for cost, v in costs.items()}).select(columns)

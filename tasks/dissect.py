@@ -1,0 +1,83 @@
+"""Dissection: one task a model, where on the exam it is good and what its lists are like."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from prefect.client.schemas import State
+from scipy import sparse
+
+from schemas.artifacts import ArtifactRef
+from schemas.tables import CONTRACTS
+from tasks.metrics.beyond import beyond_of
+from tasks.metrics.block import Exam
+from tasks.metrics.ranking import rank
+from tasks.metrics.slices import K, parts_of, slices_of
+from tasks.models.registry import recommender_class
+from tasks.steps import Refs, make, recipe, step
+from tasks.store import Draft, Store
+from tasks.train import load_model
+
+STAGE = "evaluation"
+TABLES = ("cells", "video_features", "user_features")
+
+
+@step("dissect", "dissect-{model.name}")
+def dissect(
+    model: ArtifactRef, tables: Mapping[str, ArtifactRef], seed: int, root: str
+) -> State[Refs]:
+    """Measure one model on parts of the exam, and its lists apart from being right: test users."""
+    store = Store(root)
+
+    def build(drafts: dict[str, Draft]) -> None:
+        cells, videos, users = (store.read(tables[name]) for name in TABLES)
+        exam = Exam.of(cells.filter("is_test"))
+        scores = load_model(store, model).score(exam.user_idx)[:, exam.video_idx]
+        made = dissected(exam, np.ascontiguousarray(scores), users, videos, seed)
+        for name, rows in made.items():
+            drafts[name].append(rows.select(pl.lit(model.name).alias("model"), pl.all()))
+
+    how = recipe(
+        STAGE,
+        parents={"model": model, **{name: tables[name] for name in TABLES}},
+        code=(
+            *(recommender_class(model.name), Exam, dissected),
+            *(CONTRACTS["slices"], CONTRACTS["beyond"]),
+        ),
+        config={"model": model.name},
+        seed=seed,
+    )
+    return make(store, how, ("slices", "beyond"), build)
+
+
+def dissected(
+    exam: Exam, scores: NDArray[np.float32], users: pl.DataFrame, videos: pl.DataFrame, seed: int
+) -> dict[str, pl.DataFrame]:
+    """Return the rows of ``slices`` and ``beyond``, without the model, from its scores (n, m).
+
+    ``users`` and ``videos`` are the feature tables, in the order of their index.
+    """
+    user_views = users["views"].to_numpy()[exam.user_idx]
+    video_views = videos["views"].to_numpy()[exam.video_idx]
+    parts = parts_of(exam, user_views, video_views)
+    shown = rank(scores, exam.candidates, K)
+    return {
+        "slices": slices_of(exam, scores, parts, seed),
+        "beyond": beyond_of(
+            shown,
+            np.logical_or.reduce(exam.candidates, axis=0),
+            video_views,
+            int(videos["views"].sum()),
+            tag_vectors(videos["tags"].gather(exam.video_idx)),
+            seed,
+        ),
+    }
+
+
+def tag_vectors(tags: pl.Series) -> sparse.csr_matrix:
+    """Return lists of tag ids as binary float32 CSR (n, highest tag + 1)."""
+    ids = tags.explode().drop_nulls().to_numpy()
+    starts = np.concatenate([[0], tags.list.len().to_numpy().cumsum()])
+    shape = (len(tags), int(ids.max(initial=0)) + 1)
+    return sparse.csr_matrix((np.ones(len(ids), dtype=np.float32), ids, starts), shape=shape)

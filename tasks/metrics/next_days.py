@@ -1,0 +1,161 @@
+"""Test bed 2, the next days: what test users saw and enjoyed after the cut, and what it may prove.
+
+The log says only what became of videos that somebody chose to show, so every figure on it is an
+estimate, and there are several. ``shown`` ranks, for each user, the videos he was then shown.
+``plain`` is the usual hold-out: all unseen videos are candidates, what was not shown counts as not
+enjoyed. ``popularity_corrected`` and ``inverse_propensity`` weigh the hits of that same ranking,
+less for videos that many enjoyed before (Steck 2011, "Item popularity and recommendation accuracy",
+with beta = 1/2) or that many were shown then (Yang et al. 2018, "Unbiased offline recommender
+evaluation for missing-not-at-random implicit feedback"). ``cold`` is ``shown`` on videos that
+nobody had seen before the cut; they are in none of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.ranking import rank
+
+KS = (10, 20, 50, 100)
+LOG_ESTIMATORS = ("shown", "plain", "popularity_corrected", "inverse_propensity")
+COLD = "cold"
+WEIGHTED = tuple((metric, k) for metric in ("recall", "ndcg") for k in KS)
+ENJOYED_SHARE = 0.5
+"""A pair counts as enjoyed if this share of its views was."""
+LEAST_VIEWERS = 10
+"""Fewer count as so many: one lucky hit on a rare video must not decide a mean."""
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class NextDays:
+    """What n test users met next, as dense arrays over all m videos.
+
+    ``unseen`` (n, m): not seen before the cut; ``shown`` (n, m): first seen after it; ``enjoyed``
+    (n, m) the part of these that was; ``is_cold`` (m,). ``enjoyed_before`` and ``viewers_next``
+    (m,): users who enjoyed the video before the cut, and who were first shown it after.
+    """
+
+    user_idx: NDArray[np.int32]
+    unseen: Mask
+    shown: Mask
+    enjoyed: Mask
+    is_cold: Mask
+    enjoyed_before: NDArray[np.int64]
+    viewers_next: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, next_days: pl.DataFrame, pairs: pl.DataFrame, n_videos: int) -> NextDays:
+        """Spread the tables ``next_days`` and ``pairs``, the latter of the cut."""
+        tested = next_days.filter("is_test")
+        user_idx = np.unique(tested["user_idx"].to_numpy())
+        shape = (len(user_idx), n_videos)
+
+        def mask(rows: pl.DataFrame) -> Mask:
+            marked = np.zeros(shape, dtype=bool)
+            places = np.searchsorted(user_idx, rows["user_idx"].to_numpy())
+            marked[places, rows["video_idx"].to_numpy()] = True
+            return marked
+
+        is_tested = pl.col("user_idx").is_in(pl.Series(user_idx).implode())
+        is_cold = np.ones(n_videos, dtype=bool)
+        is_cold[pairs["video_idx"].unique().to_numpy()] = False
+        liked = pairs.filter(pl.col("enjoyed") >= ENJOYED_SHARE)["video_idx"].to_numpy()
+        return cls(
+            user_idx=user_idx,
+            unseen=~mask(pairs.filter(is_tested)),
+            shown=mask(tested),
+            enjoyed=mask(tested.filter(pl.col("enjoyed") >= ENJOYED_SHARE)),
+            is_cold=is_cold,
+            enjoyed_before=np.bincount(liked, minlength=n_videos),
+            viewers_next=np.bincount(next_days["video_idx"].to_numpy(), minlength=n_videos),
+        )
+
+
+def measure_next_days(days: NextDays, scores: NDArray[np.float32]) -> pl.DataFrame:
+    """Measure one model's scores (n, m) by every estimator.
+
+    Returns rows (label, metric, k, user_idx, value), the estimator in place of the label, for every
+    figure that is defined. ``shown`` and ``cold`` come with the base rate and the share of
+    candidates served, as k = 0. Users with fewer than 10 candidates there are left out.
+    """
+    warm = days.unseen & ~days.is_cold
+    rows = [
+        _on_shown(days, scores, "shown", days.shown & ~days.is_cold),
+        _on_shown(days, scores, COLD, days.shown & days.is_cold),
+    ]
+    ranked = rank(scores, warm, KS[-1])
+    relevant = days.enjoyed & warm
+    plain = accuracy_at_k(ranked, relevant, KS, warm)
+    rows.append(_rows(days.user_idx, "plain", plain.columns, plain.values))
+    for label, viewers, beta in (
+        ("popularity_corrected", days.enjoyed_before, 0.5),
+        ("inverse_propensity", days.viewers_next, 1.0),
+    ):
+        weights = np.maximum(viewers, LEAST_VIEWERS).astype(np.float64) ** -beta
+        rows.append(
+            _rows(days.user_idx, label, WEIGHTED, weighted_accuracy(ranked, relevant, weights))
+        )
+    return pl.concat(rows)
+
+
+def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats) -> Floats:
+    """Measure lists by hits that weigh ``weights`` (m,): (n, 8), the columns ``WEIGHTED``.
+
+    recall@k is the weight of the relevant videos in the list over that of all relevant; in ndcg@k a
+    hit gains its weight, and the ideal list has the heaviest relevant videos first. With equal
+    weights both are those of ``accuracy_at_k``. NaN for users without a relevant video.
+    """
+    gain = np.where(relevant, weights, 0.0)
+    total = gain.sum(axis=1)
+    rows = np.arange(len(ranked))[:, None]
+    hit = np.where(ranked >= 0, gain[rows, ranked], 0.0)
+    best = -np.sort(-gain, axis=1)[:, : KS[-1]]
+    discount = 1.0 / np.log2(np.arange(2, KS[-1] + 2))
+    values = []
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN we promise
+        # Sums in another order round differently: what is whole must not come out above 1
+        values.extend(np.minimum(hit[:, :k].sum(axis=1) / total, 1.0) for k in KS)
+        for k in KS:
+            ideal = best[:, :k] @ discount[: best[:, :k].shape[1]]
+            values.append(np.minimum(hit[:, :k] @ discount[:k] / ideal, 1.0))
+    return np.stack(values, axis=1)
+
+
+def _on_shown(
+    days: NextDays, scores: NDArray[np.float32], label: str, candidates: Mask
+) -> pl.DataFrame:
+    """Rank each user's own candidates, and count how many of them the model can serve."""
+    enough = candidates.sum(axis=1) >= KS[0]
+    candidates, scores = candidates[enough], scores[enough]
+    relevant = days.enjoyed[enough] & candidates
+    ranked = rank(scores, candidates, KS[-1])
+    accuracy = accuracy_at_k(ranked, relevant, KS, candidates)
+    served = (candidates & ~np.isnan(scores)).sum(axis=1) / candidates.sum(axis=1)
+    columns = (*accuracy.columns, ("base_rate", 0), ("served", 0))
+    values = np.column_stack([accuracy.values, accuracy.base_rate, served])
+    return _rows(days.user_idx[enough], label, columns, values)
+
+
+def _rows(
+    user_idx: NDArray[np.int32], label: str, columns: tuple[tuple[str, int], ...], values: Floats
+) -> pl.DataFrame:
+    return pl.concat(
+        pl.DataFrame({"user_idx": user_idx, "value": values[:, c]})
+        .filter(pl.col("value").is_not_nan())
+        .select(
+            pl.lit(label).alias("label"),
+            pl.lit(metric).alias("metric"),
+            pl.lit(k, pl.Int32).alias("k"),
+            "user_idx",
+            "value",
+        )
+        for c, (metric, k) in enumerate(columns)
+    )

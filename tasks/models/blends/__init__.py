@@ -1,0 +1,1 @@
+"""How the hybrid puts its components on one scale and combines them."""

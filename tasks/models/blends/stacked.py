@@ -1,0 +1,65 @@
+"""A small network of scikit-learn over component scores and a few traits of user and video."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One hidden layer of h rectified units over f inputs, as plain arrays.
+
+    ``inner`` is (f, h), ``inner_bias`` (h,), ``outer`` (h,); inputs are first standardised by
+    ``mean`` and ``deviation`` (f,). The outer bias is left out: it moves all videos alike.
+    """
+
+    mean: Floats
+    deviation: Floats
+    inner: Floats
+    inner_bias: Floats
+    outer: Floats
+
+    @classmethod
+    def fit(
+        cls, inputs: Floats, enjoyed: NDArray[np.bool_], units: int, epochs: int, seed: int
+    ) -> Self:
+        """Learn what tells the enjoyed pairs from the others: ``inputs`` (p, f), ``enjoyed`` (p,).
+
+        Both kinds of pairs must be there.
+        """
+        mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
+        deviation[deviation == 0] = 1.0
+        network = MLPClassifier(
+            (units,),
+            alpha=1e-3,
+            batch_size=min(1024, len(inputs)),
+            learning_rate_init=3e-3,
+            max_iter=epochs,
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs on purpose
+            network.fit((inputs - mean) / deviation, enjoyed)
+        (inner, outer), (inner_bias, _) = network.coefs_, network.intercepts_
+        arrays = (mean, deviation, inner, inner_bias, outer[:, 0])
+        return cls(*(np.asarray(array, dtype=np.float32) for array in arrays))
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The arrays by name, to be saved."""
+        return dict(vars(self))
+
+    def log_odds(self, inputs: Floats) -> Floats:
+        """Return the log odds (p,), up to a constant, that a pair is enjoyed."""
+        hidden = np.maximum((inputs - self.mean) / self.deviation @ self.inner + self.inner_bias, 0)
+        odds: Floats = hidden @ self.outer
+        return odds

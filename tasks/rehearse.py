@@ -1,0 +1,52 @@
+"""The rehearsal: what users saw on the days after an earlier cut, for the blend to learn from."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from prefect.client.schemas import State
+
+from schemas.artifacts import ArtifactRef
+from schemas.tables import CONTRACTS
+from tasks.features.calendar import before
+from tasks.features.next_days import first_met
+from tasks.features.pairs import pairs_of
+from tasks.steps import Refs, make, recipe, step
+from tasks.store import Draft, Store
+
+
+@step("next-days", "next-days-{earlier}")
+def next_days(
+    tables: Mapping[str, ArtifactRef], earlier: date, as_of: date, root: str
+) -> State[Refs]:
+    """Gather the pairs first seen from ``earlier`` until ``as_of``: ``next_days``.
+
+    ``tables`` are those of the earlier cut. Views of users and videos that nobody knew at that cut
+    are left out and counted.
+    """
+    store = Store(root)
+    parents = ("interactions", "user_index", "video_index", "enjoyed_curve", "pairs", "cells")
+
+    def build(drafts: dict[str, Draft]) -> None:
+        users, videos, curve = (
+            store.read(tables[name]) for name in ("user_index", "video_index", "enjoyed_curve")
+        )
+        known = store.read(tables["pairs"], ["user_idx", "video_idx"])
+        cells = store.read(tables["cells"], ["user_idx", "is_test"])
+        test_users = cells.filter("is_test")["user_idx"].unique()
+        draft, strangers = drafts["next_days"], 0
+        for views in store.row_groups(tables["interactions"]):
+            later = views.filter(before(as_of) & ~before(earlier))
+            met = pairs_of(later, curve, users, videos)
+            strangers += later.height - int(met["views"].sum())
+            rows = first_met(met, known, test_users)
+            if rows.height or draft.rows is None:  # a table without rows is a table too
+                draft.append(rows)
+        draft.facts["views_of_strangers"] = strangers
+
+    how = recipe(
+        "evaluation",
+        parents={name: tables[name] for name in parents},
+        code=(pairs_of, first_met, before, CONTRACTS["next_days"]),
+        config={"earlier": str(earlier), "as_of": str(as_of)},
+    )
+    return make(store, how, ("next_days",), build)

@@ -1,0 +1,83 @@
+"""A night on the screen: one line a model, best first, what the blend is made of, where to go."""
+
+from tasks.report import Component, Figure, Summary
+
+HEADER = (
+    f"{'model':<12}{'P@10':>7}{'R@10':>8}{'NDCG@10':>9}   {'95 % interval':<16}"
+    f"{'coverage':>8}{'served':>8}{'seconds':>9}{'MiB':>7}"
+)
+
+
+def as_text(summary: Summary) -> str:
+    """Lay a night out in at most 100 columns."""
+    lines = [
+        "",
+        (
+            f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
+            f" base rate {_number(summary.base_rate.mean)}"
+        ),
+        "",
+        HEADER,
+        *_models(summary),
+        "",
+        *_differences(summary),
+        *(_blend(name, parts) for name, parts in summary.blends.items()),
+        _audit(summary),
+        *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
+        "",
+        f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
+        f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
+    ]
+    return "\n".join(lines)
+
+
+def _models(summary: Summary) -> list[str]:
+    by_ndcg = sorted(
+        summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
+    )
+    return [
+        f"{name:<12}{_number(model.metrics['precision_at_10'].mean):>7}"
+        f"{_number(model.metrics['recall_at_10'].mean, 4):>8}"
+        f"{_number(model.metrics['ndcg_at_10'].mean):>9}"
+        f"   {_interval(model.metrics['ndcg_at_10']):<16}"
+        f"{model.beyond['coverage'].mean or 0:>8.1%}{model.served_users:>8.0%}"
+        f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
+        for name, model in by_ndcg
+    ]
+
+
+def _differences(summary: Summary) -> list[str]:
+    """Say how far the model of the lists is ahead, user by user."""
+    first = summary.order_by_tune_users[0]
+    return [
+        f"{first} - {other}: {_signed(by.mean)} {_interval(by)} in NDCG@10, paired by user;"
+        f" better for {by.win_rate:.0%}"
+        for other, by in summary.models[first].against.items()
+    ]
+
+
+def _blend(name: str, parts: dict[str, Component]) -> str:
+    weighed = sorted(parts.items(), key=lambda part: -part[1].weight)
+    used = ", ".join(f"{part} {_number(by.weight, 2)}" for part, by in weighed if by.weight)
+    unused = ", ".join(part for part, by in weighed if not by.weight)
+    return f"{name} weighs {used}" + (f"; nothing for {unused}" if unused else "")
+
+
+def _audit(summary: Summary) -> str:
+    taus = ", ".join(
+        f"{yardstick.removeprefix('log/')} {_number(tau, 2)}"
+        for yardstick, tau in summary.audit.tau.items()
+    )
+    return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
+
+
+def _interval(figure: Figure) -> str:
+    return f"[{_number(figure.low)}, {_number(figure.high)}]"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}".replace("0.", ".", 1)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}".replace("0.", ".", 1)

@@ -1,0 +1,61 @@
+"""A verdict's tables as frames: what people are shown, in MLflow and on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from schemas.artifacts import ArtifactRef, Verdict
+from tasks.store import Store
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All tables of a verdict; those made a model at a time in one frame.
+
+    ``next_days``, ``rehearsed`` and ``audit`` are of the rehearsal's models: their leaderboard on
+    what was seen next, that on the block, and the agreement of the two.
+    """
+
+    leaderboard: pl.DataFrame
+    comparisons: pl.DataFrame
+    agreements: pl.DataFrame
+    swaps: pl.DataFrame
+    notebook: pl.DataFrame
+    slices: pl.DataFrame
+    beyond: pl.DataFrame
+    ablation: Mapping[str, pl.DataFrame]
+    next_days: pl.DataFrame
+    rehearsed: pl.DataFrame
+    audit: pl.DataFrame
+    audit_swaps: pl.DataFrame
+
+    @classmethod
+    def of(cls, store: Store, verdict: Verdict) -> Shown:
+        """Read them."""
+
+        def together(refs: Mapping[str, ArtifactRef]) -> pl.DataFrame:
+            return pl.concat([store.read(ref) for ref in refs.values()])
+
+        return cls(
+            leaderboard=store.read(verdict.leaderboard),
+            comparisons=store.read(verdict.comparisons),
+            agreements=store.read(verdict.agreements),
+            swaps=store.read(verdict.swaps),
+            notebook=store.read(verdict.notebook),
+            slices=together(verdict.slices),
+            beyond=together(verdict.beyond),
+            ablation={blend: store.read(ref) for blend, ref in verdict.ablation.items()},
+            next_days=store.read(verdict.audit["next_days_leaderboard"]),
+            rehearsed=store.read(verdict.audit["leaderboard"]),
+            audit=store.read(verdict.audit["agreements"]),
+            audit_swaps=store.read(verdict.audit["swaps"]),
+        )
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The frames by name, an ablation as ``ablation_<blend>``."""
+        plain = {name: value for name, value in vars(self).items() if name != "ablation"}
+        return plain | {f"ablation_{blend}": table for blend, table in self.ablation.items()}
