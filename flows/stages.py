@@ -9,7 +9,6 @@ from schemas.models import MODEL_CONFIGS
 from tasks.ablate import ablate
 from tasks.audit import audit, foresee
 from tasks.compare import compare
-from tasks.dissect import dissect
 from tasks.evaluate import evaluate, frame, rank_models
 from tasks.metrics.block import ORACLE
 from tasks.prepare import (
@@ -47,24 +46,20 @@ def learn(config: NightlyConfig, known: Known, rehearsed: Known | None = None) -
 
 
 def judge(config: NightlyConfig, known: Known, past: Known) -> Verdict:
-    """Measure all models on the exam, dissect and compare them, and audit what the log says."""
+    """Measure all models on the exam, compare them, and audit what the log alone would say."""
     root, seed = config.root, config.seed
     per_user = {ORACLE: frame(known.tables, root)["per_user"]}
-    per_user |= {name: evaluate(name, known, root)["per_user"] for name in known.models}
+    measured = {name: evaluate(name, known, seed, root) for name in known.models}
+    per_user |= {name: made["per_user"] for name, made in measured.items()}
     leaderboard = rank_models(per_user, seed, root)["leaderboard"]
-    dissected = {
-        name: dissect(known.models[name], known.tables, seed, root) for name in known.models
-    }
     blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-
-    foreseen = {n: foresee(n, past, root)["next_days_per_user"] for n in past.models}
-    then = {name: evaluate(name, past, root)["per_user"] for name in past.models}
+    foreseen = {name: foresee(name, past, root) for name in past.models}
     return Verdict(
         per_user=per_user,
         leaderboard=leaderboard,
         **compare(per_user, leaderboard, seed, root),
-        slices={name: made["slices"] for name, made in dissected.items()},
-        beyond={name: made["beyond"] for name, made in dissected.items()},
+        slices={name: made["slices"] for name, made in measured.items()},
+        beyond={name: made["beyond"] for name, made in measured.items()},
         ablation={name: ablate(name, known, seed, root)["ablation"] for name in blends},
-        audit=audit(foreseen, then, seed, root),
+        audit=audit(foreseen, seed, root),
     )

@@ -9,6 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
+from tasks.evaluate import load_exam
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
 from tasks.metrics.intervals import bootstrap_mean
@@ -22,13 +23,12 @@ K = 10
 
 
 def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
-    """Return what each component earns in NDCG@10 on test users, and whom it reaches.
+    """Return what each component earns in NDCG@10 on the exam's users, and whom it reaches.
 
     Columns of ``ablation`` but its cost. A component earns the mean, paired by user, of the blend's
     figure minus that of ``blend.without(component)``; its interval is a bootstrap over users.
     """
-    test = exam.is_test
-    users, candidates, enjoyed = exam.user_idx[test], exam.candidates[test], exam.enjoyed[test]
+    users, candidates, enjoyed = exam.user_idx, exam.candidates, exam.enjoyed
     inputs = blend.inputs(users, exam.video_idx, blend.names_)
 
     def ndcg(one: Hybrid, names: Iterable[str]) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
     def build(drafts: dict[str, Draft]) -> None:
         blend = load_model(store, known.models[name])
         assert isinstance(blend, Hybrid)  # noqa: S101  # the flow ablates blends alone
-        table = ablation_of(blend, Exam.of(store.read(known.tables["cells"])), seed)
+        table = ablation_of(blend, load_exam(root, known.tables["cells"]).of_test_users, seed)
         drafts["ablation"].append(with_cost(table, known.models))
 
     how = recipe(

@@ -1,65 +1,83 @@
 """The audit: had one only had the log, which number would have put the models in their order?"""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
+import numpy as np
 import polars as pl
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
+from tasks.evaluate import load_exam, per_user_rows
 from tasks.metrics.agreements import agreements_of, boards_by_label
-from tasks.metrics.block import PRIMARY
+from tasks.metrics.block import PRIMARY, Exam, measure
 from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.next_days import LOG_ESTIMATORS, NextDays, measure_next_days
-from tasks.steps import Refs, make, recipe, step
+from tasks.metrics.ranking import rank
+from tasks.steps import Code, Refs, make, recipe, step
 from tasks.store import Draft, Store
 from tasks.train import code_of, load_model
 
 STAGE = "audit"
+K = 10
+"""Length of the lists by which the two test beds are compared."""
 TABLES = ("next_days_leaderboard", "leaderboard", "agreements", "swaps")
+
+
+@lru_cache(maxsize=1)
+def _next_days(root: str, next_days: str, pairs: str, n_videos: int) -> NextDays:
+    """Read what users saw next; it stays in memory, as all models are asked the same."""
+    store = Store(root)
+    after, before = (ArtifactRef.model_validate_json(ref) for ref in (next_days, pairs))
+    seen_before = store.read(before, ["user_idx", "video_idx", "enjoyed"])
+    return NextDays.of(store.read(after), seen_before, n_videos)
 
 
 @step("foresee", "foresee-{name}-{past.as_of}")
 def foresee(name: str, past: Known, root: str) -> State[Refs]:
-    """Measure one model of the rehearsal on what test users saw next: ``next_days_per_user``."""
+    """Measure one model of the rehearsal on what test users saw next, and on the exam."""
     store = Store(root)
-    parents = ("next_days", "pairs", "user_index", "video_index")
+    tables = past.tables
+    parents = ("next_days", "pairs", "user_index", "video_index", "cells")
 
     def build(drafts: dict[str, Draft]) -> None:
-        index = store.read(past.tables["user_index"])
-        pairs = store.read(past.tables["pairs"], ["user_idx", "video_idx", "enjoyed"])
-        n_videos = past.tables["video_index"].rows or 0
-        days = NextDays.of(store.read(past.tables["next_days"]), pairs, n_videos)
-        scores = load_model(store, past.models[name]).score(days.user_idx)
-        figures = measure_next_days(days, scores).join(index, on="user_idx", maintain_order="left")
+        index, n_videos = store.read(tables["user_index"]), tables["video_index"].rows or 0
+        after, before = (tables[table].model_dump_json() for table in ("next_days", "pairs"))
+        days, exam = _next_days(root, after, before, n_videos), load_exam(root, tables["cells"])
+        model = load_model(store, past.models[name])
+        figures = measure_next_days(days, model.score(days.user_idx))
         drafts["next_days_per_user"].append(
-            figures.select(
-                *(pl.lit(name).alias("model"), "label", "metric", "k", "user_id"),
-                *(pl.lit(value=True).alias("is_test"), "value"),
-            )
+            per_user_rows(figures.with_columns(is_test=pl.lit(value=True)), name, index)
         )
+        tested = exam.of_test_users
+        scores = np.ascontiguousarray(model.score(tested.user_idx)[:, tested.video_idx])
+        ranked = rank(scores, tested.candidates, K)
+        on_block, _ = measure(tested, scores, ranked, ks=(K,), labels=(PRIMARY,))
+        drafts["per_user"].append(per_user_rows(on_block, name, index))
 
+    made = ("next_days_per_user", "per_user")
+    measuring: tuple[Code, ...] = (NextDays, measure_next_days, Exam, rank, measure, per_user_rows)
     how = recipe(
         STAGE,
-        parents={"model": past.models[name], **{table: past.tables[table] for table in parents}},
-        code=(*code_of(past, name), NextDays, measure_next_days, CONTRACTS["next_days_per_user"]),
-        config={"model": name},
+        parents={"model": past.models[name], **{table: tables[table] for table in parents}},
+        code=code_of(past, name) + measuring + tuple(CONTRACTS[table] for table in made),
+        config={"model": name, "k": K},
     )
-    return make(store, how, ("next_days_per_user",), build)
+    return make(store, how, made, build)
 
 
 @step("audit")
-def audit(
-    foreseen: Mapping[str, ArtifactRef], per_user: Mapping[str, ArtifactRef], seed: int, root: str
-) -> State[Refs]:
+def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: str) -> State[Refs]:
     """Rank the rehearsal's models by each estimate from the log and by the fully observed block."""
     store = Store(root)
 
+    def board_of(table: str) -> pl.DataFrame:
+        return leaderboard_of(pl.concat([store.read(m[table]) for m in foreseen.values()]), seed)
+
     def build(drafts: dict[str, Draft]) -> None:
-        seen_next = pl.concat([store.read(ref) for ref in foreseen.values()])
-        on_log = leaderboard_of(seen_next, seed)
+        on_log, on_block = board_of("next_days_per_user"), board_of("per_user")
         drafts["next_days_leaderboard"].append(on_log)
-        on_block = leaderboard_of(pl.concat([store.read(r) for r in per_user.values()]), seed)
         drafts["leaderboard"].append(on_block)
         truth = f"block/{PRIMARY}"
         boards = boards_by_label(on_log, "log") | boards_by_label(on_block, "block")
@@ -71,8 +89,7 @@ def audit(
     how = recipe(
         STAGE,
         parents={
-            **{f"log_{name}": ref for name, ref in foreseen.items()},
-            **{f"block_{name}": ref for name, ref in per_user.items()},
+            f"{n}_{table}": ref for n, made in foreseen.items() for table, ref in made.items()
         },
         code=(
             *(leaderboard_of, boards_by_label, agreements_of),

@@ -1,20 +1,37 @@
 """Evaluation: one task a model on the fully observed block, then the leaderboard of all."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
+from schemas.protocol import Protocol, require_same
 from schemas.tables import CONTRACTS
 from tasks.metrics.block import ORACLE, Exam, bounds, measure
+from tasks.metrics.checks import check_lists, check_oracle, check_random
+from tasks.metrics.dissection import dissected
 from tasks.metrics.leaderboard import leaderboard_of, order_models
-from tasks.steps import Refs, make, recipe, step
+from tasks.metrics.protocol import exam_protocol
+from tasks.metrics.ranking import rank
+from tasks.provenance import origin_of
+from tasks.steps import Code, Refs, make, recipe, step
 from tasks.store import Draft, Store
 from tasks.train import code_of, load_model
 
 STAGE = "evaluation"
+
+
+def load_exam(root: str, cells: ArtifactRef) -> Exam:
+    """Read the exam; the last two stay in memory, as all models of a night sit the same."""
+    return _exam(root, cells.model_dump_json())
+
+
+@lru_cache(maxsize=2)
+def _exam(root: str, cells: str) -> Exam:
+    return Exam.of(Store(root).read(ArtifactRef.model_validate_json(cells)))
 
 
 def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -> pl.DataFrame:
@@ -24,63 +41,104 @@ def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -
     )
 
 
+def protocol_of(cells: ArtifactRef) -> Protocol:
+    """Return how figures on these cells are measured, the measuring code with it."""
+    return exam_protocol(cells.content, origin_of(Exam, measure, bounds, rank).code)
+
+
+def protocol_in(measured: Mapping[str, ArtifactRef]) -> Protocol:
+    """Return the one protocol of all ``per_user`` tables; ProtocolError if they have several."""
+    return require_same(
+        {name: Protocol.model_validate(ref.facts["protocol"]) for name, ref in measured.items()}
+    )
+
+
 @step("frame")
 def frame(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
     """Measure what frames all models on the exam: the oracle and the base rate."""
     store = Store(root)
 
     def build(drafts: dict[str, Draft]) -> None:
-        figures = bounds(Exam.of(store.read(tables["cells"])))
+        figures = bounds(load_exam(root, tables["cells"]))
         index = store.read(tables["user_index"])
         drafts["per_user"].append(per_user_rows(figures, ORACLE, index))
+        drafts["per_user"].facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
 
     how = recipe(
         STAGE,
         parents={name: tables[name] for name in ("cells", "user_index")},
-        code=(Exam, bounds, per_user_rows, CONTRACTS["per_user"]),
+        code=(Exam, bounds, per_user_rows, protocol_of, CONTRACTS["per_user"]),
         config={"model": ORACLE},
     )
     return make(store, how, ("per_user",), build)
 
 
 @step("evaluate", "evaluate-{name}-{known.as_of}")
-def evaluate(name: str, known: Known, root: str) -> State[Refs]:
-    """Measure one model on the exam, user by user: ``per_user``."""
+def evaluate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
+    """Measure one model on the exam: user by user, on parts of it, and what its lists are like."""
     store = Store(root)
     model, tables = known.models[name], known.tables
+    parents = ("cells", "user_index", "user_features", "video_features")
 
     def build(drafts: dict[str, Draft]) -> None:
-        exam = Exam.of(store.read(tables["cells"]))
-        scores = load_model(store, model).score(exam.user_idx)[:, exam.video_idx]
-        figures, facts = measure(exam, np.ascontiguousarray(scores))
-        index = store.read(tables["user_index"])
+        exam = load_exam(root, tables["cells"])
+        index, users, videos = (store.read(tables[table]) for table in parents[1:])
+        scores = np.ascontiguousarray(
+            load_model(store, model).score(exam.user_idx)[:, exam.video_idx]
+        )
+        ranked = rank(scores, exam.candidates, max(exam.ks))
+        check_lists(ranked, exam.candidates, ~np.isnan(scores), max(exam.ks), name)
+        figures, facts = measure(exam, scores, ranked, exam.ks)
         drafts["per_user"].append(per_user_rows(figures, name, index))
         drafts["per_user"].facts |= facts
+        drafts["per_user"].facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
+        parts = dissected(exam.of_test_users, scores[exam.is_test], users, videos, seed)
+        for table, rows in parts.items():
+            drafts[table].append(rows.select(pl.lit(name).alias("model"), pl.all()))
 
+    made = ("per_user", "slices", "beyond")
+    measuring: tuple[Code, ...] = (
+        Exam,
+        rank,
+        check_lists,
+        measure,
+        per_user_rows,
+        dissected,
+        protocol_of,
+    )
     how = recipe(
         STAGE,
-        parents={"model": model, "cells": tables["cells"], "user_index": tables["user_index"]},
-        code=(*code_of(known, name), Exam, measure, per_user_rows, CONTRACTS["per_user"]),
+        parents={"model": model, **{table: tables[table] for table in parents}},
+        code=code_of(known, name) + measuring + tuple(CONTRACTS[table] for table in made),
         config={"model": name},
+        seed=seed,
     )
-    return make(store, how, ("per_user",), build)
+    return make(store, how, made, build)
 
 
 @step("leaderboard")
 def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Refs]:
-    """Compare all models on test users: ``leaderboard``, with their order by tune users."""
+    """Compare all models on test users: ``leaderboard``, with their order by tune users.
+
+    Stops a night whose figures cannot be: ProtocolError, EvaluationError.
+    """
     store = Store(root)
+    protocol = protocol_in(per_user)
 
     def build(drafts: dict[str, Draft]) -> None:
         figures = pl.concat([store.read(ref) for ref in per_user.values()])
-        drafts["leaderboard"].append(leaderboard_of(figures, seed))
+        leaderboard = leaderboard_of(figures, seed)
+        check_oracle(leaderboard)
+        check_random(figures, seed)
         models = tuple(name for name in per_user if name != ORACLE)
+        drafts["leaderboard"].append(leaderboard)
         drafts["leaderboard"].facts["order_by_tune_users"] = order_models(figures, models)
+        drafts["leaderboard"].facts["protocol"] = protocol.fingerprint
 
     how = recipe(
         STAGE,
         parents=per_user,
-        code=(leaderboard_of, order_models, CONTRACTS["leaderboard"]),
+        code=(leaderboard_of, check_oracle, check_random, order_models, CONTRACTS["leaderboard"]),
         config={"models": list(per_user)},
         seed=seed,
     )

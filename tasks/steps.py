@@ -25,6 +25,9 @@ R = TypeVar("R")
 Refs = dict[str, ArtifactRef]
 """What a task hands on: its artefacts by name."""
 
+Code = type | Callable[..., Any]
+"""What decides how a table is made: functions and classes of this project."""
+
 SAMPLE_SECONDS = 0.02
 
 
@@ -53,7 +56,7 @@ def recipe(
     stage: str,
     *,
     parents: Mapping[str, ArtifactRef | str],
-    code: tuple[type | Callable[..., Any], ...],
+    code: tuple[Code, ...],
     config: Json | None = None,
     seed: int | None = None,
 ) -> Recipe:
@@ -125,7 +128,10 @@ def measured() -> Iterator[dict[str, float]]:
 
     def watch() -> None:
         nonlocal peak
-        while not ended.wait(SAMPLE_SECONDS):
+        while not ended.wait(Code = type | Callable[..., Any]
+"""What decides how a table is made: functions and classes of this project."""
+
+SAMPLE_SECONDS):
             peak = max(peak, process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)

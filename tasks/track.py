@@ -14,7 +14,6 @@ from prefect.client.schemas import State
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import NightlyConfig
 from tasks.acquire import RawData
-from tasks.metrics.block import ORACLE
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
 from tasks.steps import settled, step
@@ -59,8 +58,7 @@ def track(
         tags={
             "source": raw.source,
             "as_of": str(known.as_of),
-            # Data, split, candidates, labels, list lengths and the code that measures by them
-            "protocol": verdict.per_user[ORACLE].fingerprint,
+            "protocol": verdict.leaderboard.facts["protocol"],
             "data": tables["pairs"].content,
             "code": code_version(),
         },

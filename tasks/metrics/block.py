@@ -6,15 +6,16 @@ the table's ``is_test``: tune users are for choosing, test users for reporting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
-from tasks.metrics.beyond import catalogue_coverage
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100, 1000, 3000)
@@ -69,13 +70,14 @@ class Exam:
     @classmethod
     def of(cls, cells: pl.DataFrame) -> Exam:
         """Spread the table ``cells``."""
-        user_idx, rows = np.unique(cells["user_idx"].to_numpy(), return_inverse=True)
-        video_idx, columns = np.unique(cells["video_idx"].to_numpy(), return_inverse=True)
+        user_idx, rows = numbered(cells["user_idx"].to_numpy())
+        video_idx, columns = numbered(cells["video_idx"].to_numpy())
         shape = (len(user_idx), len(video_idx))
+        places = rows * shape[1] + columns
 
-        def spread(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:
+        def spread(values: NDArray[Any] | int, dtype: type[np.generic]) -> NDArray[Any]:
             dense = np.zeros(shape, dtype=dtype)
-            dense[rows, columns] = values
+            dense.ravel()[places] = values
             return dense
 
         is_test = np.zeros(shape[0], dtype=bool)
@@ -86,12 +88,23 @@ class Exam:
             user_idx=user_idx,
             video_idx=video_idx,
             is_test=is_test,
-            candidates=spread(np.ones(cells.height, dtype=bool), np.bool_),  # type: ignore[arg-type]
-            enjoyed=spread(cells["enjoyed"].to_numpy(), np.bool_),  # type: ignore[arg-type]
-            watch_ratio=spread(cells["watch_ratio"].to_numpy(), np.float64),  # type: ignore[arg-type]
-            stage=spread(cells["stage"].fill_null(0).to_numpy(), np.int8),  # type: ignore[arg-type]
+            candidates=spread(1, np.bool_),
+            enjoyed=spread(cells["enjoyed"].to_numpy(), np.bool_),
+            watch_ratio=spread(cells["watch_ratio"].to_numpy(), np.float64),
+            stage=spread(cells["stage"].fill_null(0).to_numpy(), np.int8),
             duration_ms=lengths["duration_ms"].to_numpy(),
         )
+
+    @cached_property
+    def relevant(self) -> Mapping[str, NDArray[np.bool_]]:
+        """What counts as relevant, bool (n, m), by label."""
+        return {name: rule(self) for name, rule in LABELS.items()}
+
+    @cached_property
+    def of_test_users(self) -> Exam:
+        """The exam of test users alone, with the same videos."""
+        by_user = ("user_idx", "is_test", "candidates", "enjoyed", "watch_ratio", "stage")
+        return replace(self, **{name: getattr(self, name)[self.is_test] for name in by_user})
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -100,21 +113,25 @@ class Exam:
         return tuple(k for k in KS if k <= longest) or KS[:1]
 
 
-def measure(exam: Exam, scores: NDArray[np.float32]) -> tuple[pl.DataFrame, dict[str, float]]:
-    """Measure one model's scores (n, m) on the exam.
+def measure(
+    exam: Exam,
+    scores: NDArray[np.float32],
+    ranked: NDArray[np.int32],
+    ks: Sequence[int],
+    labels: Iterable[str] = tuple(LABELS),
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Measure one model's scores (n, m), and the lists ``ranked`` made of them at ``ks``.
 
     Returns rows (label, metric, k, user_idx, is_test, value) for every figure that is defined, and
-    facts over test users: coverage_at_10, and the share of users and of cells that were served.
+    facts over test users: the share of users and of cells that were served.
     """
-    ranked = rank(scores, exam.candidates, max(exam.ks))
-    figures = [_figures(exam, name, ranked, exam.ks) for name in LABELS]
-    served = exam.candidates & ~np.isnan(scores)
+    figures = [_figures(exam, name, ranked, ks) for name in labels]
     test = exam.is_test
-    is_candidate = np.logical_or.reduce(exam.candidates[test], axis=0)
+    candidates = exam.candidates[test]
+    served = candidates & ~np.isnan(scores[test])
     facts = {
-        "coverage_at_10": catalogue_coverage(ranked[test, :10], is_candidate),
-        "served_users": float(served[test].any(axis=1).mean()) if test.any() else float("nan"),
-        "served_cells": float(served[test].sum() / max(exam.candidates[test].sum(), 1)),
+        "served_users": float(served.any(axis=1).mean()) if test.any() else float("nan"),
+        "served_cells": float(served.sum() / max(candidates.sum(), 1)),
     }
     return pl.concat(figures), facts
 
@@ -122,8 +139,7 @@ def measure(exam: Exam, scores: NDArray[np.float32]) -> tuple[pl.DataFrame, dict
 def bounds(exam: Exam) -> pl.DataFrame:
     """Measure what frames every model: the oracle's figures, and the base rate as k = 0."""
     figures = []
-    for name, label in LABELS.items():
-        relevant = label(exam)
+    for name, relevant in exam.relevant.items():
         ranked = rank(oracle_scores(relevant), exam.candidates, max(exam.ks))
         figures.append(_figures(exam, name, ranked, exam.ks))
         n_candidates = np.maximum(exam.candidates.sum(axis=1), 1)
@@ -132,8 +148,18 @@ def bounds(exam: Exam) -> pl.DataFrame:
     return pl.concat(figures)
 
 
+def numbered(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the distinct ids, ascending, and the place of each of ``ids`` among them.
+
+    As ``np.unique`` does, without a sort: ids are indices, so a lookup table is small.
+    """
+    there = np.zeros(int(ids.max(initial=-1)) + 1, dtype=bool)
+    there[ids] = True
+    return np.flatnonzero(there).astype(np.int32), (np.cumsum(there) - 1)[ids]
+
+
 def _figures(exam: Exam, label: str, ranked: NDArray[np.int32], ks: Sequence[int]) -> pl.DataFrame:
-    accuracy = accuracy_at_k(ranked, LABELS[label](exam), ks, exam.candidates)
+    accuracy = accuracy_at_k(ranked, exam.relevant[label], ks, exam.candidates)
     return _rows(exam, label, accuracy.columns, accuracy.values)
 
 

@@ -119,7 +119,7 @@ def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats
     hit = np.where(ranked >= 0, gain[rows, ranked], 0.0)
     best = -np.sort(-gain, axis=1)[:, : KS[-1]]
     discount = 1.0 / np.log2(np.arange(2, KS[-1] + 2))
-    values = []
+    values: list[Floats] = []
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN we promise
         # Sums in another order round differently: what is whole must not come out above 1
         values.extend(np.minimum(hit[:, :k].sum(axis=1) / total, 1.0) for k in KS)

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import LABELS, PRIMARY, Exam
+from tasks.metrics.block import PRIMARY, Exam
 from tasks.metrics.intervals import bootstrap_mean
 from tasks.metrics.ranking import rank
 
@@ -81,7 +81,7 @@ def slices_of(
     NDCG@10 is not defined for them; a part without any user has nulls and 0 users. One draw of
     users serves all parts.
     """
-    relevant = LABELS[PRIMARY](exam)
+    relevant = exam.relevant[PRIMARY]
     measured = [_measure_part(exam, relevant, scores, part.cells) for part in parts]
     ndcg, base_rate = np.stack(measured, axis=2)
     interval = bootstrap_mean(ndcg, seed)

@@ -166,8 +166,9 @@ class Hybrid(Recommender[HybridConfig]):
         is_served = np.zeros(blended.shape, dtype=bool)
         for name, scores in inputs.items():
             if kind == "stacked" or self.weights[name] > 0:
-                is_served |= ~np.isnan(scores)
-                blended += np.float32(self.weights[name]) * np.nan_to_num(scores)
+                is_silent = np.isnan(scores)
+                is_served |= ~is_silent
+                blended += np.where(is_silent, 0, np.float32(self.weights[name]) * scores)
         if kind == "stacked":
             for rows in _chunks(len(user_idx)):
                 said = {name: scores[rows] for name, scores in inputs.items()}

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tasks.dissect import dissected, tag_vectors
+from tasks.metrics.dissection import dissected, tag_vectors
 from tasks.metrics.beyond import beyond_of
 from tasks.metrics.block import Exam
 from tasks.store import validated
