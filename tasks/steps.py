@@ -128,10 +128,7 @@ def measured() -> Iterator[dict[str, float]]:
 
     def watch() -> None:
         nonlocal peak
-        while not ended.wait(Code = type | Callable[..., Any]
-"""What decides how a table is made: functions and classes of this project."""
-
-SAMPLE_SECONDS):
+        while not ended.wait(SAMPLE_SECONDS):
             peak = max(peak, process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)

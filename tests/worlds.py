@@ -5,6 +5,7 @@ video of every odd kind, and is what all models are swept over.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,14 +13,17 @@ import numpy as np
 import polars as pl
 from pandera.polars import DataFrameModel
 
+from schemas.evaluation import Cells
 from schemas.features import Friendships, Pairs, Users, Videos
-from tasks.models.interface import Training
+from tasks.models.interface import Rehearsal, Training
+from tasks.models.registry import recommender_class
 
 AS_OF = datetime(2020, 9, 1, tzinfo=UTC)
 
 Pair = tuple[int, int, float] | tuple[int, int, float, float]
 """user_idx, video_idx, enjoyed and, where it matters, watch_ratio."""
 
+COMPONENTS = ("popularity", "als", "content")
 NO_HISTORY = 20
 ALL_ENJOYED, NOTHING_ENJOYED, ONE_VIEW = 17, 18, 19
 COLD, NO_TAGS, NO_PROPERTIES, NEVER_ENJOYED = 26, 27, 28, 29
@@ -103,6 +107,35 @@ def small_world(seed: int = 7) -> Training:
         views=[1 + int(n) for n in rng.poisson(0.3, len(pairs))],
         age_days=[float(days) for days in rng.uniform(1, 30, len(pairs))],
         seed=seed,
+    )
+
+
+def with_components(world: Training, components: Sequence[str] = COMPONENTS) -> Training:
+    """Return the world with what a blend is given beside it: models fitted on the same world.
+
+    Its own pairs are also what was seen next, and those of users 1 to 4 what tune users say.
+    """
+    models = {name: recommender_class(name)().fit(world) for name in components}
+    cells = (
+        world.pairs.filter(pl.col("user_idx").is_between(1, 4))
+        .join(world.videos.select("video_idx", "duration_ms"), on="video_idx")
+        .select(
+            "user_idx",
+            "video_idx",
+            pl.lit(value=False).alias("is_test"),
+            pl.lit(1, pl.Int8).alias("stage"),
+            pl.col("duration_ms").fill_null(10_000),
+            pl.col("watch_ratio").cast(pl.Float64),
+            pl.col("enjoyed") >= 0.5,
+        )
+        .sort("user_idx", "video_idx")
+    )
+    seen_next = world.pairs.select("user_idx", "video_idx", "enjoyed")
+    return replace(
+        world,
+        components=models,
+        rehearsal=Rehearsal(models, world.users, world.videos, seen_next),
+        tune_cells=Cells.validate(cells),
     )
 
 

@@ -13,6 +13,7 @@ nobody had seen before the cut; they are in none of the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -113,10 +114,11 @@ def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats
     hit gains its weight, and the ideal list has the heaviest relevant videos first. With equal
     weights both are those of ``accuracy_at_k``. NaN for users without a relevant video.
     """
-    gain = np.where(relevant, weights, 0.0)
-    total = gain.sum(axis=1)
     rows = np.arange(len(ranked))[:, None]
-    hit = np.where(ranked >= 0, gain[rows, ranked], 0.0)
+    is_hit = (ranked >= 0) & relevant[rows, ranked]
+    hit = np.where(is_hit, weights[ranked], 0.0)
+    gain = np.nan_to_num(packed(np.broadcast_to(weights, relevant.shape), relevant))
+    total = gain.sum(axis=1)
     best = -np.sort(-gain, axis=1)[:, : KS[-1]]
     discount = 1.0 / np.log2(np.arange(2, KS[-1] + 2))
     values: list[Floats] = []
@@ -129,16 +131,25 @@ def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats
     return np.stack(values, axis=1)
 
 
-def _on_shown(
-    days: NextDays, scores: NDArray[np.float32], label: str, candidates: Mask
-) -> pl.DataFrame:
+def packed(matrix: NDArray[Any], cells: Mask) -> Floats:
+    """Return only the ``cells`` (n, m) of each row of a matrix, in their order: (n, most), NaN."""
+    rows, columns = np.nonzero(cells)
+    counts = np.bincount(rows, minlength=len(cells))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.full((len(cells), int(counts.max(initial=0))), np.nan)
+    kept[rows, places] = matrix[rows, columns]
+    return kept
+
+
+def _on_shown(days: NextDays, scores: NDArray[np.float32], label: str, shown: Mask) -> pl.DataFrame:
     """Rank each user's own candidates, and count how many of them the model can serve."""
-    enough = candidates.sum(axis=1) >= KS[0]
-    candidates, scores = candidates[enough], scores[enough]
-    relevant = days.enjoyed[enough] & candidates
-    ranked = rank(scores, candidates, KS[-1])
-    accuracy = accuracy_at_k(ranked, relevant, KS, candidates)
-    served = (candidates & ~np.isnan(scores)).sum(axis=1) / candidates.sum(axis=1)
+    enough = shown.sum(axis=1) >= KS[0]
+    shown = shown[enough]
+    own = packed(scores[enough], shown).astype(np.float32)
+    enjoyed = packed(days.enjoyed[enough], shown)
+    candidates = ~np.isnan(enjoyed)
+    accuracy = accuracy_at_k(rank(own, candidates, KS[-1]), enjoyed == 1, KS, candidates)
+    served = (~np.isnan(own)).sum(axis=1) / candidates.sum(axis=1)
     columns = (*accuracy.columns, ("base_rate", 0), ("served", 0))
     values = np.column_stack([accuracy.values, accuracy.base_rate, served])
     return _rows(days.user_idx[enough], label, columns, values)

@@ -82,11 +82,8 @@ class Hybrid(Recommender[HybridConfig]):
 
     def _weights(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sure weights, or equal ones if none is."""
-        equal = np.full(moments.shape[2], 1 / max(moments.shape[2], 1))
-        if not len(moments):
-            return equal
         weights = sure_weights(moments, self.seed_, self.config.certainty)
-        return weights if weights.any() else equal
+        return weights if weights.any() else np.full_like(weights, 1 / len(weights))
 
     def _stack(self, rehearsal: Rehearsal, heard: FloatMatrix, pairs: pl.DataFrame) -> Stack | None:
         """Learn the network; None if it is not asked for, or the pairs are all of one kind."""
@@ -123,7 +120,7 @@ class Hybrid(Recommender[HybridConfig]):
     @property
     def counting(self) -> tuple[str, ...]:
         """Components that decide: those of weight above 0, or all of them for the network."""
-        return tuple(n for n in self.names_ if self.kind_ == "stacked" or self.weights[n] > 0)
+        return tuple(n for n in self.components_ if self.kind_ == "stacked" or self.weights[n] > 0)
 
     def inputs(self, user_idx: Index, video_idx: Index, names: Iterable[str]) -> Inputs:
         """Return what the components called ``names`` say of users and videos, by component."""

@@ -24,7 +24,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas.errors import ModelError
+from schemas.errors import GrailError, ModelError
 from schemas.models import ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
@@ -173,7 +173,7 @@ class Recommender(ABC, Generic[C]):
             for attribute in ("shape_", *cls.learned):
                 setattr(model, attribute, _read_learned(folder, attribute))
             model._load(folder)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (GrailError, OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise ModelError(
                 f"no whole {cls.config_type.name} model in {folder}: {error}"
             ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -24,9 +25,12 @@ from tests.worlds import (
     ONE_VIEW,
     literal_world,
     small_world,
+    with_components,
 )
 
 TABLES = ("pairs", "users", "videos", "friends")
+BLENDED = {"components": {}, "rehearsal": None, "tune_cells": pl.DataFrame()}
+"""What nobody is given who does not use components."""
 ODD_USERS = [ALL_ENJOYED, NOTHING_ENJOYED, ONE_VIEW, NO_HISTORY]
 ODD_VIDEOS = [COLD, NO_TAGS, NO_PROPERTIES, NEVER_ENJOYED]
 
@@ -40,9 +44,14 @@ def unfitted(name: str) -> Recommender[Any]:
     return recommender_class(name)(MODEL_CONFIGS[name](**QUICK.get(name, {})))
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Return all that a model wrote, a blend's components with it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 @pytest.fixture(scope="module")
 def world() -> Training:
-    return small_world()
+    return with_components(small_world())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,8 @@ def fitted(world):
 
 def test_declares_what_it_uses_and_learns(name):
     model = recommender_class(name)
-    assert model.uses <= set(TABLES)
+    assert model.uses <= {*TABLES, "components"}
+    assert ("components" in model.uses) == MODEL_CONFIGS[name].is_blend
     assert all(attribute.endswith("_") for attribute in model.learned)
 
 
@@ -92,7 +102,7 @@ def test_scores_are_float32_for_every_video(name, world, fitted, everybody):
 
 
 def test_fit_forgets_and_repeats(name, world, fitted, everybody):
-    other = small_world(seed=8)
+    other = with_components(small_world(seed=8))
     refitted = unfitted(name).fit(other).fit(world)
     np.testing.assert_array_equal(refitted.score(everybody), fitted(name).score(everybody))
 
@@ -105,20 +115,23 @@ def test_scoring_changes_nothing(name, fitted, everybody):
 
 
 def test_learns_only_from_the_tables_it_uses(name, world, fitted, everybody):
-    unused = {
-        table: getattr(world, table).clear()
-        for table in TABLES
-        if table not in recommender_class(name).uses
-    }
+    uses = recommender_class(name).uses
+    unused = {table: getattr(world, table).clear() for table in TABLES if table not in uses}
+    unused |= {} if "components" in uses else BLENDED
     scores = unfitted(name).fit(replace(world, **unused)).score(everybody)
     np.testing.assert_array_equal(scores, fitted(name).score(everybody))
 
 
-def test_does_not_change_its_input(name, world, fitted):
+def test_does_not_change_its_input(name, world, fitted, everybody):
     fitted(name).score(np.array([0]))
-    untouched = small_world()
-    for table in TABLES:
+    untouched = with_components(small_world())
+    for table in (*TABLES, "tune_cells"):
         assert_frame_equal(getattr(world, table), getattr(untouched, table))
+    for table in ("users", "videos", "seen_next"):
+        assert_frame_equal(getattr(world.rehearsal, table), getattr(untouched.rehearsal, table))
+    for component, model in untouched.components.items():
+        expected = model.score(everybody)
+        np.testing.assert_array_equal(world.components[component].score(everybody), expected)
     np.testing.assert_array_equal(world.user_ids, untouched.user_ids)
     np.testing.assert_array_equal(world.video_ids, untouched.video_ids)
 
@@ -154,7 +167,7 @@ def test_is_silent_only_where_it_cannot_serve(name, world, fitted, everybody):
 def test_saved_and_loaded_is_the_same(name, fitted, everybody, tmp_path):
     model = fitted(name)
     model.save(tmp_path)
-    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".npy", ".npz", ".keras"}
+    assert {path.suffix for path in files_of(tmp_path)} <= {".json", ".npy", ".npz", ".keras"}
     loaded = type(model).load(tmp_path)
     assert loaded.config == model.config
     np.testing.assert_array_equal(loaded.score(everybody), model.score(everybody))
@@ -165,7 +178,7 @@ def test_a_broken_folder_cannot_be_loaded(name, fitted, tmp_path):
     with pytest.raises(ModelError, match=f"no whole {name} model"):
         type(model).load(tmp_path)
     model.save(tmp_path)
-    for path in sorted(tmp_path.iterdir()):
+    for path in files_of(tmp_path):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(ModelError, match=f"no whole {name} model"):
@@ -186,7 +199,7 @@ LEAN_WORLDS = {
 
 @pytest.mark.parametrize("lean", LEAN_WORLDS)
 def test_a_lean_world_is_no_accident(name, lean):
-    training = LEAN_WORLDS[lean]
+    training = with_components(LEAN_WORLDS[lean])
     scores = unfitted(name).fit(training).score(np.arange(training.shape[0]))
     assert scores.shape == training.shape
     assert not np.isinf(scores).any()
@@ -194,8 +207,9 @@ def test_a_lean_world_is_no_accident(name, lean):
 
 def test_without_any_view_it_fits_or_says_why_not(name):
     model = unfitted(name)
+    nothing = with_components(literal_world([], (2, 3)))
     try:
-        model.fit(literal_world([], (2, 3)))
+        model.fit(nothing)
     except ModelError:
         return  # a refusal with its reason is as good
     assert not np.isinf(model.score(np.arange(2))).any()

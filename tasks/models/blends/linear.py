@@ -8,6 +8,8 @@ Breiman 1996). Centring leaves out what a list cannot use: how much a user enjoy
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
@@ -29,9 +31,7 @@ def moments_by_user(
     last their products with what was enjoyed.
     """
     moments = np.empty((len(starts), inputs.shape[1] + 1, inputs.shape[1]))
-    for user, (start, stop) in enumerate(
-        zip(starts, [*starts[1:].tolist(), len(inputs)], strict=True)
-    ):
+    for user, (start, stop) in enumerate(pairwise([*starts.tolist(), len(inputs)])):
         own = inputs[start:stop].astype(np.float64)
         own -= own.mean(axis=0)
         moments[user, :-1] = own.T @ own
@@ -47,6 +47,8 @@ def sure_weights(moments: Floats, seed: int, certainty: float) -> Floats:
     components that are alike hide each other. All 0: nothing helps for sure.
     """
     n, _, c = moments.shape
+    if not n:
+        return np.zeros(c)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     drawn = (times @ moments.reshape(n, -1)).reshape(DRAWS, c + 1, c)

@@ -36,8 +36,13 @@ class Stack:
 
         Both kinds of pairs must be there.
         """
-        mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-        deviation[deviation == 0] = 1.0
+        # In float32 the sums of so many rows are wrong by per cents, and a constant is none
+        mean, deviation = (
+            inputs.mean(axis=0, dtype=np.float64),
+            inputs.std(axis=0, dtype=np.float64),
+        )
+        deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
+        mean, deviation = mean.astype(np.float32), deviation.astype(np.float32)
         network = MLPClassifier(
             (units,),
             alpha=1e-3,

@@ -57,8 +57,11 @@ class WorldShape:
     """Users x videos worked on at once; this and not the scale sets the memory."""
 
     @classmethod
-    def at(cls, scale: float) -> WorldShape:
-        """Shrink or grow users, videos and what each user sees linearly with ``scale``."""
+    def at(cls, scale: float, density: float = 1.0) -> WorldShape:
+        """Shrink or grow users, videos and what each user sees linearly with ``scale``.
+
+        ``density`` is a further factor on what each user sees, of the same videos.
+        """
         full = cls()
 
         def sized(count: int, least: int = 1) -> int:
@@ -76,7 +79,7 @@ class WorldShape:
             friend_groups=tuple((size, sized(n)) for size, n in full.friend_groups[:2])
             + tuple((size, round(n * scale)) for size, n in full.friend_groups[2:]),
             friends_in_block=sized(full.friends_in_block),
-            activity=scale,
+            activity=scale * density,
             longest_rewatch=sized(round(full.longest_rewatch * min(scale, 1.0))),
         )
 

@@ -109,4 +109,5 @@ def _draw_activity(shape: WorldShape, in_block: Flags, rng: np.random.Generator)
     inside = np.clip(rng.normal(405, 180, n), 100, 1_200)
     outside = np.clip(rng.normal(2_090, 760, n), 100, 5_200)
     seen = FRESH_SHARE * shape.activity * np.where(in_block, inside, outside)
-    return np.maximum(np.rint(seen), 3).astype(np.int64)
+    most = 0.9 * (shape.videos - shape.block_videos)  # reached in logs denser than KuaiRec's alone
+    return np.clip(np.rint(seen), 3, max(3, int(most))).astype(np.int64)

@@ -33,9 +33,9 @@ class World:
     seed: int
 
     @classmethod
-    def draw(cls, scale: float, seed: int) -> World:
-        """Draw users, videos and the taste between them."""
-        shape, taste, defects = WorldShape.at(scale), Taste.at(scale), Defects()
+    def draw(cls, scale: float, seed: int, density: float = 1.0) -> World:
+        """Draw users, videos and the taste between them; ``density`` changes neither."""
+        shape, taste, defects = WorldShape.at(scale, density), Taste.at(scale), Defects()
         videos = draw_videos(shape, taste, seed)
         users = draw_users(shape, taste, defects.rewatch_user_sd, seed)
         rewatch = stream(seed, Stream.REWATCH)

@@ -21,16 +21,21 @@ CURVE_VIEWS = 1_000_000
 
 
 def write_demo_world(
-    folder: Path, scale: float, seed: int, progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    scale: float,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    density: float = 1.0,
 ) -> None:
     """Write KuaiRec's seven CSV files, ``truth.npz`` and ``demo.json`` into the empty ``folder``.
 
     ``scale`` 1 is KuaiRec's size; users and videos grow with it, rows with its square. The same
-    scale and seed give the same bytes. ``progress(done, total)`` is called after each chunk of
+    scale and seed give the same bytes; ``density`` is a factor on what each user sees, for the same
+    users and videos with the same tastes. ``progress(done, total)`` is called after each chunk of
     users. SettingError if the scale is out of ``scale_range()``. The marker comes last.
     """
     check_scale(scale)
-    world = World.draw(scale, seed)
+    world = World.draw(scale, seed, density)
     total = 1 + len(world.user_chunks()) + len(world.block_chunks())
     done = 0
 
