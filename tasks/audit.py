@@ -12,6 +12,7 @@ from schemas.tables import CONTRACTS
 from tasks.evaluate import load_exam, per_user_rows
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import PRIMARY, Exam, measure
+from tasks.metrics.comparisons import comparisons_of
 from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.next_days import LOG_ESTIMATORS, NextDays, measure_next_days
 from tasks.metrics.ranking import rank
@@ -22,7 +23,10 @@ from tasks.train import code_of, load_model
 STAGE = "audit"
 K = 10
 """Length of the lists by which the two test beds are compared."""
-TABLES = ("next_days_leaderboard", "leaderboard", "agreements", "swaps")
+TABLES = ("next_days_leaderboard", "leaderboard", "comparisons", "agreements", "swaps")
+
+RIVALS = ("random", "popularity")
+"""Whom all are compared with on the next days."""
 
 
 @lru_cache(maxsize=1)
@@ -72,11 +76,13 @@ def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: st
     """Rank the rehearsal's models by each estimate from the log and by the fully observed block."""
     store = Store(root)
 
-    def board_of(table: str) -> pl.DataFrame:
-        return leaderboard_of(pl.concat([store.read(m[table]) for m in foreseen.values()]), seed)
+    def all_of(table: str) -> pl.DataFrame:
+        return pl.concat([store.read(made[table]) for made in foreseen.values()])
 
     def build(drafts: dict[str, Draft]) -> None:
-        on_log, on_block = board_of("next_days_per_user"), board_of("per_user")
+        seen_next = all_of("next_days_per_user")
+        drafts["comparisons"].append(comparisons_of(seen_next, RIVALS, seed))
+        on_log, on_block = leaderboard_of(seen_next, seed), leaderboard_of(all_of("per_user"), seed)
         drafts["next_days_leaderboard"].append(on_log)
         drafts["leaderboard"].append(on_block)
         truth = f"block/{PRIMARY}"
@@ -92,7 +98,7 @@ def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: st
             f"{n}_{table}": ref for n, made in foreseen.items() for table, ref in made.items()
         },
         code=(
-            *(leaderboard_of, boards_by_label, agreements_of),
+            *(leaderboard_of, comparisons_of, boards_by_label, agreements_of),
             *(CONTRACTS[name] for name in TABLES),
         ),
         config={"models": list(foreseen), "estimators": list(LOG_ESTIMATORS)},

@@ -1,7 +1,7 @@
 """From ingested tables to what models learn from and are asked about, as of a day."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import polars as pl
@@ -12,11 +12,11 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
 from schemas.tables import CONTRACTS
-from tasks.features.calendar import SHANGHAI, before, day_after
+from tasks.features.calendar import before, day_after
 from tasks.features.exam import cells_of, refuse_leak
 from tasks.features.index import index_of
 from tasks.features.labels import fit_enjoyed_curve
-from tasks.features.next_days import rehearsal_day
+from tasks.features.next_days import days_with_views, rehearsal_day
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
@@ -38,16 +38,18 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Da
 
     SettingError if fewer than two days of the log are before ``as_of``.
     """
-    first, last = (
-        log.select(first=pl.col("viewed_at").min(), last=pl.col("viewed_at").max()).collect().row(0)
-    )
+    last = log.select(pl.col("viewed_at").max()).collect().item()
     day = as_of if as_of is not None else day_after(last)
     earlier = rehearsal_day(log, day, window_days)
     if earlier is None:
+        first, *others = days_with_views(log)
+        later = [
+            f"a day from {second + timedelta(days=1)} to {day_after(last)}" for second in others
+        ]
         raise SettingError(
-            f"as_of {day}: the log begins on {first.astimezone(SHANGHAI).date()}, and two days of"
-            " views are needed before it: one to learn from, one to rehearse on. Choose a later"
-            f" day, up to {day_after(last)}"
+            f"as_of {day}: the log begins on {first}, and two days with views are needed before it:"
+            " one to learn from, one to rehearse on. Choose"
+            f" {next(iter(later), 'another log: this one has a single day')}"
         )
     return Days(earlier, day)
 

@@ -15,6 +15,7 @@ from schemas.config import NightlyConfig
 from schemas.errors import SettingError
 from tasks.acquire import RawData
 from tasks.metrics.block import ORACLE, PRIMARY
+from tasks.metrics.next_days import COLD
 from tasks.store import DATA, Store
 from tasks.verdict import Shown
 
@@ -60,10 +61,16 @@ class ModelSummary(BaseModel):
 
 
 class Audit(BaseModel):
-    """The rehearsal: Kendall's tau of each estimate from the log with the block, and the tables."""
+    """The rehearsal: what the log alone would say, and how the models do on cold videos.
+
+    ``tau`` is Kendall's, of each estimate from the log with the block; ``cold`` NDCG@10 among the
+    cold videos that a test user was shown, by model that can serve any, and their base rate.
+    """
 
     as_of: date
     tau: dict[str, float | None]
+    cold: dict[str, Figure]
+    cold_base_rate: float | None
     tables: dict[str, str]
 
 
@@ -127,11 +134,7 @@ def summarise(
         models={name: _model(name, known, verdict, shown, runs[name]) for name in known.models},
         order_by_tune_users=verdict.leaderboard.facts["order_by_tune_users"],
         blends={blend: _components(table) for blend, table in shown.ablation.items()},
-        audit=Audit(
-            as_of=past.as_of,
-            tau=dict(shown.audit.select("first", "tau").iter_rows()),
-            tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
-        ),
+        audit=_audit(past, verdict, shown),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
         rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
         counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
@@ -171,6 +174,19 @@ def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str)
         artifact=ref.path,
         tables={table: made.path for table, made in tables.items()},
         mlflow_run_id=run_id,
+    )
+
+
+def _audit(past: Known, verdict: Verdict, shown: Shown) -> Audit:
+    cold = shown.next_days.filter(label=COLD)
+    able = cold.filter(pl.col("metric") == "served", pl.col("mean") > 0)["model"]
+    figures = cold.filter(pl.col("model").is_in(able.implode()), metric="ndcg", k=K)
+    return Audit(
+        as_of=past.as_of,
+        tau=dict(shown.audit.select("first", "tau").iter_rows()),
+        cold={row["model"]: Figure(**_some(row)) for row in figures.iter_rows(named=True)},
+        cold_base_rate=next(iter(cold.filter(metric="base_rate")["mean"]), None),
+        tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
     )
 
 

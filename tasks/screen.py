@@ -22,6 +22,7 @@ def as_text(summary: Summary) -> str:
         "",
         *_differences(summary),
         *(_blend(name, parts) for name, parts in summary.blends.items()),
+        *_cold(summary),
         _audit(summary),
         *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
         "",
@@ -61,6 +62,14 @@ def _blend(name: str, parts: dict[str, Component]) -> str:
     used = ", ".join(f"{part} {_number(by.weight, 2)}" for part, by in weighed if by.weight)
     unused = ", ".join(part for part, by in weighed if not by.weight)
     return f"{name} weighs {used}" + (f"; nothing for {unused}" if unused else "")
+
+
+def _cold(summary: Summary) -> list[str]:
+    """Say who can serve videos that nobody had seen, and how well; nothing if there were none."""
+    by_ndcg = sorted(summary.audit.cold.items(), key=lambda m: -(m[1].mean or 0))
+    figures = ", ".join(f"{name} {_number(figure.mean)}" for name, figure in by_ndcg)
+    base = _number(summary.audit.cold_base_rate)
+    return [f"on cold videos (base rate {base}): {figures}"] if figures else []
 
 
 def _audit(summary: Summary) -> str:

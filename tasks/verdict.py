@@ -16,7 +16,7 @@ class Shown:
     """All tables of a verdict; those made a model at a time in one frame.
 
     ``next_days``, ``rehearsed`` and ``audit`` are of the rehearsal's models: their leaderboard on
-    what was seen next, that on the block, and the agreement of the two.
+    what was seen next, that on the block, and how far the two agree.
     """
 
     leaderboard: pl.DataFrame
@@ -28,6 +28,7 @@ class Shown:
     beyond: pl.DataFrame
     ablation: Mapping[str, pl.DataFrame]
     next_days: pl.DataFrame
+    next_days_comparisons: pl.DataFrame
     rehearsed: pl.DataFrame
     audit: pl.DataFrame
     audit_swaps: pl.DataFrame
@@ -49,6 +50,7 @@ class Shown:
             beyond=together(verdict.beyond),
             ablation={blend: store.read(ref) for blend, ref in verdict.ablation.items()},
             next_days=store.read(verdict.audit["next_days_leaderboard"]),
+            next_days_comparisons=store.read(verdict.audit["comparisons"]),
             rehearsed=store.read(verdict.audit["leaderboard"]),
             audit=store.read(verdict.audit["agreements"]),
             audit_swaps=store.read(verdict.audit["swaps"]),

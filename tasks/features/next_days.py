@@ -7,14 +7,19 @@ import polars as pl
 from tasks.features.calendar import SHANGHAI, before
 
 
+def days_with_views(log: pl.LazyFrame) -> list[date]:
+    """Return the days, in Shanghai, on which anything was viewed, ascending."""
+    viewed = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
+    return log.select(viewed.unique().sort()).collect()["viewed_at"].to_list()
+
+
 def rehearsal_day(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
     """Return the first of the last ``days`` days with views before ``as_of``.
 
     At most half of the days there are, so that enough is left to learn from; None if there is only
     one.
     """
-    viewed = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
-    there = log.filter(before(as_of)).select(viewed.unique().sort()).collect()["viewed_at"]
+    there = days_with_views(log.filter(before(as_of)))
     n_days = min(days, len(there) // 2)
     return there[-n_days] if n_days else None
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(world: Path, root: Path, server: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "flows.nightly", "--source", str(world), "--root", str(root)]
-    command += ["--models", "random,popularity,als", "--summary", str(root / "summary.json")]
+    command += ["--models", "random,popularity,als,hybrid", "--summary", str(root / "summary.json")]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -45,7 +45,13 @@ def test_a_night_killed_at_any_stage_ends_as_one_that_was_not(
     write_demo_world(world, scale=0.05, seed=6)
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()
-    for stage in ("ingest/interactions", "features/pairs", "models/als", "mlflow-artifacts"):
+    for stage in (
+        "ingest/interactions",
+        "features/pairs",
+        "models/als",
+        "models/hybrid",
+        "mlflow-artifacts",
+    ):
         run = start(world, tmp_path / "killed", prefect_server)
         deadline = time.monotonic() + 200
         while not any((tmp_path / "killed" / stage).glob("*")) and time.monotonic() < deadline:

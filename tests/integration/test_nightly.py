@@ -9,12 +9,18 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from schemas.artifacts import ArtifactRef
+from schemas.errors import ProtocolError
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.evaluate import protocol_in
+from tasks.manifests import from_text, reference
+from tasks.metrics.next_days import LOG_ESTIMATORS
 from tasks.sources.demo import write_demo_world
 from tests.integration.nights import Ran, night
 
-MODELS = ("random", "most_viewed", "popularity", "als")
+MODELS = ("random", "most_viewed", "popularity", "als", "hybrid")
+JUDGING = {"leaderboard", "compare", "audit"}
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
     pytest.mark.filterwarnings("default"),  # Prefect, MLflow and what they import warn a lot
@@ -88,17 +94,33 @@ def test_a_second_night_computes_nothing(first: Ran, world: Path, root: Path) ->
     assert second.summary == first.summary
 
 
+def reference_of(folder: Path) -> ArtifactRef:
+    return reference(from_text((folder / "manifest.json").read_bytes()), str(folder))
+
+
+def on(day: object, *tasks: str) -> set[str]:
+    return {f"{task}-{day}" for task in tasks}
+
+
 def test_another_model_leaves_the_others_alone(first: Ran, world: Path, root: Path) -> None:
     fewer = night(root, source=str(world), models=("random", "als"))
-    assert fewer.computed <= {"leaderboard", "track", "recommend"}
+    assert fewer.computed <= JUDGING | on(first.summary.as_of, "track", "recommend")
 
 
-def test_a_changed_parameter_reaches_only_its_model(first: Ran, world: Path, root: Path) -> None:
+def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
+    first: Ran, world: Path, root: Path
+) -> None:
     tuned = night(root, source=str(world), models=MODELS, model_params={"als": {"iterations": 2}})
-    assert {"train-als", "evaluate-als", "leaderboard", "track"} <= tuned.computed
+    day, earlier = first.summary.as_of, first.summary.audit.as_of
     assert tuned.computed <= {
-        *("train-als", "evaluate-als", "leaderboard", "track"),
-        "recommend",
+        *JUDGING,
+        *on(day, "train-als", "train-hybrid", "evaluate-als", "evaluate-hybrid"),
+        *on(day, "ablate-hybrid", "track", "recommend"),
+        *on(earlier, "train-als", "train-hybrid", "foresee-als", "foresee-hybrid"),
+    }
+    assert tuned.computed >= {
+        *("leaderboard", *on(day, "train-als", "train-hybrid", "evaluate-als", "track")),
+        *on(earlier, "train-als", "train-hybrid", "foresee-als"),
     }
 
 
@@ -111,7 +133,7 @@ def test_damage_and_loss_are_made_good(first: Ran, world: Path, root: Path) -> N
     model.write_bytes(damaged)
     mended = night(root, source=str(world), models=MODELS)
     # Made again with the same bytes, they change nothing downstream
-    assert mended.computed == {f"exam-{summary.as_of}", "train-als"}
+    assert mended.computed == on(summary.as_of, "exam", "train-als")
     assert mended.summary.models["als"].metrics == summary.models["als"].metrics
 
 
@@ -125,13 +147,49 @@ def test_a_changed_byte_of_input_reaches_all_that_depends_on_it(
     text[1] = f"{text[1].split(',')[0]},[30]" if not text[1].endswith("[30]") else "0,[29]"
     videos.write_text("\n".join(text) + "\n")
     changed = night(root, source=str(other), models=MODELS)
-    expected = {
+    day, earlier = first.summary.as_of, first.summary.audit.as_of
+    # The blend reads the video table, if not its tags, and the diversity of lists is by tags. No
+    # other model here looks at them, so none is trained again
+    assert changed.computed == {
         "ingest-videos",
-        f"video-features-{first.summary.as_of}",
-        f"index-{first.summary.as_of}",
+        *on(day, "video-features", "index", "train-hybrid", "track"),
+        *on(day, *(f"evaluate-{name}" for name in MODELS)),
+        *on(earlier, "video-features", "index", "train-hybrid"),
     }
-    # No model here looks at tags, so none is trained again; but the source has another name
-    assert changed.computed == expected | {"track"}
+
+
+def test_the_verdict_is_whole(first: Ran) -> None:
+    summary = first.summary
+    hybrid = summary.models["hybrid"]
+    components = set(MODELS) - {"hybrid"}
+    assert set(summary.blends["hybrid"]) == components
+    weights = [hybrid.findings[f"weight_{name}"] for name in components]
+    assert sum(weights) == pytest.approx(1)  # type: ignore[arg-type]
+    assert hybrid.findings["kind"] in {"linear", "stacked"}
+    assert set(hybrid.against) >= {"popularity"}
+    for name, model in summary.models.items():
+        assert {"coverage", "novelty", "personalisation"} <= set(model.beyond)
+        for table, path in model.tables.items():
+            frame = pl.read_parquet(f"{path}/data.parquet")
+            CONTRACTS[table].validate(frame, lazy=True)
+            assert table == "ablation" or frame["model"].unique().to_list() == [name]
+    for table, path in summary.audit.tables.items():
+        CONTRACTS[table].validate(pl.read_parquet(f"{path}/data.parquet"), lazy=True)
+    assert set(summary.audit.tau) == {f"log/{name}" for name in LOG_ESTIMATORS}
+    assert summary.audit.as_of < summary.as_of
+
+
+def test_nights_of_different_protocols_are_not_compared(
+    first: Ran, world: Path, root: Path
+) -> None:
+    """An earlier night has another label, so another exam: its figures cannot stand beside ours."""
+    earlier = night(root, source=str(world), models=("random",), as_of="2020-08-20").summary
+    measured = {
+        name: reference_of(Path(summary.models["random"].tables["per_user"]))
+        for name, summary in (("tonight", first.summary), ("then", earlier))
+    }
+    with pytest.raises(ProtocolError, match="then differs from tonight in data"):
+        protocol_in(measured)
 
 
 def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
@@ -139,7 +197,8 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
     parent = client.get_run(first.summary.mlflow_run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["source"].startswith("demo")
-    assert {"leaderboard.png", "ndcg_over_k.png", "leaderboard.json"} <= {
+    pictures = ("leaderboard", "ndcg_over_k", "comparisons", "slices", "label_swaps", "audit")
+    assert {*(f"{name}.png" for name in pictures), "ablation_hybrid.png", "leaderboard.json"} <= {
         file.path for file in client.list_artifacts(parent.info.run_id)
     }
     names = []
@@ -152,8 +211,8 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
         steps = {m.step for m in client.get_metric_history(run.info.run_id, "ndcg_over_k")}
         assert steps == {10, 20, 50, 100}
         assert {d.dataset.name for d in run.inputs.dataset_inputs} >= {"pairs", "cells"}
-        names.append(set(run.data.metrics) - set(first.summary.models))
-    assert all(metrics == names[0] for metrics in names)
+        names.append({name for name in run.data.metrics if name.endswith("_at_10")})
+    assert all(metrics >= {"ndcg_at_10", "coverage_at_10", "novelty_at_10"} for metrics in names)
 
 
 def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran) -> None:

@@ -26,7 +26,11 @@ def bytes_of(ran: Ran) -> dict[str, str]:
     }
     files = {**tables, "top_n": Path(ran.summary.top_n)}
     for name, model in ran.summary.models.items():
-        files |= {f"{name}/{p.name}": p for p in Path(model.artifact).glob("*.np*")}
+        folder = Path(model.artifact)
+        learned = [p for p in folder.rglob("*.*") if p.suffix in {".npy", ".npz", ".json"}]
+        files |= {
+            f"{name}/{p.relative_to(folder)}": p for p in learned if p.name != "manifest.json"
+        }
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
@@ -53,7 +57,7 @@ def test_planted_future_rows_change_nothing(tmp_path: Path) -> None:
     write_demo_world(worlds["plain"], scale=0.05, seed=8)
     shutil.copytree(worlds["plain"], worlds["planted"])
     plant_the_future(worlds["planted"])
-    models = ("popularity", "als", "content", "tags", "friends", "two_tower")
+    models = ("popularity", "als", "content", "tags", "friends", "two_tower", "hybrid")
     ran = {
         name: night(tmp_path / f"{name}-root", source=str(path), models=models, as_of=AS_OF)
         for name, path in worlds.items()

@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Prefect, MLflow and what they import warn a lot
     pytest.mark.timeout(1200),
 ]
-COLD_AS_OF = "2020-08-30"
 Scores = Mapping[str, NDArray[np.float32]]
 
 
@@ -66,12 +65,6 @@ def warm(prefect_server: str, root: Path) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def cold(prefect_server: str, root: Path) -> Ran:
-    models = ("random", "als", "content", "two_tower")
-    return night(root, source="demo", scale=0.3, seed=11, models=models, as_of=COLD_AS_OF)
-
-
-@pytest.fixture(scope="module")
 def exam(warm: Ran) -> Exam:
     return Exam.of(pl.read_parquet(f"{warm.summary.artifacts['cells']}/data.parquet"))
 
@@ -98,40 +91,40 @@ def test_friends_beat_popularity_for_users_with_friends(exam: Exam, block_scores
     assert low > 0
 
 
-@pytest.fixture(scope="module")
-def cold_views(cold: Ran) -> pl.DataFrame:
-    """Views, after the cut, of videos that nobody had seen before it."""
-    tables = cold.summary.artifacts
-    videos = pl.read_parquet(f"{tables['video_features']}/data.parquet")
-    users = pl.read_parquet(f"{tables['user_index']}/data.parquet")
-    log = pl.read_parquet(f"{tables['interactions']}/data.parquet")
-    curve = pl.read_parquet(f"{tables['enjoyed_curve']}/data.parquet")
-    from tasks.features.labels import is_enjoyed
-
-    unseen = videos.filter(pl.col("views") == 0).select("video_id", "video_idx")
-    views = log.join(unseen, on="video_id").join(users, on="user_id")
-    label = is_enjoyed(
-        curve, views["video_duration_ms"].to_numpy(), views["watch_ratio"].to_numpy()
-    )
-    return views.with_columns(enjoyed=pl.Series(label))
+def difference(warm: Ran, model: str, against: str, label: str) -> dict[str, float]:
+    """The paired difference in NDCG@10 on what was seen next."""
+    table = pl.read_parquet(f"{warm.summary.audit.tables['comparisons']}/data.parquet")
+    (row,) = table.filter(model=model, against=against, label=label, metric="ndcg", k=10).to_dicts()
+    return row
 
 
-@pytest.mark.parametrize("name", ["content", "two_tower"])
-def test_models_with_features_beat_random_on_cold_videos(
-    name: str, cold: Ran, cold_views: pl.DataFrame
-) -> None:
-    assert cold_views.height > 1000
-    models = models_of(cold)
-    user_idx, rows = np.unique(cold_views["user_idx"].to_numpy(), return_inverse=True)
-    video_idx, columns = np.unique(cold_views["video_idx"].to_numpy(), return_inverse=True)
-    candidates = np.zeros((len(user_idx), len(video_idx)), dtype=bool)
-    candidates[rows, columns] = True
-    relevant = np.zeros_like(candidates)
-    enjoyed = cold_views["enjoyed"].to_numpy()
-    relevant[rows[enjoyed], columns[enjoyed]] = True
-    enough = candidates.sum(axis=1) >= 10
-    scores = {n: models[n].score(user_idx[enough])[:, video_idx] for n in (name, "random", "als")}
-    assert np.isnan(scores["als"]).all()
-    low, users = lead(scores[name], scores["random"], relevant[enough], candidates[enough])
-    assert users > 100
-    assert low > 0
+@pytest.mark.parametrize("name", ["content", "tags", "two_tower", "hybrid"])
+def test_models_with_features_beat_random_on_cold_videos(name: str, warm: Ran) -> None:
+    by = difference(warm, name, "random", "cold")
+    assert by["users"] > 30
+    assert by["low"] > 0
+
+
+def test_models_without_features_cannot_serve_cold_videos(warm: Ran) -> None:
+    assert not {"als", "popularity", "most_viewed", "friends"} & set(warm.summary.audit.cold)
+
+
+def test_the_hybrid_beats_the_best_single_model(warm: Ran) -> None:
+    hybrid = warm.summary.models["hybrid"]
+    assert warm.summary.order_by_tune_users[0] == "hybrid"
+    assert len(hybrid.against) == 2  # popularity and the best single one
+    for by in hybrid.against.values():
+        assert by.low is not None
+        assert by.low > 0
+
+
+def test_pure_noise_in_the_blend_weighs_and_changes_nothing(warm: Ran) -> None:
+    noise = warm.summary.blends["hybrid"]["random"]
+    assert noise.weight == 0
+    assert abs(noise.mean or 0) < 0.002
+
+
+def test_no_component_is_better_left_out(warm: Ran) -> None:
+    for name, component in warm.summary.blends["hybrid"].items():
+        assert component.high is not None, name
+        assert component.high >= 0, name

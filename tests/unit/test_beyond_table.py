@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tasks.metrics.dissection import dissected, tag_vectors
 from tasks.metrics.beyond import beyond_of
 from tasks.metrics.block import Exam
+from tasks.metrics.dissection import dissected, tag_vectors
 from tasks.store import validated
 
 VIEWS = np.array([1, 2, 4, 8], dtype=np.int32)

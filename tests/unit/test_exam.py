@@ -7,13 +7,15 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from schemas.errors import ContractError, LeakError
 from schemas.evaluation import Cells, Leaderboard
 from tasks.features.exam import cells_of, is_tune_user, refuse_leak
 from tasks.features.pairs import pairs_of
-from tasks.metrics.block import KS, LABELS, PRIMARY, Exam, bounds, measure
+from tasks.metrics.block import KS, LABELS, PRIMARY, Exam, bounds, measure, numbered
 from tasks.metrics.leaderboard import leaderboard_of, order_models
+from tasks.metrics.ranking import rank
 from tests.feature_tables import block_of, curve, index, log
 
 FLAT = curve((10_000, 0.5))
@@ -198,9 +200,14 @@ def figures(rows: pl.DataFrame, label: str, metric: str) -> dict[int, float]:
     return dict(chosen.select("user_idx", "value").iter_rows())
 
 
+def measured(scores: NDArray[np.float32]) -> tuple[pl.DataFrame, dict[str, float]]:
+    exam = small_exam()
+    return measure(exam, scores, rank(scores, exam.candidates, max(exam.ks)), exam.ks)
+
+
 def test_figures_by_hand() -> None:
     scores = np.tile(-np.arange(12, dtype=np.float32), (3, 1))  # the list is 0, 1, 2, ...
-    rows, facts = measure(small_exam(), scores)
+    rows, facts = measured(scores)
     assert rows["k"].unique().to_list() == [10]
     assert set(rows["label"]) == set(LABELS)
     two_hits = (1 / log2(5) + 1 / log2(9)) / (1 + 1 / log2(3))
@@ -211,15 +218,14 @@ def test_figures_by_hand() -> None:
     assert figures(rows, "ratio_at_least_2", "recall") == {}  # nobody has a relevant video
     is_test = rows.select("user_idx", "is_test").unique().sort("user_idx").rows()
     assert is_test == [(5, True), (6, False), (8, True)]
-    # Test users were shown 0 to 9 and 0 to 10 without 3: 11 of the 12 candidates
-    assert facts == pytest.approx({"coverage_at_10": 11 / 12, "served_users": 1, "served_cells": 1})
+    assert facts == pytest.approx({"served_users": 1, "served_cells": 1})
 
 
 def test_what_a_model_cannot_serve_is_a_miss_and_counted() -> None:
     scores = np.tile(-np.arange(12, dtype=np.float32), (3, 1))
     scores[2] = np.nan
     scores[:, 7] = np.nan
-    rows, facts = measure(small_exam(), scores)
+    rows, facts = measured(scores)
     assert figures(rows, "enjoyed", "recall") == {5: 0.5, 6: 0.5, 8: 0}
     assert figures(rows, "enjoyed", "precision") == pytest.approx({5: 0.1, 6: 0.1, 8: 0})
     assert facts["served_users"] == 0.5
@@ -228,9 +234,35 @@ def test_what_a_model_cannot_serve_is_a_miss_and_counted() -> None:
 
 def test_facts_are_of_test_users_alone() -> None:
     scores = np.zeros((3, 12), dtype=np.float32)
-    served = measure(small_exam(), scores)[1]
+    served = measured(scores)[1]
     scores[1] = np.nan
-    assert measure(small_exam(), scores)[1] == served
+    assert measured(scores)[1] == served
+
+
+def test_labels_and_list_lengths_can_be_few() -> None:
+    exam, scores = small_exam(), np.zeros((3, 12), dtype=np.float32)
+    rows, _ = measure(exam, scores, rank(scores, exam.candidates, 10), [5], ["top_n"])
+    assert set(rows["label"]) == {"top_n"}
+    assert set(rows["k"]) == {5}
+
+
+def test_exam_of_test_users_is_the_exam_without_the_others() -> None:
+    exam = small_exam()
+    tested = exam.of_test_users
+    assert tested.user_idx.tolist() == [5, 8]
+    assert tested.is_test.all()
+    assert tested.video_idx.tolist() == exam.video_idx.tolist()
+    for name in ("candidates", "enjoyed", "watch_ratio", "stage"):
+        np.testing.assert_array_equal(getattr(tested, name), getattr(exam, name)[[0, 2]])
+
+
+@given(st.lists(st.integers(0, 50)))
+def test_numbered_is_unique(ids: list[int]) -> None:
+    array = np.array(ids, dtype=np.int32)
+    distinct, places = numbered(array)
+    expected, inverse = np.unique(array, return_inverse=True)
+    np.testing.assert_array_equal(distinct, expected)
+    np.testing.assert_array_equal(places, inverse)
 
 
 def test_oracle_is_perfect_and_the_base_rate_is_the_share_enjoyed() -> None:

@@ -16,7 +16,7 @@ from tasks.features.labels import fit_enjoyed_curve
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import PRIOR_PLAYS, daily_by_cut, durations_of, video_features
-from tasks.prepare import resolved_day
+from tasks.prepare import resolved_days
 from tests.feature_tables import START, curve, index, log
 from tests.raw_files import read_rows, row
 
@@ -54,25 +54,33 @@ def test_only_what_is_before_midnight_is_known() -> None:
     assert events.select(before(AS_OF)).to_series().to_list() == [True, False, False]
 
 
+def events_on(*days: int) -> pl.LazyFrame:
+    """Return a log with a view on each of these days of July 2020, from the 10th on."""
+    return log([(1, 1, 1.0, 10_000, START + timedelta(days=day - 10)) for day in days]).lazy()
+
+
 def test_day_not_given_is_the_one_after_the_last_event() -> None:
-    assert resolved_day(log([(1, 1, 1.0)]).lazy(), None) == date(2020, 7, 11)
+    assert resolved_days(events_on(10, 11), None, 7) == (date(2020, 7, 11), date(2020, 7, 12))
 
 
-def test_any_day_after_the_first_event_will_do() -> None:
-    events = log([(1, 1, 1.0), (1, 1, 1.0, 10_000, START + timedelta(days=9))]).lazy()
-    for day in (date(2020, 7, 11), date(2020, 7, 15), date(2021, 1, 1)):
-        assert resolved_day(events, day) == day
+@pytest.mark.parametrize("day", [date(2020, 7, 12), date(2020, 7, 15), date(2021, 1, 1)])
+def test_any_day_after_two_days_with_views_will_do(day: date) -> None:
+    assert resolved_days(events_on(10, 11, 19), day, 1).as_of == day
 
 
-@pytest.mark.parametrize("day", [date(2020, 7, 10), date(2020, 7, 1)])
-def test_day_before_the_log_is_refused_with_the_days_there_are(day: date) -> None:
-    events = log([(1, 1, 1.0), (1, 1, 1.0, 10_000, START + timedelta(days=9))]).lazy()
+@pytest.mark.parametrize("day", [date(2020, 7, 11), date(2020, 7, 10), date(2020, 7, 1)])
+def test_day_too_early_is_refused_with_the_days_there_are(day: date) -> None:
     with pytest.raises(SettingError) as caught:
-        resolved_day(events, day)
+        resolved_days(events_on(10, 13, 19), day, 7)
     assert str(caught.value) == (
-        f"as_of {day}: the log begins on 2020-07-10, so nothing could be learned. Choose a day"
-        " from 2020-07-11 to 2020-07-20"
+        f"as_of {day}: the log begins on 2020-07-10, and two days with views are needed before it:"
+        " one to learn from, one to rehearse on. Choose a day from 2020-07-14 to 2020-07-20"
     )
+
+
+def test_log_of_one_day_is_refused() -> None:
+    with pytest.raises(SettingError, match="Choose another log: this one has a single day"):
+        resolved_days(events_on(10), None, 7)
 
 
 # --- indices ---------------------------------------------------------------------------------

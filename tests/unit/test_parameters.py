@@ -74,6 +74,7 @@ def test_every_flag_sets_its_field():
         "scale": 0.5,
         "seed": 7,
         "as_of": date(2020, 8, 30),
+        "window_days": 3,
         "models": ("als", "popularity"),
         "model_params": {"als": {"factors": 128, "alpha": 2.5}},
         "top_n": 10,
@@ -84,6 +85,7 @@ def test_every_flag_sets_its_field():
     }
     argv = [
         *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
+        *("--window-days", "3"),
         *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
         *("--model-params", '{"als": {"factors": 128, "alpha": 2.5}}', "--root", "somewhere/else"),
         *("--tracking-uri", "http://localhost:5000", "--summary", "summary.json"),

@@ -28,14 +28,15 @@ def moments_by_user(
 
     ``inputs`` (p, c) and ``enjoyed`` (p,) hold the pairs of one user after the other; ``starts``
     (n,) tells where each begins. The first c rows are sums of products of the centred inputs, the
-    last their products with what was enjoyed.
+    last their products with what was enjoyed, centred too.
     """
     moments = np.empty((len(starts), inputs.shape[1] + 1, inputs.shape[1]))
     for user, (start, stop) in enumerate(pairwise([*starts.tolist(), len(inputs)])):
         own = inputs[start:stop].astype(np.float64)
         own -= own.mean(axis=0)
+        share = enjoyed[start:stop].astype(np.float64)
         moments[user, :-1] = own.T @ own
-        moments[user, -1] = own.T @ enjoyed[start:stop]
+        moments[user, -1] = own.T @ (share - share.mean())
     return moments
 
 
