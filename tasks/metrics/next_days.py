@@ -96,14 +96,15 @@ def measure_next_days(days: NextDays, scores: NDArray[np.float32]) -> pl.DataFra
     relevant = days.enjoyed & warm
     plain = accuracy_at_k(ranked, relevant, KS, warm)
     rows.append(_rows(days.user_idx, "plain", plain.columns, plain.values))
+    too_short = warm.sum(axis=1)[:, None] < np.array([k for _, k in WEIGHTED])
     for label, viewers, beta in (
         ("popularity_corrected", days.enjoyed_before, 0.5),
         ("inverse_propensity", days.viewers_next, 1.0),
     ):
         weights = np.maximum(viewers, LEAST_VIEWERS).astype(np.float64) ** -beta
-        rows.append(
-            _rows(days.user_idx, label, WEIGHTED, weighted_accuracy(ranked, relevant, weights))
-        )
+        weighted = weighted_accuracy(ranked, relevant, weights)
+        weighted[too_short] = np.nan
+        rows.append(_rows(days.user_idx, label, WEIGHTED, weighted))
     return pl.concat(rows)
 
 
