@@ -1,8 +1,10 @@
 """What holds the blend back: its share of the planted oracle's lead, over the size of the log.
 
-The same demo world (users, videos, tastes, exam), with logs of a half, a quarter ... and twice as
-many views. The planted oracle ranks by the expected enjoyment that the generator knows. Shares are
-of its lead over random in NDCG@10 on test users; intervals are bootstraps over users.
+The same demo world (users, videos, tastes, exam) with logs of a quarter to four times as many views
+a user. The planted oracle ranks by the expected enjoyment that the generator knows. The ideal
+learner (``benchmarks.ceiling``) knows every video and learns the exam's users alone, from their own
+views in the same log. Shares are of the oracle's lead over random in NDCG@10 on test users;
+intervals are bootstraps over users.
 
     python -m benchmarks.learning_curve --scale 0.3 --seed 42 --densities 0.25 0.5 1 2 4
 """
@@ -15,22 +17,26 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from benchmarks.ceiling import ideal_scores
+from tasks.features.calendar import before
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import PRIMARY, Exam
 from tasks.metrics.intervals import bootstrap_mean
 from tasks.metrics.ranking import rank
 from tasks.report import Summary
 from tasks.sources.demo import write_demo_world
+from tasks.sources.demo.world import World
 
 K = 10
-PLANTED = "planted"
+PLANTED, IDEAL = "planted", "ideal"
 
 
-def night_of(world: Path, root: Path, seed: int) -> Summary:
+def night_of(folder: Path, root: Path, seed: int) -> Summary:
     """Run a night on a world in a process of its own."""
-    target = root / f"{world.name}.json"
-    command = [sys.executable, "-m", "flows.nightly", "--source", str(world), "--root", str(root)]
+    target = root / f"{folder.name}.json"
+    command = [sys.executable, "-m", "flows.nightly", "--source", str(folder), "--root", str(root)]
     subprocess.run(
         [*command, "--seed", str(seed), "--summary", str(target)],
         check=True,
@@ -40,43 +46,45 @@ def night_of(world: Path, root: Path, seed: int) -> Summary:
     return Summary.model_validate_json(target.read_text())
 
 
-def planted_ndcg(summary: Summary, world: Path) -> pl.DataFrame:
-    """Return NDCG@10 of ranking by the planted truth: columns user_id, planted."""
-    exam = Exam.of(pl.read_parquet(f"{summary.artifacts['cells']}/data.parquet"))
-    users = pl.read_parquet(f"{summary.artifacts['user_index']}/data.parquet")["user_id"]
-    videos = pl.read_parquet(f"{summary.artifacts['video_index']}/data.parquet")["video_id"]
-    with np.load(world / "truth.npz", allow_pickle=False) as truth:
-        rows = np.searchsorted(truth["user_id"], users.gather(exam.user_idx).to_numpy())
-        columns = np.searchsorted(truth["video_id"], videos.gather(exam.video_idx).to_numpy())
-        expected = truth["expected_enjoyment"][np.ix_(rows, columns)].astype(np.float32)
-    ranked = rank(expected, exam.candidates, K)
-    ndcg = accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
-    table = pl.DataFrame({"user_id": users.gather(exam.user_idx), PLANTED: ndcg})
-    return table.filter(pl.Series(exam.is_test))
+def beyond_models(summary: Summary, folder: Path, world: World) -> pl.DataFrame:
+    """Return test users' NDCG@10 by the planted truth and by the ideal learner."""
+    cells, curve, views, user_index, video_index = (
+        pl.read_parquet(f"{summary.artifacts[name]}/data.parquet")
+        for name in ("cells", "enjoyed_curve", "interactions", "user_index", "video_index")
+    )
+    exam = Exam.of(cells).of_test_users
+    users = user_index["user_id"].gather(exam.user_idx).to_numpy()
+    videos = video_index["video_id"].gather(exam.video_idx).to_numpy()
+    with np.load(folder / "truth.npz", allow_pickle=False) as truth:
+        rows = np.searchsorted(truth["user_id"], users)
+        columns = np.searchsorted(truth["video_id"], videos)
+        planted = truth["expected_enjoyment"][np.ix_(rows, columns)].astype(np.float32)
+
+    def ndcg(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        ranked = rank(scores, exam.candidates, K)
+        return accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
+
+    ideal = ideal_scores(world, views.filter(before(summary.as_of)), curve, users, videos)
+    return pl.DataFrame({"user_id": users, PLANTED: ndcg(planted), IDEAL: ndcg(ideal)})
 
 
-def lead_shares(summary: Summary, world: Path) -> pl.DataFrame:
-    """Return, by model: NDCG@10, its interval, and the share of the planted oracle's lead."""
+def lead_shares(summary: Summary, folder: Path, world: World) -> dict[str, dict[str, float]]:
+    """Return, by model: NDCG@10 (mean, low, high) and its share of the planted oracle's lead."""
     figures = pl.concat(
         pl.read_parquet(f"{model.tables['per_user']}/data.parquet")
         for model in summary.models.values()
     ).filter(pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)
     wide = figures.pivot("model", index="user_id", values="value").join(
-        planted_ndcg(summary, world), on="user_id"
+        beyond_models(summary, folder, world), on="user_id"
     )
     models = [name for name in wide.columns if name != "user_id"]
     interval = bootstrap_mean(wide.select(models).to_numpy(), seed=1)
     floor = interval.mean[models.index("random")]
     lead = interval.mean[models.index(PLANTED)] - floor
-    return pl.DataFrame(
-        {
-            "model": models,
-            "ndcg": interval.mean,
-            "low": interval.low,
-            "high": interval.high,
-            "share": (interval.mean - floor) / lead,
-        }
-    )
+    return {
+        name: {"mean": mean, "low": low, "high": high, "share": (mean - floor) / lead}
+        for name, mean, low, high in zip(models, *interval, strict=True)
+    }
 
 
 def main() -> None:
@@ -86,28 +94,40 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--densities", type=float, nargs="+", default=[0.25, 0.5, 1, 2, 4])
     asked = parser.parse_args()
-    print("| density | log rows | pairs a user | base rate | random | best single | hybrid |"
-          " planted | share of lead |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| density | log rows | pairs a user | base rate | random | best single | hybrid"
+        " | its share of the lead | ideal learner | its share | planted |"
+    )
+    print("|" + "---|" * 11)
     for density in asked.densities:
-        with tempfile.TemporaryDirectory() as folder:
-            world = Path(folder) / f"world-{density}"
-            world.mkdir()
-            write_demo_world(world, asked.scale, asked.seed, density=density)
-            summary = night_of(world, Path(folder), asked.seed)
-            shares = {row["model"]: row for row in lead_shares(summary, world).to_dicts()}
-        others = {name: row for name, row in shares.items() if name not in ("hybrid", PLANTED)}
-        best = max(others, key=lambda name: others[name]["ndcg"])
-        hybrid = shares["hybrid"]
-        pairs = summary.rows["pairs"] / summary.rows["user_index"]
-        print(
-            f"| {density:g} | {summary.rows['interactions']:,} | {pairs:,.0f}"
-            f" | {summary.base_rate.mean:.3f} | {shares['random']['ndcg']:.3f}"
-            f" | {best} {others[best]['ndcg']:.3f}"
-            f" | {hybrid['ndcg']:.3f} [{hybrid['low']:.3f}, {hybrid['high']:.3f}]"
-            f" | {shares[PLANTED]['ndcg']:.3f} | {hybrid['share']:.0%} |",
-            flush=True,
-        )
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / f"world-{density}"
+            folder.mkdir()
+            write_demo_world(folder, asked.scale, asked.seed, density=density)
+            summary = night_of(folder, Path(scratch), asked.seed)
+            world = World.draw(asked.scale, asked.seed, density)
+            print(row_of(density, summary, lead_shares(summary, folder, world)), flush=True)
+
+
+def row_of(density: float, summary: Summary, figures: dict[str, dict[str, float]]) -> str:
+    """Lay one density out as a row of the table."""
+    others = {n: by["mean"] for n, by in figures.items() if n not in ("hybrid", PLANTED, IDEAL)}
+    best = max(others, key=lambda name: others[name])
+    hybrid, ideal = figures["hybrid"], figures[IDEAL]
+    cells = (
+        f"{density:g}",
+        f"{summary.rows['interactions']:,}",
+        f"{summary.rows['pairs'] / summary.rows['user_index']:,.0f}",
+        f"{summary.base_rate.mean:.3f}",
+        f"{figures['random']['mean']:.3f}",
+        f"{best} {others[best]:.3f}",
+        f"{hybrid['mean']:.3f} [{hybrid['low']:.3f}, {hybrid['high']:.3f}]",
+        f"{hybrid['share']:.0%}",
+        f"{ideal['mean']:.3f} [{ideal['low']:.3f}, {ideal['high']:.3f}]",
+        f"{ideal['share']:.0%}",
+        f"{figures[PLANTED]['mean']:.3f}",
+    )
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

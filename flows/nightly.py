@@ -12,6 +12,7 @@ from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
 from tasks.ingest import ingest
 from tasks.prepare import cut
+from tasks.promote import gate
 from tasks.recommend import recommend
 from tasks.rehearse import next_days
 from tasks.report import Summary, check_summary, summarise
@@ -42,7 +43,8 @@ def nightly(**settings: Any) -> Summary:
     verdict = judge(config, known, past)
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
     runs = track(config, raw, known, verdict)
-    return summarise(config, raw, past, known, verdict, lists, runs)
+    promotion = gate(config, known, verdict, runs)
+    return summarise(config, raw, past, known, verdict, lists, runs, promotion)
 
 
 if __name__ == "__main__":

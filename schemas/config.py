@@ -11,10 +11,37 @@ from schemas.errors import SettingError
 from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
 
 
-class NightlyConfig(BaseModel):
-    """From raw KuaiRec files to compared models and everybody's top-N list."""
+class TrackedConfig(BaseModel):
+    """A command that works on a root and on the runs in MLflow."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str = Field("data", min_length=1, description="folder or URL for all tables and models")
+    tracking_uri: str | None = Field(
+        None, description="MLflow's address (default: sqlite:///ROOT/mlflow.db)"
+    )
+
+    @model_validator(mode="after")
+    def _tracked_somewhere(self) -> Self:
+        if self.tracking_uri is None and "://" in self.root:
+            raise ValueError("tracking_uri is needed when root is a URL")
+        return self
+
+    @property
+    def tracking_address(self) -> str:
+        """MLflow's address: the one given, or a database under the root."""
+        return self.tracking_uri or f"sqlite:///{Path(self.root).resolve() / 'mlflow.db'}"
+
+    @property
+    def artifact_location(self) -> str | None:
+        """Where new experiments keep files: as an MLflow server says, else under the root."""
+        if self.tracking_address.startswith(("http:", "https:")):
+            return None
+        return (Path(self.root).resolve() / "mlflow-artifacts").as_uri()
+
+
+class NightlyConfig(TrackedConfig):
+    """From raw KuaiRec files to compared models and everybody's top-N list."""
 
     source: str = Field(
         "demo",
@@ -45,13 +72,21 @@ class NightlyConfig(BaseModel):
         description='hyper-parameters by model that differ from the defaults: {"als": {"factors":'
         " 128}}",
     )
+    refresh_margin: float = Field(
+        0.005,
+        ge=0,
+        description="a night of the champion's own configuration is promoted if the lower end of"
+        " its difference in NDCG@10 is above minus this; another one must be above 0",
+    )
+    max_coverage_drop: float = Field(
+        0.25, ge=0, le=1, description="share of the champion's coverage@10 that may be lost"
+    )
+    max_slice_drop: float = Field(
+        0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the exam may show"
+    )
     top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
-    )
-    root: str = Field("data", min_length=1, description="folder or URL for all tables and models")
-    tracking_uri: str | None = Field(
-        None, description="MLflow's address (default: sqlite:///ROOT/mlflow.db)"
     )
     summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
 
@@ -74,8 +109,6 @@ class NightlyConfig(BaseModel):
             if name not in self.models:
                 raise ValueError(f"model_params for {name!r}, which is not among the models")
             self.model_settings(name)
-        if self.tracking_uri is None and "://" in self.root:
-            raise ValueError("tracking_uri is needed when root is a URL")
         return self
 
     def model_settings(self, name: str) -> ModelConfig:
@@ -85,17 +118,13 @@ class NightlyConfig(BaseModel):
         except ValidationError as error:
             raise ValueError(f"model_params of {name}: {complaint(error)}") from error
 
-    @property
-    def tracking_address(self) -> str:
-        """MLflow's address: the one given, or a database under the root."""
-        return self.tracking_uri or f"sqlite:///{Path(self.root).resolve() / 'mlflow.db'}"
 
-    @property
-    def artifact_location(self) -> str | None:
-        """Where new experiments keep files: as an MLflow server says, else under the root."""
-        if self.tracking_address.startswith(("http:", "https:")):
-            return None
-        return (Path(self.root).resolve() / "mlflow-artifacts").as_uri()
+class RollbackConfig(TrackedConfig):
+    """Makes the previous champion the champion again; a second time takes that back."""
+
+    registered_model: str = Field(
+        "grail", min_length=1, description="'grail', or 'grail-demo' for demo worlds"
+    )
 
 
 class DemoDataConfig(BaseModel):
@@ -108,6 +137,66 @@ class DemoDataConfig(BaseModel):
     )
     seed: int = Field(42, ge=0, lt=2**32, description="same seed, same bytes")
     out: str = Field(min_length=1, description="folder to write; it must not exist yet or be empty")
+
+
+class UpConfig(BaseModel):
+    """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str = Field(
+        "data",
+        min_length=1,
+        description="folder for the databases, the logs, and all that the nights compute",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="address that both servers listen on; neither asks who calls; MLflow answers"
+        " to other names than localhost only if MLFLOW_SERVER_ALLOWED_HOSTS has them",
+    )
+    prefect_port: int = Field(4200, ge=1, le=65535, description="port of Prefect's pages and API")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages and API")
+    prefect_database: str | None = Field(
+        None,
+        pattern=r"^(postgresql\+asyncpg|sqlite\+aiosqlite)://",
+        description="postgresql+asyncpg://USER:PASSWORD@HOST/NAME (default: the environment's"
+        " PREFECT_SERVER_DATABASE_CONNECTION_URL, which no other user can see, or SQLite under the"
+        " root)",
+    )
+    mlflow_database: str | None = Field(
+        None,
+        description="postgresql://USER:PASSWORD@HOST/NAME (default: the environment's"
+        " MLFLOW_BACKEND_STORE_URI, which no other user can see, or ROOT/mlflow.db)",
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if "://" in self.root:
+            raise ValueError("root must be a folder of this machine")
+        if self.prefect_port == self.mlflow_port:
+            raise ValueError("prefect_port and mlflow_port must differ")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The root as an absolute path."""
+        return Path(self.root).resolve()
+
+    @property
+    def prefect_address(self) -> str:
+        """Where Prefect's pages are, as this machine reaches them."""
+        return f"http://{self._own_name}:{self.prefect_port}"
+
+    @property
+    def mlflow_address(self) -> str:
+        """Where MLflow's pages are, as this machine reaches them."""
+        return f"http://{self._own_name}:{self.mlflow_port}"
+
+    @property
+    def _own_name(self) -> str:
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{name}]" if ":" in name else name
 
 
 def complaint(error: ValidationError) -> str:

@@ -43,3 +43,7 @@ class ProtocolError(GrailError):
 
 class TrackingError(GrailError):
     """MLflow cannot be reached or refused what it was sent."""
+
+
+class ServerError(GrailError):
+    """A server cannot be started, does not answer, or ended by itself."""

@@ -16,6 +16,7 @@ from schemas.errors import SettingError
 from tasks.acquire import RawData
 from tasks.metrics.block import ORACLE, PRIMARY
 from tasks.metrics.next_days import COLD
+from tasks.promote import Promotion
 from tasks.store import DATA, Store
 from tasks.verdict import Shown
 
@@ -94,6 +95,7 @@ class Summary(BaseModel):
     top_n: str
     tracking_uri: str
     mlflow_run_id: str
+    promotion: Promotion
 
 
 def check_summary(summary: str | None) -> None:
@@ -118,6 +120,7 @@ def summarise(
     verdict: Verdict,
     lists: ArtifactRef,
     runs: Mapping[str, str],
+    promotion: Promotion,
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
     shown = Shown.of(Store(config.root), verdict)
@@ -142,6 +145,7 @@ def summarise(
         top_n=f"{lists.path}/{DATA}",
         tracking_uri=config.tracking_address,
         mlflow_run_id=runs["night"],
+        promotion=promotion,
     )
     if config.summary is not None:
         target = Path(config.summary)

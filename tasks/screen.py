@@ -26,6 +26,7 @@ def as_text(summary: Summary) -> str:
         _audit(summary),
         *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
         "",
+        *_gate(summary),
         f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
         f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
     ]
@@ -78,6 +79,18 @@ def _audit(summary: Summary) -> str:
         for yardstick, tau in summary.audit.tau.items()
     )
     return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
+
+
+def _gate(summary: Summary) -> list[str]:
+    """Say who is champion now, and why."""
+    gate = summary.promotion
+    fate = "is the champion now" if gate.champion == gate.version else "is kept out"
+    if gate.is_promoted and gate.champion != gate.version:
+        fate = f"was promoted; version {gate.champion} is the champion now"
+    return [
+        f"{gate.registered_model} version {gate.version} ({gate.model}) {fate}:",
+        *(f"  {reason}" for reason in gate.reasons),
+    ]
 
 
 def _interval(figure: Figure) -> str:

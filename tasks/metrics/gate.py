@@ -41,19 +41,20 @@ class Standing:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger is promoted, the difference it was decided by, and the reasons."""
+    """Whether the challenger is promoted, and why or why not."""
 
     is_promoted: bool
-    against: str
-    difference: float
-    low: float
-    high: float
     reasons: tuple[str, ...]
 
 
-def first_decision(challenger: Standing, popularity: Standing, seed: int) -> Decision:
+def first_decision(challenger: Standing, floor: Standing, name: str, seed: int) -> Decision:
     """Decide where there is no champion: the challenger has to beat popularity."""
-    return _by_interval(challenger, popularity, "popularity", 0.0, seed, ())
+    return _by_interval(challenger, floor, name, 0.0, seed, ())
+
+
+def refused(reason: str) -> Decision:
+    """Keep the challenger out without a comparison."""
+    return Decision(is_promoted=False, reasons=(reason,))
 
 
 def decide(
@@ -85,28 +86,29 @@ def _by_interval(
         f"NDCG@10 is {mean:+.4f} [{low:+.4f}, {high:+.4f}] off {against}: the lower end {verb}"
         f" {floor:+.4f}"
     )
-    return Decision(clears and not guards, against, mean, low, high, (rule, *guards))
+    return Decision(clears and not guards, (rule, *guards))
 
 
 def _coverage(challenger: Standing, champion: Standing, margins: Margins) -> tuple[str, ...]:
     least = (1 - margins.coverage) * champion.coverage
     if challenger.coverage >= least:
         return ()
-    return (
-        f"coverage@10 falls from {champion.coverage:.1%} to {challenger.coverage:.1%}, below"
-        f" {least:.1%}",
-    )
+    before, after = f"{champion.coverage:.1%}", f"{challenger.coverage:.1%}"
+    return (f"coverage@10 falls from {before} to {after}, below {least:.1%}",)
 
 
 def _slices(challenger: Standing, champion: Standing, margins: Margins) -> tuple[str, ...]:
-    """Name the part that loses most, if it loses more than the margin."""
+    """Name the part that loses most, if it loses more than the margin.
+
+    And if the champion's figure is above the challenger's interval: parts of few users vary.
+    """
     both = challenger.slices.join(champion.slices, on=["slice", "part"], suffix="_before")
-    lost = both.select(
-        "slice", "part", "mean", "mean_before", lost=pl.col("mean_before") - pl.col("mean")
-    ).drop_nulls()
-    worst = lost.filter(pl.col("lost") > margins.slice).sort("lost", descending=True).head(1)
+    lost = both.with_columns(lost=pl.col("mean_before") - pl.col("mean")).filter(
+        pl.col("lost") > margins.slice, pl.col("mean_before") > pl.col("high")
+    )
+    worst = lost.sort("lost", descending=True).head(1).select("part", "mean_before", "mean")
     return tuple(
-        f"NDCG@10 falls from {before:.3f} to {after:.3f} on {slice_} {part}, by more than"
+        f"NDCG@10 falls from {before:.3f} to {after:.3f} on {part}, by more than"
         f" {margins.slice:.3f}"
-        for slice_, part, after, before, _ in worst.iter_rows()
+        for part, before, after in worst.iter_rows()
     )

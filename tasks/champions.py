@@ -1,0 +1,128 @@
+"""The registry of champions in MLflow: versions, and which of them answers today.
+
+A registered model has two aliases: ``champion``, whose lists people get, and ``previous``, the one
+before it. Moving an alias is one request; ``previous`` is moved first, so that whatever a kill
+leaves behind, ``champion`` is a whole version. Here: the registry. Not here: who deserves it
+(``tasks.metrics.gate``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+from schemas.errors import SettingError
+from tasks.models.catalogue import Catalogue
+from tasks.models.interface import Recommender
+from tasks.models.registry import recommender_class
+from tasks.runs import NIGHT
+
+CHAMPION, PREVIOUS = "champion", "previous"
+CROWNED = "crowned"
+"""Tag of a version that has become the champion once: no rerun of its night makes it so again."""
+ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered version with all that is needed to ask it: model and catalogue."""
+
+    version: str
+    tags: Mapping[str, str]
+    model: Recommender[Any]
+    catalogue: Catalogue
+
+
+def version_at(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """Return the version that an alias points at, or None if there is none."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+@contextmanager
+def champion(client: MlflowClient, name: str) -> Iterator[Champion | None]:
+    """Load the champion for as long as the block lasts; None if there is none yet.
+
+    ModelError if its files are not whole.
+    """
+    version = version_at(client, name, CHAMPION)
+    if version is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        logged = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{version.version}", dst_path=scratch
+        )
+        files = Path(logged) / "artifacts"
+        kind = recommender_class(version.tags["grail.model"])
+        (model,) = (folder for folder in files.iterdir() if (folder / "config.json").is_file())
+        (catalogue,) = (path.parent for path in files.rglob("catalogue.npz"))
+        yield Champion(
+            version=str(version.version),
+            tags=dict(version.tags),
+            model=kind.load(model),
+            catalogue=Catalogue.load(catalogue),
+        )
+
+
+def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | None:
+    """Return the version that a night has registered before, or None."""
+    found = client.search_model_versions(f"name = '{name}'")
+    return next((v for v in found if v.tags.get(NIGHT) == night), None)
+
+
+def register(
+    client: MlflowClient, name: str, run_id: str, tags: Mapping[str, str], description: str
+) -> ModelVersion:
+    """Make the model logged in a run a version of ``name``, with tags and a description."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ALREADY_THERE:
+            raise
+    (logged,) = client.get_run(run_id).outputs.model_outputs
+    return client.create_model_version(
+        name,
+        source=f"models:/{logged.model_id}",
+        run_id=run_id,
+        model_id=logged.model_id,
+        tags=dict(tags),
+        description=description,
+    )
+
+
+def crown(client: MlflowClient, name: str, version: str) -> None:
+    """Make a version the champion, and keep the former one as ``previous``."""
+    former = version_at(client, name, CHAMPION)
+    if former is not None and str(former.version) != version:
+        client.set_registered_model_alias(name, PREVIOUS, former.version)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, CROWNED, "yes")
+
+
+def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
+    """Make the previous champion the champion again; return the former version and the new one.
+
+    They change places, so that a second call takes the first one back. SettingError if there is
+    nothing to go back to.
+    """
+    now, before = version_at(client, name, CHAMPION), version_at(client, name, PREVIOUS)
+    if now is None or before is None or now.version == before.version:
+        raise SettingError(f"registered model {name} has no previous champion to go back to")
+    client.set_registered_model_alias(name, CHAMPION, before.version)
+    client.set_registered_model_alias(name, PREVIOUS, now.version)
+    return str(now.version), str(before.version)
