@@ -9,7 +9,7 @@ SCALE  ?= 0.3
 SEED   ?= 42
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types mlflow clean
+.PHONY: help install run up test lint types mlflow clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ $(VENV)/.installed: requirements.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
+
+up: install ## Start Prefect, a worker with all deployments, and MLflow, on ROOT; Ctrl-C stops them
+	$(BIN)/python -m flows.up --root $(ROOT)
 
 test: install lint types ## Check style and types, run all tests
 	$(BIN)/python -m pytest
