@@ -1,0 +1,207 @@
+"""The registry of champions on a real MLflow: versions, aliases, rollback, and loading one back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import polars as pl
+import pytest
+from mlflow import MlflowClient
+
+from flows.parameters import flags
+from schemas.config import RollbackConfig
+from schemas.errors import SettingError
+from tasks.champions import (
+    CHAMPION,
+    CROWNED,
+    PREVIOUS,
+    champion,
+    crown,
+    register,
+    registered,
+    roll_back,
+    version_at,
+)
+from tasks.models.als import ALS
+from tasks.models.catalogue import Catalogue
+from tasks.models.popularity import Popularity
+from tasks.provenance import PROJECT
+from tasks.runs import NIGHT
+from tests.worlds import small_world
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
+NAME = "grail-test"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    location = (folder / "artifacts").as_uri()
+    mlflow.set_experiment(
+        experiment_id=MlflowClient().create_experiment(NAME, artifact_location=location)
+    )
+    yield f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[MlflowClient]:
+    client = MlflowClient(address)
+    yield client
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        client.delete_model_version(NAME, version.version)
+    if client.search_registered_models(f"name = '{NAME}'"):
+        client.delete_registered_model(NAME)
+
+
+@pytest.fixture(scope="module")
+def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Log two little models in the way a night does; return their runs by name."""
+    world, ids = small_world(), {}
+    index = [
+        pl.DataFrame({f"{kind}_id": ids})
+        for kind, ids in (("user", world.user_ids), ("video", world.video_ids))
+    ]
+    for model in (Popularity(), ALS()):
+        folder = tmp_path_factory.mktemp(model.name)
+        (folder / "model").mkdir()
+        (folder / "catalogue").mkdir()
+        model.fit(world).save(folder / "model")
+        Catalogue.of(*index, world.pairs).save(folder / "catalogue")
+        with mlflow.start_run(run_name=model.name) as run:
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(PROJECT / "tasks" / "served_model.py"),
+                artifacts={"model": str(folder / "model"), "catalogue": str(folder / "catalogue")},
+                model_config={"model": model.name},
+                pip_requirements=[],
+            )
+        ids[model.name] = run.info.run_id
+    return ids
+
+
+def add(client: MlflowClient, run_ids: dict[str, str], model: str, night: str) -> str:
+    tags = {NIGHT: night, "grail.model": model}
+    return str(register(client, NAME, run_ids[model], tags, "because").version)
+
+
+def at(client: MlflowClient, alias: str) -> str | None:
+    version = version_at(client, NAME, alias)
+    return None if version is None else str(version.version)
+
+
+def test_without_a_registry_there_is_no_champion(client: MlflowClient) -> None:
+    assert at(client, CHAMPION) is None
+    with champion(client, NAME) as found:
+        assert found is None
+    with pytest.raises(SettingError, match="no previous champion"):
+        roll_back(client, NAME)
+
+
+def test_a_crowned_version_is_champion_and_the_former_one_is_kept(
+    client: MlflowClient, run_ids: dict[str, str]
+) -> None:
+    first, second = (add(client, run_ids, m, f"night {m}") for m in ("popularity", "als"))
+    crown(client, NAME, first)
+    assert (at(client, CHAMPION), at(client, PREVIOUS)) == (first, None)
+    crown(client, NAME, second)
+    assert (at(client, CHAMPION), at(client, PREVIOUS)) == (second, first)
+    crown(client, NAME, second)  # as a run does that was killed before it could note it
+    assert (at(client, CHAMPION), at(client, PREVIOUS)) == (second, first)
+    assert client.get_model_version(NAME, second).tags[CROWNED] == "yes"
+
+
+def test_rollback_is_one_command_and_a_second_one_takes_it_back(
+    client: MlflowClient, run_ids: dict[str, str], address: str
+) -> None:
+    first, second = (add(client, run_ids, m, f"night {m}") for m in ("popularity", "als"))
+    for version in (first, second):
+        crown(client, NAME, version)
+    command = [sys.executable, "-m", "flows.rollback", "--registered-model", NAME]
+    done = subprocess.run(
+        [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"version {first} is the champion again, {second} is kept" in done.stdout
+    assert (at(client, CHAMPION), at(client, PREVIOUS)) == (first, second)
+    assert roll_back(client, NAME) == (first, second)
+    assert at(client, CHAMPION) == second
+
+
+def test_rollback_without_a_previous_champion_says_so(
+    client: MlflowClient, run_ids: dict[str, str], address: str
+) -> None:
+    crown(client, NAME, add(client, run_ids, "als", "night"))
+    command = [sys.executable, "-m", "flows.rollback", "--registered-model", NAME]
+    done = subprocess.run(
+        [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "has no previous champion to go back to" in done.stderr
+
+
+def test_a_night_finds_the_version_it_has_registered(
+    client: MlflowClient, run_ids: dict[str, str]
+) -> None:
+    assert registered(client, NAME, "tonight") is None
+    version = add(client, run_ids, "als", "tonight")
+    found = registered(client, NAME, "tonight")
+    assert found is not None
+    assert str(found.version) == version
+    assert found.description == "because"
+    assert registered(client, NAME, "another night") is None
+
+
+def test_a_champion_answers_as_the_model_that_was_logged(
+    client: MlflowClient, run_ids: dict[str, str]
+) -> None:
+    crown(client, NAME, add(client, run_ids, "als", "night"))
+    world = small_world()
+    expected = ALS().fit(world).score(np.arange(5))
+    with champion(client, NAME) as found:
+        assert found is not None
+        np.testing.assert_array_equal(found.model.score(np.arange(5)), expected)
+        np.testing.assert_array_equal(found.catalogue.video_ids, world.video_ids)
+
+
+def test_a_kill_while_crowning_leaves_a_whole_champion(
+    client: MlflowClient, run_ids: dict[str, str], address: str
+) -> None:
+    """Killed after each of its requests in turn: champion is the old or the new one, never none."""
+    first = add(client, run_ids, "popularity", "first")
+    crown(client, NAME, first)
+    for requests in (1, 2, 3):
+        second = add(client, run_ids, "als", f"night {requests}")
+        script = (
+            "import os, signal, sys\n"
+            "from mlflow import MlflowClient\n"
+            "from tasks import champions\n"
+            f"left = {requests}\n"
+            "def dying(call):\n"
+            "    def answer(self, *args):\n"
+            "        global left\n"
+            "        call(self, *args)\n"
+            "        left -= 1\n"
+            f"        left or os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+            "    return answer\n"
+            "for name in ('set_registered_model_alias', 'set_model_version_tag'):\n"
+            "    setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))\n"
+            f"champions.crown(MlflowClient({address!r}), {NAME!r}, {second!r})\n"
+        )
+        killed = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=os.environ)
+        assert killed.returncode == -signal.SIGKILL
+        assert at(client, CHAMPION) == (first if requests == 1 else second)
+        crown(client, NAME, second)
+        assert at(client, CHAMPION) == second
+        crown(client, NAME, first)
+
+
+def test_rollback_flags_have_defaults() -> None:
+    assert flags(RollbackConfig, "rollback", []).registered_model == "grail"
+    assert Path(flags(RollbackConfig, "rollback", []).tracking_address).name == "mlflow.db"
