@@ -9,7 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
-from tasks.evaluate import load_exam
+from tasks.evaluate import load_exam, protocol_of
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
 from tasks.metrics.intervals import bootstrap_mean
@@ -68,11 +68,13 @@ def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         assert isinstance(blend, Hybrid)  # noqa: S101  # the flow ablates blends alone
         table = ablation_of(blend, load_exam(root, known.tables["cells"]).of_test_users, seed)
         drafts["ablation"].append(with_cost(table, known.models))
+        protocol = protocol_of(known.tables["cells"])
+        drafts["ablation"].facts["protocol"] = protocol.model_dump(mode="json")
 
     how = recipe(
         "evaluation",
         parents={"model": known.models[name], "cells": known.tables["cells"]},
-        code=(*code_of(known, name), ablation_of, with_cost, CONTRACTS["ablation"]),
+        code=(*code_of(known, name), ablation_of, with_cost, protocol_of, CONTRACTS["ablation"]),
         config={"model": name},
         seed=seed,
     )

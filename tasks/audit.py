@@ -9,7 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
-from tasks.evaluate import load_exam, per_user_rows
+from tasks.evaluate import load_exam, per_user_rows, protocol_in, protocol_of
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import PRIMARY, Exam, measure
 from tasks.metrics.comparisons import comparisons_of
@@ -59,9 +59,19 @@ def foresee(name: str, past: Known, root: str) -> State[Refs]:
         ranked = rank(scores, tested.candidates, K)
         on_block, _ = measure(tested, scores, ranked, ks=(K,), labels=(PRIMARY,))
         drafts["per_user"].append(per_user_rows(on_block, name, index))
+        for draft in drafts.values():
+            draft.facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
 
     made = ("next_days_per_user", "per_user")
-    measuring: tuple[Code, ...] = (NextDays, measure_next_days, Exam, rank, measure, per_user_rows)
+    measuring: tuple[Code, ...] = (
+        NextDays,
+        measure_next_days,
+        Exam,
+        rank,
+        measure,
+        per_user_rows,
+        protocol_of,
+    )
     how = recipe(
         STAGE,
         parents={"model": past.models[name], **{table: tables[table] for table in parents}},
@@ -75,6 +85,7 @@ def foresee(name: str, past: Known, root: str) -> State[Refs]:
 def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: str) -> State[Refs]:
     """Rank the rehearsal's models by each estimate from the log and by the fully observed block."""
     store = Store(root)
+    protocol = protocol_in({name: made["per_user"] for name, made in foreseen.items()})
 
     def all_of(table: str) -> pl.DataFrame:
         return pl.concat([store.read(made[table]) for made in foreseen.values()])
@@ -91,6 +102,8 @@ def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: st
         agreements, swaps = agreements_of(boards, pairs)
         drafts["agreements"].append(agreements)
         drafts["swaps"].append(swaps)
+        for draft in drafts.values():
+            draft.facts["protocol"] = protocol.model_dump(mode="json")
 
     how = recipe(
         STAGE,
@@ -98,7 +111,7 @@ def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: st
             f"{n}_{table}": ref for n, made in foreseen.items() for table, ref in made.items()
         },
         code=(
-            *(leaderboard_of, comparisons_of, boards_by_label, agreements_of),
+            *(leaderboard_of, comparisons_of, boards_by_label, agreements_of, protocol_in),
             *(CONTRACTS[name] for name in TABLES),
         ),
         config={"models": list(foreseen), "estimators": list(LOG_ESTIMATORS)},

@@ -8,6 +8,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.evaluate import protocol_in
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import LABELS, PRIMARY
 from tasks.metrics.comparisons import comparisons_of
@@ -33,6 +34,7 @@ def compare(
 ) -> State[Refs]:
     """Compare all models with popularity and the best single one, all labels with the primary."""
     store = Store(root)
+    protocol = protocol_in({**per_user, "leaderboard": leaderboard})
     against = rivals(leaderboard.facts["order_by_tune_users"])
 
     def build(drafts: dict[str, Draft]) -> None:
@@ -44,19 +46,15 @@ def compare(
         drafts["agreements"].append(agreements)
         drafts["swaps"].append(swaps)
         drafts["notebook"].append(notebook_figures(figures, whom_to_show(figures)))
+        for draft in drafts.values():
+            draft.facts["protocol"] = protocol.model_dump(mode="json")
 
     how = recipe(
         "evaluation",
         parents={**per_user, "leaderboard": leaderboard},
         code=(
-            *(
-                comparisons_of,
-                rivals,
-                boards_by_label,
-                agreements_of,
-                notebook_figures,
-                whom_to_show,
-            ),
+            *(comparisons_of, rivals, boards_by_label, agreements_of),
+            *(notebook_figures, whom_to_show, protocol_in),
             *(CONTRACTS[name] for name in TABLES),
         ),
         config={"models": list(per_user), "against": list(against)},

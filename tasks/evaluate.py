@@ -91,7 +91,8 @@ def evaluate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         figures, facts = measure(exam, scores, ranked, exam.ks)
         drafts["per_user"].append(per_user_rows(figures, name, index))
         drafts["per_user"].facts |= facts
-        drafts["per_user"].facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
+        for draft in drafts.values():
+            draft.facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
         parts = dissected(exam.of_test_users, scores[exam.is_test], users, videos, seed)
         for table, rows in parts.items():
             drafts[table].append(rows.select(pl.lit(name).alias("model"), pl.all()))
@@ -133,12 +134,15 @@ def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> St
         models = tuple(name for name in per_user if name != ORACLE)
         drafts["leaderboard"].append(leaderboard)
         drafts["leaderboard"].facts["order_by_tune_users"] = order_models(figures, models)
-        drafts["leaderboard"].facts["protocol"] = protocol.fingerprint
+        drafts["leaderboard"].facts["protocol"] = protocol.model_dump(mode="json")
 
     how = recipe(
         STAGE,
         parents=per_user,
-        code=(leaderboard_of, check_oracle, check_random, order_models, CONTRACTS["leaderboard"]),
+        code=(
+            *(leaderboard_of, check_oracle, check_random, order_models, protocol_in),
+            CONTRACTS["leaderboard"],
+        ),
         config={"models": list(per_user)},
         seed=seed,
     )

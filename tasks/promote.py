@@ -17,7 +17,7 @@ from schemas.artifacts import Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import ModelError
 from schemas.models import MODEL_CONFIGS
-from tasks.evaluate import load_exam
+from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
 from tasks.metrics.dissection import dissected
@@ -133,7 +133,7 @@ def registered_tonight(
     if found is not None:
         return found, True
     name = challenger_of(known, verdict)
-    protocol = verdict.leaderboard.facts["protocol"]
+    protocol = protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
     try:
         with champion(client, family) as former:
             decision = decided(config, known, name, former, protocol)

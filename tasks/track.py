@@ -14,6 +14,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import NightlyConfig
 from tasks.acquire import RawData
+from tasks.evaluate import protocol_in
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
 from tasks.steps import settled, step
@@ -58,7 +59,7 @@ def track(
         tags={
             "source": raw.source,
             "as_of": str(known.as_of),
-            "protocol": verdict.leaderboard.facts["protocol"],
+            "protocol": protocol_in({"leaderboard": verdict.leaderboard}).fingerprint,
             "data": tables["pairs"].content,
             "code": code_version(),
         },
