@@ -140,6 +140,9 @@ class HybridConfig(ModelConfig):
         le=1,
         description="A component whose weight is above 0 in fewer of the resamples gets 0.",
     )
+    least_weight: float = Field(
+        0.05, ge=0, lt=1, description="A component of a smaller share gets 0: it may be chance."
+    )
     hidden_units: int = Field(32, ge=1, description="Of the network.")
     epochs: int = Field(8, ge=1, description="Of the network.")
     pairs: int = Field(400_000, ge=2, description="At most so many pairs teach the network.")

@@ -65,13 +65,15 @@ class Audit(BaseModel):
     """The rehearsal: what the log alone would say, and how the models do on cold videos.
 
     ``tau`` is Kendall's, of each estimate from the log with the block; ``cold`` NDCG@10 among the
-    cold videos that a test user was shown, by model that can serve any, and their base rate.
+    cold videos that a test user was shown, by model that can serve any, and their base rate;
+    ``models`` the folders of the models as they were then.
     """
 
     as_of: date
     tau: dict[str, float | None]
     cold: dict[str, Figure]
     cold_base_rate: float | None
+    models: dict[str, str]
     tables: dict[str, str]
 
 
@@ -190,6 +192,7 @@ def _audit(past: Known, verdict: Verdict, shown: Shown) -> Audit:
         tau=dict(shown.audit.select("first", "tau").iter_rows()),
         cold={row["model"]: Figure(**_some(row)) for row in figures.iter_rows(named=True)},
         cold_base_rate=next(iter(cold.filter(metric="base_rate")["mean"]), None),
+        models={name: ref.path for name, ref in past.models.items()},
         tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
     )
 

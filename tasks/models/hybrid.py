@@ -82,7 +82,7 @@ class Hybrid(Recommender[HybridConfig]):
 
     def _weights(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sure weights, or equal ones if none is."""
-        weights = sure_weights(moments, self.seed_, self.config.certainty)
+        weights = sure_weights(moments, self.seed_, self.config.certainty, self.config.least_weight)
         return weights if weights.any() else np.full_like(weights, 1 / len(weights))
 
     def _stack(self, rehearsal: Rehearsal, heard: FloatMatrix, pairs: pl.DataFrame) -> Stack | None:

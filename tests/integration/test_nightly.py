@@ -104,7 +104,9 @@ def on(day: object, *tasks: str) -> set[str]:
 
 def test_another_model_leaves_the_others_alone(first: Ran, world: Path, root: Path) -> None:
     fewer = night(root, source=str(world), models=("random", "als"))
-    assert fewer.computed <= JUDGING | on(first.summary.as_of, "track", "gate", "recommend")
+    assert fewer.computed <= JUDGING | on(
+        first.summary.as_of, "track", "watch", "gate", "recommend"
+    )
 
 
 def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
@@ -115,7 +117,7 @@ def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
     assert tuned.computed <= {
         *JUDGING,
         *on(day, "train-als", "train-hybrid", "evaluate-als", "evaluate-hybrid"),
-        *on(day, "ablate-hybrid", "track", "gate", "recommend"),
+        *on(day, "ablate-hybrid", "track", "watch", "gate", "recommend"),
         *on(earlier, "train-als", "train-hybrid", "foresee-als", "foresee-hybrid"),
     }
     assert tuned.computed >= {
@@ -152,7 +154,7 @@ def test_a_changed_byte_of_input_reaches_all_that_depends_on_it(
     # other model here looks at them, so none is trained again
     assert changed.computed == {
         "ingest-videos",
-        *on(day, "video-features", "index", "train-hybrid", "track", "gate"),
+        *on(day, "video-features", "index", "train-hybrid", "track", "watch", "gate"),
         *on(day, *(f"evaluate-{name}" for name in MODELS)),
         *on(earlier, "video-features", "index", "train-hybrid"),
     }

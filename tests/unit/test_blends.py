@@ -98,8 +98,18 @@ def regressed(inputs, enjoyed, starts):
     return weights / weights.sum() if weights.any() else weights
 
 
-def learned(inputs, enjoyed, starts, seed: int = 7, certainty: float = CERTAINTY):
-    return sure_weights(moments_by_user(inputs, enjoyed, starts), seed, certainty)
+def learned(
+    inputs, enjoyed, starts, seed: int = 7, certainty: float = CERTAINTY, least: float = 0.0
+):
+    return sure_weights(moments_by_user(inputs, enjoyed, starts), seed, certainty, least)
+
+
+def test_a_component_of_a_small_share_gets_nothing_however_sure():
+    pairs = pairs_of([0.6, 0.02], noise=0.01, seed=3)
+    sure = learned(*pairs)
+    assert 0 < sure[1] < 0.05
+    np.testing.assert_array_equal(learned(*pairs, least=0.05), [1, 0])
+    np.testing.assert_array_equal(learned(*pairs, least=sure[1] / 2), sure)
 
 
 def test_moments_by_hand():

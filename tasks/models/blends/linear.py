@@ -40,30 +40,33 @@ def moments_by_user(
     return moments
 
 
-def sure_weights(moments: Floats, seed: int, certainty: float) -> Floats:
+def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> Floats:
     """Return the weights (c,), sum 1; 0 for a component that does not help for sure.
 
     A component is sure to help if its weight is above 0 in the share ``certainty`` of the draws of
-    users with replacement; the others are left out, one by one, the least sure first, because
-    components that are alike hide each other. All 0: nothing helps for sure.
+    users with replacement. Components that are not, and then those whose share of the weights is
+    below ``least``, are left out one by one, the first of them first, because components that are
+    alike hide each other. All 0: nothing helps for sure.
     """
     n, _, c = moments.shape
+    kept = np.ones(c, dtype=bool)
     if not n:
         return np.zeros(c)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     drawn = (times @ moments.reshape(n, -1)).reshape(DRAWS, c + 1, c)
-    kept = np.ones(c, dtype=bool)
     while kept.any():
         share = np.mean([_weights(sums, kept) > 0 for sums in drawn], axis=0)
-        share[~kept] = np.inf
-        least = int(share.argmin())
-        if share[least] >= certainty:
+        weights = _weights(moments.sum(axis=0), kept)
+        if not weights.any():
             break
-        kept[least] = False
-    weights = _weights(moments.sum(axis=0), kept)
-    total = weights.sum()
-    return weights / total if total > 0 else weights
+        if share[kept].min() < certainty:
+            kept[np.where(kept, share, np.inf).argmin()] = False
+        elif weights[kept].min() < least * weights.sum():
+            kept[np.where(kept, weights, np.inf).argmin()] = False
+        else:
+            return weights / weights.sum()
+    return np.zeros(c)
 
 
 def _weights(sums: Floats, kept: NDArray[np.bool_]) -> Floats:
