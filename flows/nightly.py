@@ -11,12 +11,14 @@ from schemas.artifacts import Known
 from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
 from tasks.ingest import ingest
+from tasks.notices import show_gate, show_night
 from tasks.prepare import cut
 from tasks.promote import gate
 from tasks.recommend import recommend
 from tasks.rehearse import next_days
 from tasks.report import Summary, check_summary, summarise
 from tasks.track import check_tracking, track
+from tasks.watch import watch
 
 
 @flow(name="nightly", flow_run_name="nightly-{source}", validate_parameters=False)
@@ -43,7 +45,10 @@ def nightly(**settings: Any) -> Summary:
     verdict = judge(config, known, past)
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
     runs = track(config, raw, known, verdict)
+    show_night(config, known, verdict, runs)
+    watch(config, days.earlier, known, lists, runs)
     promotion = gate(config, known, verdict, runs)
+    show_gate(promotion)
     return summarise(config, raw, past, known, verdict, lists, runs, promotion)
 
 

@@ -56,6 +56,7 @@ def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
             cli_kebab_case=True,
             cli_hide_none_type=True,
             cli_avoid_json=True,
+            cli_implicit_flags="toggle",  # --why, not --why true
             cli_exit_on_error=False,  # argparse would print its usage around the reason
         )
 

@@ -3,12 +3,14 @@ Prefect deployment and, with their values, a part of what MLflow logs."""
 
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import SettingError
 from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
+
+C = TypeVar("C", bound=BaseModel)
 
 
 class TrackedConfig(BaseModel):
@@ -88,6 +90,32 @@ class NightlyConfig(TrackedConfig):
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
     )
+    max_row_change: float = Field(
+        0.5,
+        ge=0,
+        description="change of a file's row count, against the median of the nights before, past"
+        " which the watch warns",
+    )
+    max_psi: float = Field(
+        0.25,
+        ge=0,
+        description="population stability index of watch ratio, video length, tags or activity,"
+        " last window_days of the log against the days before, past which the watch warns",
+    )
+    max_champion_age_days: int = Field(
+        30, ge=0, description="age of the champion past which the watch warns"
+    )
+    max_unserved_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of users, or of videos, that no model but random can serve, past which"
+        " the watch warns",
+    )
+    stop_on_drift: bool = Field(
+        default=False,
+        description="end the run before the gate where the watch warns: the champion stays",
+    )
     summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
 
     @field_validator("models")
@@ -117,6 +145,50 @@ class NightlyConfig(TrackedConfig):
             return config_class(name).model_validate(self.model_params.get(name, {}))
         except ValidationError as error:
             raise ValueError(f"model_params of {name}: {complaint(error)}") from error
+
+
+class RecommendConfig(TrackedConfig):
+    """The champion's lists: a table for all or some users, or one user's on the screen."""
+
+    user: int | None = Field(
+        None, ge=0, lt=2**31, description="id of one user, whose list is printed"
+    )
+    users: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV or Parquet file with a column user_id (default: all users)",
+    )
+    candidates: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV or Parquet file with a column video_id: only these may be listed, less"
+        " what the user has seen (default: all videos)",
+    )
+    n: int = Field(10, ge=1, le=10_000, description="length of each list")
+    out: str | None = Field(
+        None, min_length=1, description="Parquet file to write the lists to, needed without user"
+    )
+    why: bool = Field(
+        default=False, description="say of each video in the user's list what speaks for it"
+    )
+    registered_model: str | None = Field(
+        None,
+        min_length=1,
+        description="name of the champion in MLflow's registry (default: grail, or grail-demo"
+        " where there are only nights of demo worlds)",
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.user is not None and self.users is not None:
+            raise ValueError("give user (one id) or users (a file of ids), not both")
+        if self.why and self.user is None:
+            raise ValueError("why explains one user's list: name him with user")
+        if self.user is None and self.out is None:
+            raise ValueError("out is needed: a file for the lists (or one user, to be printed)")
+        if self.out is not None and ("://" in self.out or not self.out.endswith(".parquet")):
+            raise ValueError("out must be a file of this machine that ends in .parquet")
+        return self
 
 
 class RollbackConfig(TrackedConfig):
@@ -209,8 +281,13 @@ def complaint(error: ValidationError) -> str:
 
 
 def checked_config(settings: dict[str, Any]) -> NightlyConfig:
-    """Validate settings from wherever they came; SettingError in one line."""
+    """Validate a night's settings from wherever they came; SettingError in one line."""
+    return checked(NightlyConfig, settings)
+
+
+def checked(kind: type[C], settings: dict[str, Any]) -> C:
+    """Validate the settings of a flow; SettingError in one line."""
     try:
-        return NightlyConfig.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         raise SettingError(complaint(error)) from error

@@ -41,6 +41,10 @@ class ProtocolError(GrailError):
     """Figures that were measured in different ways and must not be compared."""
 
 
+class WatchError(GrailError):
+    """A night is past a threshold of the watch, and was told to stop there."""
+
+
 class TrackingError(GrailError):
     """MLflow cannot be reached or refused what it was sent."""
 

@@ -224,3 +224,27 @@ class TopN(pa.DataFrameModel):
 
         strict = True
         unique = ("user_id", "rank")
+
+
+class Watch(pa.DataFrameModel):
+    """One row per (measure, part): what the watch read of a night, and whether it is too much."""
+
+    measure: pl.String = pa.Field(
+        description="reject_share, rows, psi, champion_age_days or unserved_share"
+    )
+    part: pl.String = pa.Field(description="of what: a table, a distribution, users, videos")
+    value: pl.Float64
+    reference: pl.Float64 = pa.Field(
+        nullable=True, description="median of the nights before; null: there was none"
+    )
+    threshold: pl.Float64 = pa.Field(
+        ge=0, nullable=True, description="of the value; for rows, of its change; null: only shown"
+    )
+    is_past: pl.Boolean
+    description: pl.String = pa.Field(description="for people to read")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("measure", "part")

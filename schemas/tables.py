@@ -34,4 +34,5 @@ CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "next_days_per_user": evaluation.PerUser,
     "next_days_leaderboard": evaluation.Leaderboard,
     "top_n": evaluation.TopN,
+    "watch": evaluation.Watch,
 }

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import SourceError
 from schemas.raw import RAW_FILES
+from tasks.progress import progress_shown
 from tasks.sources.archive import unpack
 from tasks.sources.demo import write_demo_world
 from tasks.sources.download import fetch_kuairec
@@ -76,10 +77,12 @@ def _folder_of(source: str, scale: float, seed: int, store: Store) -> tuple[Path
 
 def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
     def log_progress(done: int, total: int) -> None:
-        logger.info("demo world: %d of %d parts written", done, total)
+        said = {"progress": done / total}
+        logger.info("demo world: %d of %d parts written", done, total, extra=said)
 
     def build(drafts: dict[str, Draft]) -> None:
-        write_demo_world(drafts["demo"].folder, scale, seed, log_progress)
+        with progress_shown("demo-world"):
+            write_demo_world(drafts["demo"].folder, scale, seed, log_progress)
 
     how = recipe(
         "sources", parents={}, code=(write_demo_world,), config={"scale": scale}, seed=seed

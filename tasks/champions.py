@@ -38,6 +38,7 @@ class Champion:
     """A registered version with all that is needed to ask it: model and catalogue."""
 
     version: str
+    run_id: str
     tags: Mapping[str, str]
     model: Recommender[Any]
     catalogue: Catalogue
@@ -73,6 +74,7 @@ def champion(client: MlflowClient, name: str) -> Iterator[Champion | None]:
         (catalogue,) = (path.parent for path in files.rglob("catalogue.npz"))
         yield Champion(
             version=str(version.version),
+            run_id=str(version.run_id),
             tags=dict(version.tags),
             model=kind.load(model),
             catalogue=Catalogue.load(catalogue),

@@ -42,8 +42,16 @@ SIGNATURE = ModelSignature(
     outputs=Schema(
         [ColSpec("long", c) for c in ("user_id", "rank", "video_id")] + [ColSpec("float", "score")]
     ),
-    params=ParamSchema([ParamSpec("n", "long", 10)]),
+    params=ParamSchema(
+        [ParamSpec("n", "long", 10), ParamSpec("candidates", "long", [], shape=(-1,))]
+    ),
 )
+
+INPUTS = (
+    *("pairs", "user_features", "video_features", "cells"),  # what models learn and sit
+    *("friendships", "captions"),  # and what else explains a list
+)
+"""Tables that every model's run names as its datasets, by path and content."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def _log_model_run(
     metrics = _figures(night, model) + _curves(night, model)
     for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for name in ("pairs", "user_features", "video_features", "cells"):
+    for name in [name for name in INPUTS if name in night.known.tables]:  # captions may be missing
         table = night.known.tables[name]
         dataset = MetaDataset(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
@@ -176,7 +184,7 @@ def _log_model_run(
         model_config={"model": model},
         code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
         signature=SIGNATURE,
-        input_example=(pd.DataFrame({"user_id": users}), {"n": 10}),
+        input_example=(pd.DataFrame({"user_id": users}), {"n": 10, "candidates": []}),
         pip_requirements=str(PROJECT / "requirements.lock"),
     )
 

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
+import polars as pl
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from schemas.errors import ModelError
 from tasks.models.catalogue import Catalogue
@@ -17,6 +21,8 @@ from tasks.models.lists import top_lists
 from tasks.models.registry import recommender_class
 
 DEFAULT_N = 10
+USERS_AT_ONCE = 512
+"""Users scored together, so that a request for everybody needs no more memory than this."""
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped to mypy
@@ -33,15 +39,33 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped t
     ) -> pd.DataFrame:
         """Rank videos for the users in column ``user_id``: rows (user_id, rank, video_id, score).
 
-        ``params``: ``n``, the length of a list. ModelError names users that the training did not
-        know, and an ``n`` below 1.
+        ``params``: ``n``, the length of a list, and ``candidates``, the ids of the videos that may
+        be listed, all if empty. MlflowException, which MLflow's server answers with status 400 and
+        the reason, for a request without users, unknown users or videos, and an ``n`` below 1.
         """
         del context  # loaded already
-        n = int((params or {}).get("n", DEFAULT_N))
-        if n < 1:
+        try:
+            return self._lists(model_input["user_id"].to_numpy(), params or {}).to_pandas()
+        except ModelError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+
+    def _lists(self, user_ids: Any, params: dict[str, Any]) -> pl.DataFrame:
+        n = params.get("n", DEFAULT_N)
+        if n is None or n < 1:  # MLflow lets a null pass
             raise ModelError(f"n must be 1 or more, not {n}")
-        user_idx = self.catalogue.user_idx(model_input["user_id"].to_numpy())
-        return top_lists(self.model, self.catalogue, user_idx, n).to_pandas()
+        if not len(user_ids):
+            raise ModelError("no users: give at least one user_id")
+        user_idx = self.catalogue.user_idx(user_ids)
+        candidates = np.asarray(params.get("candidates", []), dtype=np.int64)
+        among = self.catalogue.among(candidates) if candidates.size else None
+        # No list is longer than the catalogue, and each place asked for takes memory
+        n = min(int(n), len(self.catalogue.video_ids))
+        starts = range(0, len(user_idx), USERS_AT_ONCE)
+        lists = [
+            top_lists(self.model, self.catalogue, user_idx[start : start + USERS_AT_ONCE], n, among)
+            for start in starts
+        ]
+        return pl.concat(lists).drop("model")  # one model answers all
 
 
 mlflow.models.set_model(ServedModel())

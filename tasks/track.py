@@ -51,7 +51,9 @@ def track(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
-        settings=config.model_dump(mode="json", exclude={"summary", "model_params"}),
+        settings=config.model_dump(
+            mode="json", exclude={"summary", "model_params", "tracking_uri"}
+        ),
         model_settings=settings,
         known=known,
         verdict=verdict,

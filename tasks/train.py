@@ -14,6 +14,7 @@ from schemas.tables import CONTRACTS
 from tasks.features.calendar import cut_at
 from tasks.models.interface import Recommender, Rehearsal, Training
 from tasks.models.registry import recommender_class
+from tasks.progress import progress_shown
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
 
@@ -92,7 +93,8 @@ def train(
 
     def build(drafts: dict[str, Draft]) -> None:
         training = load_training(store, known, rehearsed, model_class.uses, seed)
-        model = model_class(config).fit(training)
+        with progress_shown(f"train-{name.replace('_', '-')}"):
+            model = model_class(config).fit(training)
         model.save(drafts[name].folder)
         drafts[name].facts |= {"curves": dict(model.curves()), "findings": dict(model.findings())}
 

@@ -47,6 +47,17 @@ class Catalogue:
             )
         return np.searchsorted(self.user_ids, user_ids).astype(np.int64)
 
+    def among(self, video_ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Return bool (m,): true for these videos; ModelError names ids that are not known."""
+        is_known = np.isin(video_ids, self.video_ids)
+        if not is_known.all():
+            strangers = np.asarray(video_ids)[~is_known].tolist()
+            raise ModelError(
+                f"{len(strangers)} unknown videos: {', '.join(map(str, strangers[:5]))}. The model"
+                " was trained before they were known"
+            )
+        return np.isin(self.video_ids, video_ids)
+
     def unseen(self, user_idx: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Return bool (len(user_idx), m): true where the user has not seen the video."""
         bits = np.unpackbits(self.seen_bits[user_idx], axis=1, count=len(self.video_ids))

@@ -144,6 +144,8 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     "next_days_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
     "next_days_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
     "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
+    "watch": {"measure": "psi", "part": "tags", "value": -1.5, "reference": 0.0, "threshold": 0.0}
+    | {"is_past": False, "description": "stability index"},
 }
 """A row of each table, as near to the edge of the contract as may be."""
 

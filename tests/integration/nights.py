@@ -26,7 +26,7 @@ class Ran:
         return {
             name
             for name, state in self.states.items()
-            if state != "Cached" and name.split("-")[0] not in {"check", "cut", "summarise"}
+            if state != "Cached" and name.split("-")[0] not in {"check", "cut", "show", "summarise"}
         }
 
 

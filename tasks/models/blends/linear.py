@@ -65,7 +65,8 @@ def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> 
         elif weights[kept].min() < least * weights.sum():
             kept[np.where(kept, weights, np.inf).argmin()] = False
         else:
-            return weights / weights.sum()
+            shares: Floats = weights / weights.sum()
+            return shares
     return np.zeros(c)
 
 

@@ -66,6 +66,7 @@ def train(
         log.info(
             "two_tower epoch %d of %d: loss %.4f, validation loss %.4f, %.1f s",
             *(epoch + 1, config.epochs, loss, validation, time.perf_counter() - started),
+            extra={"progress": (epoch + 1) / config.epochs},
         )
         curves.loss.append(loss)
         if math.isnan(validation):

@@ -1,0 +1,48 @@
+"""The champion's lists: a table for all or some users, or one user's list with its reasons."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.parameters import fail, flags, takes
+from schemas.config import RecommendConfig, checked
+from schemas.errors import GrailError
+from tasks.answer import Answer, answer, read_asked
+
+PROG = "python -m flows.recommend"
+
+
+@flow(name="recommend", flow_run_name="recommend", validate_parameters=False)
+@takes(RecommendConfig)
+def recommend(**settings: Any) -> Answer:
+    """Write or show the champion's lists."""
+    config = checked(RecommendConfig, settings)
+    return answer(config, read_asked(config))
+
+
+def main() -> None:
+    """Run the flow and print what a person wants to know of the answer."""
+    config = flags(RecommendConfig, PROG)
+    try:
+        made = recommend(**config.model_dump())
+    except GrailError as error:
+        fail(PROG, str(error), code=1)
+    except KeyboardInterrupt:
+        fail(PROG, "interrupted; nothing was written", code=130)
+    print("\n" + as_text(made), flush=True)
+
+
+def as_text(made: Answer) -> str:
+    """Lay out an answer: one user's list if one was asked about, what was written, what to know."""
+    lines = [] if made.shown is None else [made.shown, ""]
+    if made.out is not None:
+        whose = ", ".join(f"{users} by {model}" for model, users in made.users_by_model.items())
+        lines.append(
+            f"lists of {made.registered_model} version {made.version}, as of {made.as_of},"
+            f" for {made.users} users ({whose or 'none'}): {made.out}"
+        )
+    return "\n".join([*lines, *made.notes]).rstrip("\n")
+
+
+if __name__ == "__main__":
+    main()

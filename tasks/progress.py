@@ -1,0 +1,53 @@
+"""Progress of long work on Prefect's pages, read off what the pure rooms log.
+
+A record with ``extra={"progress": share}`` says how much is done, 0 to 1; nothing else is needed
+there. The logger is that of all tasks, so two pieces of work at a time would mix their bars: here
+they follow each other.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+
+class Bar(logging.Handler):
+    """Turns the progress in log records into one artifact, made when the first one comes."""
+
+    def __init__(self, key: str) -> None:
+        """Take the artifact's key: lower-case letters, digits and dashes."""
+        super().__init__()
+        self.key = key
+        self.artifact: UUID | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Move the bar; an unreachable server must not end the work it tells of."""
+        share: float | None = getattr(record, "progress", None)
+        if share is None:
+            return
+        try:
+            self.show(100 * share)
+        except Exception:  # noqa: BLE001  # as all handlers of logging do
+            self.handleError(record)
+
+    def show(self, percent: float) -> None:
+        """Create the artifact, or move it."""
+        if self.artifact is None:
+            made = create_progress_artifact(percent, key=self.key)
+            assert isinstance(made, UUID)  # noqa: S101  # no coroutine: we are in no event loop
+            self.artifact = made
+        else:
+            update_progress_artifact(self.artifact, progress=percent)
+
+
+@contextmanager
+def progress_shown(key: str) -> Iterator[None]:
+    """Show the progress that is logged within the block as an artifact of the running task."""
+    bar, logger = Bar(key), logging.getLogger("tasks")
+    logger.addHandler(bar)
+    try:
+        yield
+    finally:
+        logger.removeHandler(bar)

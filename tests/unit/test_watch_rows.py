@@ -1,0 +1,140 @@
+"""The watch's rule: what is past a threshold, what is only shown, and how it is said."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tasks.notices
+from schemas.config import NightlyConfig
+from schemas.tables import CONTRACTS
+from tasks.metrics.watch import (
+    DRIFTING,
+    FLAGS,
+    Reading,
+    age_readings,
+    complaint,
+    count_readings,
+    drift_readings,
+    is_past,
+    unserved_readings,
+    watch_rows,
+)
+from tasks.models.most_viewed import MostViewed
+from tasks.models.reach import sampled_users, videos_served
+from tasks.notices import show_mlflow, show_watch, without_password
+from tests.worlds import COLD, small_world
+
+COUNTS = {"interactions": {"read": 200, "kept": 150, "duplicates_exact": 48, "rejected": 2}}
+DAY = date(2020, 9, 6)
+
+
+def readings():
+    return [
+        *count_readings(COUNTS, 0.01, 0.5),
+        *drift_readings(dict.fromkeys(DRIFTING, 0.3), date(2020, 8, 30), 0.25),
+        *age_readings(DAY, date(2020, 8, 1), 30),
+        *unserved_readings({"users": 0.0, "videos": 0.06}, 0.05),
+    ]
+
+
+def test_a_row_for_each_reading_keeps_the_contract():
+    rows = CONTRACTS["watch"].validate(watch_rows(readings(), {"psi/tags": 0.1}), lazy=True)
+    shown = {tuple(row[:2]): row[2:6] for row in rows.rows()}
+    assert shown == {
+        ("reject_share", "interactions"): (0.01, None, 0.01, False),
+        ("rows", "interactions/read"): (200, None, 0.5, False),
+        ("rows", "interactions/kept"): (150, None, 0.5, False),
+        ("rows", "interactions/duplicates_exact"): (48, None, None, False),
+        ("rows", "interactions/rejected"): (2, None, None, False),
+        **{("psi", name): (0.3, None, 0.25, True) for name in DRIFTING},
+        ("psi", "tags"): (0.3, 0.1, 0.25, True),
+        ("champion_age_days", "champion"): (36, None, 30, True),
+        ("unserved_share", "users"): (0, None, 0.05, False),
+        ("unserved_share", "videos"): (0.06, None, 0.05, True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "past"),
+    [
+        *((150, 100, False), (151, 100, True), (49, 100, True), (50, 100, False)),
+        *((1, 0, True), (0, 0, False), (99, None, False)),
+    ],
+)
+def test_rows_are_judged_by_their_change(value, reference, past):
+    assert is_past(Reading("rows", "users/read", value, 0.5, ""), reference) is past
+
+
+def test_a_reading_without_threshold_is_only_shown():
+    assert not is_past(Reading("rows", "users/rejected", 9, None, ""), 1)
+
+
+def test_without_a_champion_there_is_no_age():
+    assert age_readings(DAY, None, 30) == []
+
+
+def test_the_complaint_names_what_by_how_much_and_the_flag():
+    medians = {"rows/interactions/read": 800.0, "rows/interactions/kept": 0.0}
+    rows = watch_rows([*readings()[:3], *readings()[-3:]], medians)
+    assert complaint(rows) == (
+        "rows of interactions/read is 200, usually 800: -75% (--max-row-change 0.5);"
+        " rows of interactions/kept is 150, usually 0: new (--max-row-change 0.5);"
+        " champion_age_days of champion is 36 (--max-champion-age-days 30);"
+        " unserved_share of videos is 0.06 (--max-unserved-share 0.05)"
+    )
+    assert complaint(rows.filter(~pl.col("is_past"))) == ""
+
+
+def test_every_measure_has_a_flag():
+    assert {reading.measure for reading in readings()} == set(FLAGS)
+    fields = {flag.removeprefix("--").replace("-", "_") for flag in FLAGS.values()}
+    assert fields <= set(NightlyConfig.model_fields)
+
+
+def test_videos_that_somebody_can_serve():
+    world = small_world()
+    model = MostViewed().fit(world)
+    served = videos_served([model], sampled_users(21), 30)
+    assert np.flatnonzero(~served).tolist() == [COLD]
+    assert not videos_served([], sampled_users(21), 30).any()
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (3, 3), (64, 64), (7_176, 64)])
+def test_users_are_sampled_evenly(n, size):
+    sample = sampled_users(n)
+    assert (len(sample), sample[0], sample[-1]) == (size, 0, n - 1)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What would have been sent to Prefect."""
+    sent = []
+    for kind in ("table", "link", "markdown"):
+        name = f"create_{kind}_artifact"
+        monkeypatch.setattr(tasks.notices, name, lambda **artifact: sent.append(artifact))
+    return sent
+
+
+def test_what_is_past_is_shown_first(made):
+    show_watch(watch_rows(readings(), {}))
+    (artifact,) = made
+    past = [row["is_past"] for row in artifact["table"]]
+    assert past == sorted(past, reverse=True)
+    assert artifact["description"] == "6 past their threshold"
+
+
+def test_a_server_is_linked_to_and_a_database_named(made, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(tasks.notices, "experiment_of", lambda config, run_id: "7")
+    show_mlflow(NightlyConfig(tracking_uri="http://me:secret@mlflow:5000/"), "abc")
+    show_mlflow(NightlyConfig(root=str(tmp_path)), "abc")
+    link, markdown = made
+    assert link["link"] == "http://mlflow:5000/#/experiments/7/runs/abc"
+    assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in markdown["markdown"]
+
+
+def test_no_password_is_shown():
+    assert without_password("postgresql://me:se@cret@db/mlflow") == "postgresql://db/mlflow"
+    assert without_password("sqlite:////a/b@c/mlflow.db") == "sqlite:////a/b@c/mlflow.db"
