@@ -49,15 +49,16 @@ def foresee(name: str, past: Known, root: str) -> State[Refs]:
         index, n_videos = store.read(tables["user_index"]), tables["video_index"].rows or 0
         after, before = (tables[table].model_dump_json() for table in ("next_days", "pairs"))
         days, exam = _next_days(root, after, before, n_videos), load_exam(root, tables["cells"])
-        model = load_model(store, past.models[name])
-        figures = measure_next_days(days, model.score(days.user_idx))
+        tested = exam.of_test_users
+        scores = load_model(store, past.models[name]).score(tested.user_idx)
+        # Whoever saw something next is a test user of the exam, so that one scoring does for both
+        figures = measure_next_days(days, scores[np.searchsorted(tested.user_idx, days.user_idx)])
         drafts["next_days_per_user"].append(
             per_user_rows(figures.with_columns(is_test=pl.lit(value=True)), name, index)
         )
-        tested = exam.of_test_users
-        scores = np.ascontiguousarray(model.score(tested.user_idx)[:, tested.video_idx])
-        ranked = rank(scores, tested.candidates, K)
-        on_block, _ = measure(tested, scores, ranked, ks=(K,), labels=(PRIMARY,))
+        on_cells = np.ascontiguousarray(scores[:, tested.video_idx])
+        ranked = rank(on_cells, tested.candidates, K)
+        on_block, _ = measure(tested, on_cells, ranked, ks=(K,), labels=(PRIMARY,))
         drafts["per_user"].append(per_user_rows(on_block, name, index))
         for draft in drafts.values():
             draft.facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
