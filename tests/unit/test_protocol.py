@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from schemas.errors import GrailError, ProtocolError
 from schemas.protocol import Protocol, require_same
+from tasks.metrics.block import LABELS
+from tasks.metrics.protocol import RULES
 
 FIELDS = {
     "labels": {"enjoyed": "above the 80th percentile", "top_n": "the user's 1,000 best"},
@@ -103,3 +105,7 @@ def test_long_values_are_shortened_to_where_they_differ():
     assert "\n" not in message
     assert len(message) < 300
     assert "X" in message
+
+
+def test_every_label_has_its_rule_in_words() -> None:
+    assert list(RULES) == list(LABELS)
