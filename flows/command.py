@@ -1,17 +1,19 @@
 """Runs a flow as a command: its errors as one line, its summary as a table and a file."""
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from prefect import Flow
+from pydantic import BaseModel
 
 from flows.parameters import fail
-from schemas.config import NightlyConfig
 from schemas.errors import GrailError
-from tasks.screen import as_text
+
+S = TypeVar("S")
 
 
-def run_flow(flow: Flow[Any, Any], config: NightlyConfig, prog: str) -> None:
+def run_flow(flow: Flow[Any, S], config: BaseModel, prog: str, as_text: Callable[[S], str]) -> None:
     """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
     try:
         summary = flow(**config.model_dump())

@@ -6,19 +6,19 @@ from prefect import flow
 
 from flows.command import run_flow
 from flows.parameters import flags, takes
-from flows.stages import features, judge, learn
-from schemas.artifacts import Known
+from flows.stages import ingested, play
 from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
-from tasks.ingest import ingest
 from tasks.notices import show_gate, show_night
 from tasks.prepare import cut
 from tasks.promote import gate
 from tasks.recommend import recommend
-from tasks.rehearse import next_days
 from tasks.report import Summary, check_summary, summarise
+from tasks.screen import as_text
 from tasks.track import check_tracking, track
 from tasks.watch import watch
+
+PROG = "python -m flows.nightly"
 
 
 @flow(name="nightly", flow_run_name="nightly-{source}", validate_parameters=False)
@@ -31,26 +31,18 @@ def nightly(**settings: Any) -> Summary:
     check_tracking(config.tracking_address)
 
     raw = acquire(config.source, config.scale, seed, root)
-    tables = {}
-    for table, file in raw.files.items():
-        made = ingest(table, file, raw.checksums[table], config.max_reject_share, root)
-        tables[table] = made[table]
+    tables = ingested(config, raw)
+    played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
+    known, verdict = played.known, played.verdict
 
-    days = cut(tables, config.as_of, config.window_days, root)
-    then = features(tables, days.earlier, root)
-    then |= next_days(then, *days, root)
-    past = learn(config, Known(as_of=days.earlier, tables=then))
-    known = learn(config, Known(as_of=days.as_of, tables=features(tables, days.as_of, root)), past)
-
-    verdict = judge(config, known, past)
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
     runs = track(config, raw, known, verdict)
     show_night(config, known, verdict, runs)
-    watch(config, days.earlier, known, lists, runs)
+    watch(config, played.past.as_of, known, lists, runs)
     promotion = gate(config, known, verdict, runs)
     show_gate(promotion)
-    return summarise(config, raw, past, known, verdict, lists, runs, promotion)
+    return summarise(config, raw, played.past, known, verdict, lists, runs, promotion)
 
 
 if __name__ == "__main__":
-    run_flow(nightly, flags(NightlyConfig, "python -m flows.nightly"), "python -m flows.nightly")
+    run_flow(nightly, flags(NightlyConfig, PROG), PROG, as_text)

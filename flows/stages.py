@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from datetime import date
 
-from schemas.artifacts import ArtifactRef, Known, Verdict
-from schemas.config import NightlyConfig
+from schemas.artifacts import ArtifactRef, Known, Played, Verdict
+from schemas.config import LearningConfig
 from schemas.models import MODEL_CONFIGS
 from tasks.ablate import ablate
+from tasks.acquire import RawData
 from tasks.audit import audit, foresee
 from tasks.compare import compare
 from tasks.evaluate import evaluate, frame, rank_models
+from tasks.ingest import ingest
 from tasks.metrics.block import ORACLE
 from tasks.prepare import (
+    Days,
     befriend,
     describe_users,
     describe_videos,
@@ -20,8 +23,28 @@ from tasks.prepare import (
     label,
     pairs,
 )
+from tasks.rehearse import next_days
 from tasks.steps import Refs
 from tasks.train import train
+
+
+def ingested(config: LearningConfig, raw: RawData) -> Refs:
+    """Turn every raw file into its validated table."""
+    tables: Refs = {}
+    for table, file in raw.files.items():
+        made = ingest(table, file, raw.checksums[table], config.max_reject_share, config.root)
+        tables[table] = made[table]
+    return tables
+
+
+def play(config: LearningConfig, tables: Mapping[str, ArtifactRef], days: Days) -> Played:
+    """Play the night as of a day: rehearse it on an earlier one, learn, judge."""
+    root = config.root
+    then = features(tables, days.earlier, root)
+    then |= next_days(then, *days, root)
+    past = learn(config, Known(as_of=days.earlier, tables=then))
+    known = learn(config, Known(as_of=days.as_of, tables=features(tables, days.as_of, root)), past)
+    return Played(past=past, known=known, verdict=judge(config, known, past))
 
 
 def features(tables: Mapping[str, ArtifactRef], day: date, root: str) -> Refs:
@@ -36,7 +59,7 @@ def features(tables: Mapping[str, ArtifactRef], day: date, root: str) -> Refs:
     return known | examine(known, day, root)
 
 
-def learn(config: NightlyConfig, known: Known, rehearsed: Known | None = None) -> Known:
+def learn(config: LearningConfig, known: Known, rehearsed: Known | None = None) -> Known:
     """Train every model on what is known; blends last, on the others and on what was rehearsed."""
     for name in config.models:
         hyper = config.model_settings(name).model_dump(mode="json")
@@ -45,7 +68,7 @@ def learn(config: NightlyConfig, known: Known, rehearsed: Known | None = None) -
     return known
 
 
-def judge(config: NightlyConfig, known: Known, past: Known) -> Verdict:
+def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
     """Measure all models on the exam, compare them, and audit what the log alone would say."""
     root, seed = config.root, config.seed
     per_user = {ORACLE: frame(known.tables, root)["per_user"]}

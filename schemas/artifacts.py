@@ -51,6 +51,15 @@ class Verdict(BaseModel):
     )
 
 
+class Played(BaseModel):
+    """A night as of a day: its rehearsal, what it knows, and what is said of its models."""
+
+    model_config = ConfigDict(frozen=True)
+    past: Known
+    known: Known
+    verdict: Verdict
+
+
 class FileEntry(BaseModel):
     """One file of an artefact."""
 

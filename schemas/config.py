@@ -5,7 +5,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from schemas.errors import SettingError
 from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
@@ -42,8 +50,8 @@ class TrackedConfig(BaseModel):
         return (Path(self.root).resolve() / "mlflow-artifacts").as_uri()
 
 
-class NightlyConfig(TrackedConfig):
-    """From raw KuaiRec files to compared models and everybody's top-N list."""
+class LearningConfig(TrackedConfig):
+    """What decides what is learned, as of whatever day."""
 
     source: str = Field(
         "demo",
@@ -55,11 +63,6 @@ class NightlyConfig(TrackedConfig):
         0.3, gt=0, le=4, description="size of the demo world: 1 is KuaiRec's, 12.5 M log rows"
     )
     seed: int = Field(42, ge=0, lt=2**32, description="decides every random choice of a run")
-    as_of: date | None = Field(
-        None,
-        description="learn only from what was known at the start of this day, Asia/Shanghai"
-        " (default: the day after the last event of the log)",
-    )
     window_days: int = Field(
         7,
         ge=1,
@@ -74,49 +77,9 @@ class NightlyConfig(TrackedConfig):
         description='hyper-parameters by model that differ from the defaults: {"als": {"factors":'
         " 128}}",
     )
-    refresh_margin: float = Field(
-        0.005,
-        ge=0,
-        description="a night of the champion's own configuration is promoted if the lower end of"
-        " its difference in NDCG@10 is above minus this; another one must be above 0",
-    )
-    max_coverage_drop: float = Field(
-        0.25, ge=0, le=1, description="share of the champion's coverage@10 that may be lost"
-    )
-    max_slice_drop: float = Field(
-        0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the exam may show"
-    )
-    top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
     )
-    max_row_change: float = Field(
-        0.5,
-        ge=0,
-        description="change of a file's row count, against the median of the nights before, past"
-        " which the watch warns",
-    )
-    max_psi: float = Field(
-        0.25,
-        ge=0,
-        description="population stability index of watch ratio, video length, tags or activity,"
-        " last window_days of the log against the days before, past which the watch warns",
-    )
-    max_champion_age_days: int = Field(
-        30, ge=0, description="age of the champion past which the watch warns"
-    )
-    max_unserved_share: float = Field(
-        0.05,
-        ge=0,
-        le=1,
-        description="share of users, or of videos, that no model but random can serve, past which"
-        " the watch warns",
-    )
-    stop_on_drift: bool = Field(
-        default=False,
-        description="end the run before the gate where the watch warns: the champion stays",
-    )
-    summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
 
     @field_validator("models")
     @classmethod
@@ -145,6 +108,84 @@ class NightlyConfig(TrackedConfig):
             return config_class(name).model_validate(self.model_params.get(name, {}))
         except ValidationError as error:
             raise ValueError(f"model_params of {name}: {complaint(error)}") from error
+
+
+class NightlyConfig(LearningConfig):
+    """From raw KuaiRec files to compared models and everybody's top-N list."""
+
+    as_of: date | None = Field(
+        None,
+        description="learn only from what was known at the start of this day, Asia/Shanghai"
+        " (default: the day after the last event of the log)",
+    )
+    refresh_margin: float = Field(
+        0.005,
+        ge=0,
+        description="a night of the champion's own configuration is promoted if the lower end of"
+        " its difference in NDCG@10 is above minus this; another one must be above 0",
+    )
+    max_coverage_drop: float = Field(
+        0.25, ge=0, le=1, description="share of the champion's coverage@10 that may be lost"
+    )
+    max_slice_drop: float = Field(
+        0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the exam may show"
+    )
+    top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
+    max_row_change: float = Field(
+        0.5,
+        ge=0,
+        description="change of a file's row count, against the median of the nights before, past"
+        " which the watch warns",
+    )
+    max_psi: float = Field(
+        0.25,
+        ge=0,
+        description="population stability index of watch ratio, video length, tags or activity,"
+        " last window_days of the log against the days before, past which the watch warns",
+    )
+    max_champion_age_days: int = Field(
+        30, ge=0, description="age of the champion past which the watch warns"
+    )
+    max_unserved_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of users, or of videos, that no model but random can serve, past which"
+        " the watch warns",
+    )
+    stop_on_drift: bool = Field(
+        default=False,
+        description="end the run before the gate where the watch warns: the champion stays",
+    )
+    summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
+
+
+class BackfillConfig(LearningConfig):
+    """Plays the nights of the past, and says what a model that is some days old is still worth."""
+
+    from_day: date | None = Field(
+        None,
+        validation_alias=AliasChoices("from_day", "from"),
+        description="first day to play the night of (default: the third day with views)",
+    )
+    to_day: date | None = Field(
+        None,
+        validation_alias=AliasChoices("to_day", "to"),
+        description="last day that may be played (default: the last day with views)",
+    )
+    every: int = Field(
+        7, ge=1, description="days from one night to the next, more where nothing was viewed"
+    )
+    workers: int | None = Field(
+        None, ge=1, description="nights played at a time (default: as cores and memory allow)"
+    )
+    summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.from_day and self.to_day and self.from_day > self.to_day:
+            raise ValueError(f"from {self.from_day} is after to {self.to_day}")
+        return self
 
 
 class RecommendConfig(TrackedConfig):

@@ -45,6 +45,14 @@ class WatchError(GrailError):
     """A night is past a threshold of the watch, and was told to stop there."""
 
 
+class StepError(GrailError):
+    """A task took longer than it may."""
+
+
+class ReplayError(GrailError):
+    """Some nights of a backfill failed; the others are kept."""
+
+
 class TrackingError(GrailError):
     """MLflow cannot be reached or refused what it was sent."""
 

@@ -208,6 +208,50 @@ class NextDays(pa.DataFrameModel):
         unique = ("user_idx", "video_idx")
 
 
+class Aged(pa.DataFrameModel):
+    """One row per (model, bed, trained, day, user): NDCG@10 of a model, maybe old, on a day."""
+
+    model: pl.String
+    bed: pl.String = pa.Field(
+        isin=["block", "shown"],
+        description="the exam, or the videos that a user was first shown from the day on",
+    )
+    trained: pl.Date = pa.Field(description="as of which the model was trained")
+    day: pl.Date = pa.Field(description="as of which it was asked")
+    user_id: pl.Int32 = pa.Field(ge=0)
+    value: pl.Float64 = pa.Field(ge=0, le=1)
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "bed", "trained", "day", "user_id")
+
+
+class Staleness(pa.DataFrameModel):
+    """One row per (model, bed, days_old): NDCG@10 of models so many days old, paired with new ones.
+
+    A new one is of the same kind, trained as of the very day; pairs are of a test user and a day.
+    """
+
+    model: pl.String
+    bed: pl.String = pa.Field(isin=["block", "shown"])
+    days_old: pl.Int32 = pa.Field(ge=0)
+    mean: pl.Float64 = pa.Field(ge=0, le=1)
+    fresh: pl.Float64 = pa.Field(ge=0, le=1, description="mean of the new ones on the same pairs")
+    difference: pl.Float64 = pa.Field(description="mean - fresh")
+    low: pl.Float64 = pa.Field(nullable=True, description="of the difference, users resampled")
+    high: pl.Float64 = pa.Field(nullable=True)
+    users: pl.Int32 = pa.Field(ge=1)
+    days: pl.Int32 = pa.Field(ge=1, description="days on which models of this age were asked")
+
+    class Config:
+        """Closed, and unique on the grain."""
+
+        strict = True
+        unique = ("model", "bed", "days_old")
+
+
 class TopN(pa.DataFrameModel):
     """One row per (user, rank): the videos a user might fancy, best first, none seen before."""
 

@@ -33,6 +33,8 @@ CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "next_days": evaluation.NextDays,
     "next_days_per_user": evaluation.PerUser,
     "next_days_leaderboard": evaluation.Leaderboard,
+    "aged": evaluation.Aged,
+    "staleness": evaluation.Staleness,
     "top_n": evaluation.TopN,
     "watch": evaluation.Watch,
 }

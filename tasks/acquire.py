@@ -36,7 +36,7 @@ class RawData(BaseModel):
         return {RAW_FILES[table].file_name: RAW_FILES[table].costs for table in self.missing}
 
 
-@step("acquire", "acquire-{source}")
+@step("acquire", "acquire-{source}", hours=6)
 def acquire(source: str, scale: float, seed: int, root: str) -> State[RawData]:
     """Find or make the raw files of ``source``, and say what is missing and what that costs."""
     store = Store(root)

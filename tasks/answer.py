@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from pydantic import BaseModel, Field
 
 from schemas.config import RecommendConfig
-from schemas.errors import SettingError
+from schemas.errors import SettingError, TrackingError
 from tasks.models.fallback import lists_for_all
 from tasks.raw.ids import read_ids, some
-from tasks.steps import settled, step
+from tasks.steps import chore, settled, step
 from tasks.store import DATA, Draft
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -56,7 +54,7 @@ class Answer(BaseModel):
     shown: str | None = Field(description="one user's list as text")
 
 
-@task(name="read-ids", task_run_name="read-ids", cache_policy=NO_CACHE)
+@chore("read-ids")
 def read_asked(config: RecommendConfig) -> Asked:
     """Read who and what is asked about, and make the folder of ``out``, before any other work.
 
@@ -77,7 +75,7 @@ def read_asked(config: RecommendConfig) -> Asked:
     )
 
 
-@step("answer")
+@step("answer", retry_on=TrackingError)
 def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
     """Ask the champion for the lists, write them, and lay one user's out.
 

@@ -5,24 +5,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from prefect import task
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 
-from schemas.artifacts import Known, Verdict
-from schemas.config import NightlyConfig
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.config import NightlyConfig, TrackedConfig
 from tasks.metrics.block import PRIMARY
 from tasks.promote import Promotion
+from tasks.steps import chore
 from tasks.store import Store
 
 K = 10
 
 
-@task(name="show-night", task_run_name="show-night", cache_policy=NO_CACHE)
+@chore("show-night")
 def show_night(
     config: NightlyConfig, known: Known, verdict: Verdict, runs: Mapping[str, str]
 ) -> None:
@@ -36,7 +35,7 @@ def show_night(
     show_mlflow(config, runs["night"])
 
 
-@task(name="show-gate", task_run_name="show-gate", cache_policy=NO_CACHE)
+@chore("show-gate")
 def show_gate(promotion: Promotion) -> None:
     """Show what the gate decided, and why."""
     decision = "promoted" if promotion.is_promoted else "kept out"
@@ -49,17 +48,28 @@ def show_gate(promotion: Promotion) -> None:
     )
 
 
-def show_mlflow(config: NightlyConfig, run_id: str) -> None:
-    """Link to the night's run, or name the command that opens it; from within a task."""
+def show_mlflow(config: TrackedConfig, run_id: str) -> None:
+    """Link to a run, or name the command that opens it; from within a task."""
     address = without_password(config.tracking_address)
     if address.startswith(("http:", "https:")):
         link = f"{address.rstrip('/')}/#/experiments/{experiment_of(config, run_id)}/runs/{run_id}"
-        create_link_artifact(link=link, link_text="the night in MLflow", key="mlflow")
+        create_link_artifact(link=link, link_text="the run in MLflow", key="mlflow")
         return
     command = f"mlflow server --backend-store-uri {address}"
     create_markdown_artifact(
         markdown=f"To open run `{run_id}` in MLflow:\n\n```\n{command}\n```\n", key="mlflow"
     )
+
+
+@chore("show-backfill")
+def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) -> None:
+    """Show what models are worth by age, and where that is in MLflow."""
+    create_table_artifact(
+        table=Store(config.root).read(staleness).to_dicts(),
+        key="staleness",
+        description="NDCG@10 of models some days old against models trained on the very day",
+    )
+    show_mlflow(config, run_id)
 
 
 def show_watch(watched: pl.DataFrame) -> None:
@@ -96,7 +106,7 @@ def without_password(address: str) -> str:
     return re.sub(r"//[^/]*@", "//", address)
 
 
-def experiment_of(config: NightlyConfig, run_id: str) -> str:
+def experiment_of(config: TrackedConfig, run_id: str) -> str:
     """Return the id of the experiment in MLflow that holds a run."""
     from tasks.runs import reachable  # MLflow takes seconds to import
 

@@ -5,8 +5,6 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
@@ -20,7 +18,7 @@ from tasks.features.next_days import days_with_views, rehearsal_day
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, chore, make, recipe, step
 from tasks.store import Draft, Store
 
 STAGE = "features"
@@ -54,7 +52,7 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Da
     return Days(earlier, day)
 
 
-@task(name="cut", task_run_name="cut", cache_policy=NO_CACHE)
+@chore("cut")
 def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, window_days: int, root: str) -> Days:
     """Settle the day as of which everything is learned, and the day of its rehearsal."""
     return resolved_days(Store(root).scan(tables["interactions"]), as_of, window_days)

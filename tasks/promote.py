@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from schemas.artifacts import Known, Verdict
 from schemas.config import NightlyConfig
-from schemas.errors import ModelError
+from schemas.errors import ModelError, TrackingError
 from schemas.models import MODEL_CONFIGS
 from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
@@ -110,7 +110,8 @@ def decided(
         return first_decision(tonight(name), tonight(floor), floor, config.seed)
     if former.tags["as_of"] > str(known.as_of):
         return refused(f"it is older than the champion, which is as of {former.tags['as_of']}")
-    again = board.standing(scores_by_id(former.model, former.catalogue, *board.ids))
+    its_ids = (former.catalogue.user_ids, former.catalogue.video_ids)
+    again = board.standing(scores_by_id(former.model, its_ids, *board.ids))
     margins = Margins(config.refresh_margin, config.max_coverage_drop, config.max_slice_drop)
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
     decision = decide(tonight(name), again, margins, is_refresh=is_refresh, seed=config.seed)
@@ -150,7 +151,7 @@ def registered_tonight(
     return register(client, family, runs[name], tags, "\n".join(decision.reasons)), False
 
 
-@step("gate", "gate-{known.as_of}")
+@step("gate", "gate-{known.as_of}", retry_on=TrackingError)
 def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> State[Promotion]:
     """Register tonight's blend, and make it the champion if it is really better."""
     from tasks.champions import CHAMPION, CROWNED, crown, version_at

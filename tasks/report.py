@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
 from schemas.artifacts import ArtifactRef, Known, Verdict
@@ -17,9 +15,11 @@ from tasks.acquire import RawData
 from tasks.metrics.block import ORACLE, PRIMARY
 from tasks.metrics.next_days import COLD
 from tasks.promote import Promotion
+from tasks.steps import chore
 from tasks.store import DATA, Store
 from tasks.verdict import Shown
 
+S = TypeVar("S", bound=BaseModel)
 K = 10
 """Length of the lists that differences are shown for."""
 
@@ -113,7 +113,16 @@ def check_summary(summary: str | None) -> None:
         raise SettingError(f"summary: cannot write {summary}: {error}") from error
 
 
-@task(name="summarise", task_run_name="summarise", cache_policy=NO_CACHE)
+def written(summary: S, file: str | None) -> S:
+    """Write a summary as JSON, whole or not at all, if there is a file to write; return it."""
+    if file is not None:
+        part = Path(file).with_name(f".{Path(file).name}.part")
+        part.write_text(summary.model_dump_json(indent=2) + "\n")
+        part.replace(file)
+    return summary
+
+
+@chore("summarise")
 def summarise(
     config: NightlyConfig,
     raw: RawData,
@@ -149,12 +158,7 @@ def summarise(
         mlflow_run_id=runs["night"],
         promotion=promotion,
     )
-    if config.summary is not None:
-        target = Path(config.summary)
-        part = target.with_name(f".{target.name}.part")
-        part.write_text(summary.model_dump_json(indent=2) + "\n")
-        part.replace(target)
-    return summary
+    return written(summary, config.summary)
 
 
 def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str) -> ModelSummary:

@@ -207,13 +207,13 @@ def _figures(night: Night, model: str) -> list[Metric]:
         *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg")),
     ]
     lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
-    metrics += [_metric(f"{measure}_at_10", value) for measure, value in lists.iter_rows()]
+    metrics += [metric_point(f"{measure}_at_10", value) for measure, value in lists.iter_rows()]
     facts = night.verdict.per_user[model].facts
-    metrics += [_metric(name, facts[name]) for name in ("served_users", "served_cells")]
+    metrics += [metric_point(name, facts[name]) for name in ("served_users", "served_cells")]
     cost = night.known.models[model].facts
-    metrics += [_metric(name, cost[name]) for name in ("seconds", "peak_mib")]
+    metrics += [metric_point(name, cost[name]) for name in ("seconds", "peak_mib")]
     findings = cost["findings"].items()
-    return metrics + [_metric(name, v) for name, v in findings if isinstance(v, int | float)]
+    return metrics + [metric_point(name, v) for name, v in findings if isinstance(v, int | float)]
 
 
 def _means(board: pl.DataFrame, bare: str | None, prefix: str = "") -> list[Metric]:
@@ -222,15 +222,15 @@ def _means(board: pl.DataFrame, bare: str | None, prefix: str = "") -> list[Metr
     for row in board.drop_nulls("mean").iter_rows(named=True):
         label = "" if row["label"] == bare else f"{row['label']}/"
         name = f"{prefix}{label}{row['metric']}_at_{row['k']}"
-        metrics.append(_metric(name, row["mean"]))
+        metrics.append(metric_point(name, row["mean"]))
         if row["low"] is not None:
-            metrics += [_metric(f"{name}_low", row["low"]), _metric(f"{name}_high", row["high"])]
+            metrics += [metric_point(f"{name}_{end}", row[end]) for end in ("low", "high")]
     return metrics
 
 
 def _differences(comparisons: pl.DataFrame) -> list[Metric]:
     return [
-        _metric(f"{row['metric']}_at_{row['k']}_minus_{row['against']}", row["difference"])
+        metric_point(f"{row['metric']}_at_{row['k']}_minus_{row['against']}", row["difference"])
         for row in comparisons.iter_rows(named=True)
     ]
 
@@ -239,18 +239,19 @@ def _curves(night: Night, model: str) -> list[Metric]:
     """The primary label's figures over k, and what the model learned over epochs, as steps."""
     rows = night.shown.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
     over_k = [
-        _metric(f"{metric}_over_k", mean, k)
+        metric_point(f"{metric}_over_k", mean, k)
         for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
     ]
     learned = night.known.models[model].facts["curves"]
     return over_k + [
-        _metric(name, value, epoch)
+        metric_point(name, value, epoch)
         for name, values in learned.items()
         for epoch, value in enumerate(values, start=1)
     ]
 
 
-def _metric(name: str, value: float, step: int = 0) -> Metric:
+def metric_point(name: str, value: float, step: int = 0) -> Metric:
+    """Make a metric of now."""
     return Metric(name, float(value), int(time.time() * 1000), step)
 
 

@@ -14,7 +14,7 @@ def as_text(summary: Summary) -> str:
         "",
         (
             f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
-            f" base rate {_number(summary.base_rate.mean)}"
+            f" base rate {number(summary.base_rate.mean)}"
         ),
         "",
         HEADER,
@@ -38,10 +38,10 @@ def _models(summary: Summary) -> list[str]:
         summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
     )
     return [
-        f"{name:<12}{_number(model.metrics['precision_at_10'].mean):>7}"
-        f"{_number(model.metrics['recall_at_10'].mean, 4):>8}"
-        f"{_number(model.metrics['ndcg_at_10'].mean):>9}"
-        f"   {_interval(model.metrics['ndcg_at_10']):<16}"
+        f"{name:<12}{number(model.metrics['precision_at_10'].mean):>7}"
+        f"{number(model.metrics['recall_at_10'].mean, 4):>8}"
+        f"{number(model.metrics['ndcg_at_10'].mean):>9}"
+        f"   {interval(model.metrics['ndcg_at_10']):<16}"
         f"{model.beyond['coverage'].mean or 0:>8.1%}{model.served_users:>8.0%}"
         f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
         for name, model in by_ndcg
@@ -52,7 +52,7 @@ def _differences(summary: Summary) -> list[str]:
     """Say how far the model of the lists is ahead, user by user."""
     first = summary.order_by_tune_users[0]
     return [
-        f"{first} - {other}: {_signed(by.mean)} {_interval(by)} in NDCG@10, paired by user;"
+        f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
         f" better for {by.win_rate:.0%}"
         for other, by in summary.models[first].against.items()
     ]
@@ -60,7 +60,7 @@ def _differences(summary: Summary) -> list[str]:
 
 def _blend(name: str, parts: dict[str, Component]) -> str:
     weighed = sorted(parts.items(), key=lambda part: -part[1].weight)
-    used = ", ".join(f"{part} {_number(by.weight, 2)}" for part, by in weighed if by.weight)
+    used = ", ".join(f"{part} {number(by.weight, 2)}" for part, by in weighed if by.weight)
     unused = ", ".join(part for part, by in weighed if not by.weight)
     return f"{name} weighs {used}" + (f"; nothing for {unused}" if unused else "")
 
@@ -68,14 +68,14 @@ def _blend(name: str, parts: dict[str, Component]) -> str:
 def _cold(summary: Summary) -> list[str]:
     """Say who can serve videos that nobody had seen, and how well; nothing if there were none."""
     by_ndcg = sorted(summary.audit.cold.items(), key=lambda m: -(m[1].mean or 0))
-    figures = ", ".join(f"{name} {_number(figure.mean)}" for name, figure in by_ndcg)
-    base = _number(summary.audit.cold_base_rate)
+    figures = ", ".join(f"{name} {number(figure.mean)}" for name, figure in by_ndcg)
+    base = number(summary.audit.cold_base_rate)
     return [f"on cold videos (base rate {base}): {figures}"] if figures else []
 
 
 def _audit(summary: Summary) -> str:
     taus = ", ".join(
-        f"{yardstick.removeprefix('log/')} {_number(tau, 2)}"
+        f"{yardstick.removeprefix('log/')} {number(tau, 2)}"
         for yardstick, tau in summary.audit.tau.items()
     )
     return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
@@ -93,13 +93,16 @@ def _gate(summary: Summary) -> list[str]:
     ]
 
 
-def _interval(figure: Figure) -> str:
-    return f"[{_number(figure.low)}, {_number(figure.high)}]"
+def interval(figure: Figure) -> str:
+    """Write the ends of an interval: [.271, .302]."""
+    return f"[{number(figure.low)}, {number(figure.high)}]"
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """Write a difference: +.031, or - where it is not defined."""
     return "-" if value is None else f"{value:+.3f}".replace("0.", ".", 1)
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a figure: .287, or - where it is not defined."""
     return "-" if value is None else f"{value:.{digits}f}".replace("0.", ".", 1)

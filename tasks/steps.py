@@ -14,8 +14,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
+from prefect.task_engine import TaskRunTimeoutError
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
+from schemas.errors import GrailError, StepError
 from tasks.provenance import origin_of
 from tasks.store import Draft, Store
 
@@ -29,27 +31,64 @@ Code = type | Callable[..., Any]
 """What decides how a table is made: functions and classes of this project."""
 
 SAMPLE_SECONDS = 0.02
+RETRY_SECONDS = [1.0, 15.0]
+"""Waits before a second and a third try."""
 
 
 def step(
-    name: str, run_name: str | None = None
+    name: str,
+    run_name: str | None = None,
+    *,
+    hours: float = 1.0,
+    retry_on: type[GrailError] | None = None,
 ) -> Callable[[Callable[P, State[R]]], Callable[P, R]]:
     """Make a Prefect task of a function that returns its final state; calling it gives the result.
 
+    It is ended, with a StepError, when it takes longer than ``hours``, and tried again only after
+    errors of the kind ``retry_on``: those of the far side of a network, which may be well again.
     Prefect's own cache is off: what is there, whole and unchanged, the store knows better. Prefect
     would not see that a file was deleted, damaged, or made by older code.
     """
 
     def decorate(function: Callable[P, State[R]]) -> Callable[P, R]:
-        run = task(name=name, task_run_name=run_name or name, cache_policy=NO_CACHE)(function)
+        def may_pass(_task: object, _run: object, state: State[Any]) -> bool:
+            return retry_on is not None and isinstance(state.data, retry_on)
+
+        run = task(
+            name=name,
+            task_run_name=run_name or name,
+            cache_policy=NO_CACHE,
+            timeout_seconds=hours * 3600,
+            retries=len(RETRY_SECONDS) if retry_on else 0,
+            retry_delay_seconds=RETRY_SECONDS,
+            retry_condition_fn=may_pass,
+        )(function)
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return run(*args, **kwargs).result()
+            try:
+                return run(*args, **kwargs).result()
+            except TaskRunTimeoutError as error:
+                raise StepError(
+                    f"{name} took longer than {hours:g} h and was ended. What was finished before"
+                    " is kept: run again to go on"
+                ) from error
 
         return call
 
     return decorate
+
+
+def chore(
+    name: str, run_name: str | None = None, *, hours: float = 0.25
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a Prefect task of a function that leaves no artefact and can be done again any time."""
+    return task(
+        name=name,
+        task_run_name=run_name or name,
+        cache_policy=NO_CACHE,
+        timeout_seconds=hours * 3600,
+    )
 
 
 def recipe(

@@ -7,22 +7,24 @@ import json
 import subprocess
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 
 from schemas.artifacts import Json, Known, Verdict
-from schemas.config import NightlyConfig
+from schemas.config import LearningConfig
+from schemas.errors import TrackingError
 from tasks.acquire import RawData
 from tasks.evaluate import protocol_in
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
-from tasks.steps import settled, step
+from tasks.steps import chore, settled, step
 from tasks.store import Store
 from tasks.verdict import Shown
 
+DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
+"""Settings that a night's run shows; each model's own are with the model."""
 
-@task(name="check-tracking", task_run_name="check-tracking", cache_policy=NO_CACHE)
+
+@chore("check-tracking")
 def check_tracking(tracking_uri: str) -> None:
     """Ask MLflow for its experiments, so that a wrong address stops a run before any work."""
     from tasks.runs import reachable  # MLflow takes seconds to import
@@ -31,9 +33,9 @@ def check_tracking(tracking_uri: str) -> None:
         client.search_experiments(max_results=1)
 
 
-@step("track", "track-{known.as_of}")
+@step("track", "track-{known.as_of}", retry_on=TrackingError)
 def track(
-    config: NightlyConfig, raw: RawData, known: Known, verdict: Verdict
+    config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
     from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
@@ -51,9 +53,7 @@ def track(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
-        settings=config.model_dump(
-            mode="json", exclude={"summary", "model_params", "tracking_uri"}
-        ),
+        settings={**config.model_dump(mode="json", include=DECISIVE), "as_of": str(known.as_of)},
         model_settings=settings,
         known=known,
         verdict=verdict,

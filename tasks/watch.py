@@ -10,7 +10,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.config import NightlyConfig
-from schemas.errors import WatchError
+from schemas.errors import TrackingError, WatchError
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 from tasks.metrics.drift import log_drift
@@ -108,7 +108,7 @@ def watch_table(
     return ensure(Store(config.root), how, ("watch",), build)
 
 
-@step("watch", "watch-{known.as_of}")
+@step("watch", "watch-{known.as_of}", retry_on=TrackingError)
 def watch(
     config: NightlyConfig, earlier: date, known: Known, lists: ArtifactRef, runs: Mapping[str, str]
 ) -> State[Refs]:

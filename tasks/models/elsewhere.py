@@ -5,28 +5,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.models.catalogue import Catalogue
 from tasks.models.interface import FloatMatrix, Recommender
+
+Ids = NDArray[np.integer[Any]]
 
 
 def scores_by_id(
-    model: Recommender[Any],
-    catalogue: Catalogue,
-    user_ids: NDArray[np.integer[Any]],
-    video_ids: NDArray[np.integer[Any]],
+    model: Recommender[Any], its_ids: tuple[Ids, Ids], user_ids: Ids, video_ids: Ids
 ) -> FloatMatrix:
-    """Score videos for users given by id: float32 (n, m); NaN where it knows one of them not."""
-    users, knows_user = _places(user_ids, catalogue.user_ids)
-    videos, knows_video = _places(video_ids, catalogue.video_ids)
+    """Score videos for users given by id: float32 (n, m); NaN where it knows one of them not.
+
+    ``its_ids`` are those of the users and of the videos that it was trained on, ascending.
+    """
+    users, knows_user = _places(user_ids, its_ids[0])
+    videos, knows_video = _places(video_ids, its_ids[1])
     scores = np.full((len(user_ids), len(video_ids)), np.nan, dtype=np.float32)
     known = np.ix_(knows_user, knows_video)
     scores[known] = model.score(users[knows_user])[:, videos[knows_video]]
     return scores
 
 
-def _places(
-    ids: NDArray[np.integer[Any]], known: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _places(ids: Ids, known: Ids) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the place of each id among the ascending known ones, and whether it is there."""
     places = np.minimum(np.searchsorted(known, ids), max(len(known) - 1, 0))
     return places, known[places] == ids if len(known) else np.zeros(len(ids), dtype=bool)

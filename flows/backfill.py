@@ -1,0 +1,57 @@
+"""The nights of the past, played again; and what a model is worth that is some days old."""
+
+from datetime import timedelta
+from typing import Any
+
+from prefect import flow
+
+from flows.command import run_flow
+from flows.parameters import flags, takes
+from flows.replay import replayed
+from flows.stages import ingested
+from schemas.config import BackfillConfig, checked
+from tasks.acquire import acquire
+from tasks.aging import age, staleness
+from tasks.backfill_report import BackfillSummary, as_text, summarise_backfill
+from tasks.notices import show_backfill
+from tasks.promote import challenger_of
+from tasks.rehearse import next_days
+from tasks.report import check_summary
+from tasks.steps import Refs
+from tasks.track import check_tracking, track
+from tasks.track_backfill import track_backfill
+from tasks.walk import walk
+
+PROG = "python -m flows.backfill"
+
+
+@flow(name="backfill", flow_run_name="backfill-{source}", validate_parameters=False)
+@takes(BackfillConfig)
+def backfill(**settings: Any) -> BackfillSummary:
+    """Play the nights of the past, and measure how models age. The champion stays who it is."""
+    config = checked(BackfillConfig, settings)
+    root = config.root
+    check_summary(config.summary)
+    check_tracking(config.tracking_address)
+
+    raw = acquire(config.source, config.scale, config.seed, root)
+    tables = ingested(config, raw)
+    nights = replayed(config, tables, walk(config, tables))
+    runs = {n.known.as_of: track(config, raw, n.known, n.verdict)["night"] for n in nights}
+
+    days = [night.known for night in nights]
+    aged: Refs = {}
+    for place, day in enumerate(days):
+        until = day.as_of + timedelta(days=config.every)
+        shown = next_days(day.tables, day.as_of, until, root)["next_days"]
+        aged[str(day.as_of)] = age(day, days[:place], shown, root)["aged"]
+    curve = staleness(aged, config.seed, root)["staleness"]
+
+    first = challenger_of(days[-1], nights[-1].verdict)
+    run_id = track_backfill(config, raw, first, curve)
+    show_backfill(config, curve, run_id)
+    return summarise_backfill(config, raw, nights, runs, curve, run_id)
+
+
+if __name__ == "__main__":
+    run_flow(backfill, flags(BackfillConfig, PROG), PROG, as_text)

@@ -1,0 +1,84 @@
+"""A backfill in MLflow: one run with the staleness of every model, logged once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+from prefect.client.schemas import State
+
+from schemas.artifacts import ArtifactRef
+from schemas.config import BackfillConfig
+from schemas.errors import TrackingError
+from tasks.acquire import RawData
+from tasks.steps import settled, step
+from tasks.store import Store
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+BACKFILL = "grail.backfill"
+"""Tag with the content of what a run shows: equal backfills are logged once."""
+
+
+@step("track-backfill", retry_on=TrackingError)
+def track_backfill(
+    config: BackfillConfig, raw: RawData, first: str, staleness: ArtifactRef
+) -> State[str]:
+    """Log what old models are worth unless it is there already; return the run's id.
+
+    ``first`` is the model in front of the picture.
+    """
+    from tasks.runs import experiment_id, reachable
+
+    table = Store(config.root).read(staleness)
+    with reachable(config.tracking_address) as client:
+        experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
+        found = client.search_runs(
+            [experiment],
+            f"tags.`{BACKFILL}` = '{staleness.content}' and attributes.status = 'FINISHED'",
+        )
+        run_id = (
+            str(found[0].info.run_id)
+            if found
+            else _log(client, experiment, config, raw.source, first, staleness.content, table)
+        )
+    return settled(run_id, was_there=bool(found), message=f"MLflow run {run_id}")
+
+
+def _log(
+    client: MlflowClient,
+    experiment: str,
+    config: BackfillConfig,
+    source: str,
+    first: str,
+    content: str,
+    table: pl.DataFrame,
+) -> str:
+    import mlflow
+
+    from tasks.figures.staleness import staleness_figure
+
+    mlflow.set_experiment(experiment_id=experiment)
+    tags = {BACKFILL: content, "source": source}
+    with mlflow.start_run(run_name=f"backfill {source}", tags=tags) as run:
+        mlflow.log_params(
+            config.model_dump(mode="json", include={"from_day", "to_day", "every", "seed"})
+        )
+        client.log_batch(run.info.run_id, metrics=_metrics(table))
+        mlflow.log_figure(staleness_figure(table, source, first), "staleness.png")
+        mlflow.log_table(table.to_pandas(), "staleness.json")
+    return str(run.info.run_id)
+
+
+def _metrics(table: pl.DataFrame) -> list[Metric]:
+    """Return what is lost by model and bed, with the age in days as the step."""
+    from tasks.runs import metric_point
+
+    return [
+        metric_point(
+            f"{row['bed']}/lost_ndcg_at_10/{row['model']}", -row["difference"], row["days_old"]
+        )
+        for row in table.iter_rows(named=True)
+    ]

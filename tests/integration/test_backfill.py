@@ -1,0 +1,178 @@
+"""The backfill: nights of the past, each as the nightly flow would play it, and how models age."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from flows.backfill import backfill
+from flows.nightly import nightly
+from schemas.tables import CONTRACTS
+from tasks.backfill_report import BackfillSummary, as_text
+from tasks.sources.demo import write_demo_world
+from tasks.track_backfill import BACKFILL
+
+# Prefect, MLflow and what they import warn a lot
+pytestmark = pytest.mark.filterwarnings("default")
+
+PROJECT = Path(__file__).parents[2]
+DAYS = [date(2020, 8, 27), date(2020, 8, 31), date(2020, 9, 4)]
+WALK = {"from_day": DAYS[0], "to_day": DAYS[-1], "every": 4, "models": ["random", "popularity"]}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_demo_world(folder, scale=0.05, seed=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def played(prefect_server: str, world: Path, root: Path) -> BackfillSummary:
+    return backfill(source=str(world), root=str(root), **WALK)
+
+
+def made(root: Path) -> Counter[str]:
+    """The finished artefacts of a root, by stage and name, and how many there are of each."""
+    return Counter(str(m.parent.parent.relative_to(root)) for m in root.rglob("manifest.json"))
+
+
+def test_the_days_that_were_asked_for_are_played(played: BackfillSummary) -> None:
+    assert [night.as_of for night in played.nights] == DAYS
+    for night in played.nights:
+        assert set(night.ndcg_at_10) == {"random", "popularity"}
+        assert night.ndcg_at_10["popularity"].low is not None
+
+
+def test_old_models_are_paired_with_new_ones(played: BackfillSummary) -> None:
+    table = pl.read_parquet(f"{played.staleness_table}/data.parquet")
+    CONTRACTS["staleness"].validate(table)
+    block = table.filter(bed="block", model="popularity")
+    assert block["days_old"].to_list() == [0, 4, 8]
+    assert block["days"].to_list() == [3, 2, 1]
+    assert block.filter(days_old=0)["difference"].to_list() == [0.0]
+    by_night = [night.ndcg_at_10["popularity"].mean for night in played.nights]
+    (last,) = block.filter(days_old=8)["fresh"]
+    assert last == pytest.approx(by_night[-1])
+
+
+def test_the_text_has_every_night_and_every_age(played: BackfillSummary) -> None:
+    text = as_text(played)
+    assert all(str(day) in text for day in DAYS)
+    assert all(f"\n{days:>8}  " in text for days in (0, 4, 8))
+    assert max(map(len, text.splitlines()[:-2])) <= 100
+
+
+def test_mlflow_has_each_night_and_one_run_for_their_age(played: BackfillSummary) -> None:
+    client = MlflowClient(played.tracking_uri)
+    run = client.get_run(played.mlflow_run_id)
+    assert run.info.status == "FINISHED"
+    history = client.get_metric_history(run.info.run_id, "block/lost_ndcg_at_10/popularity")
+    lost = {m.step: m.value for m in history}
+    shown = {
+        a.days_old: -(a.difference.mean or 0.0)
+        for a in played.staleness
+        if (a.model, a.bed) == ("popularity", "block")
+    }
+    assert lost == pytest.approx(shown)
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"staleness.png", "staleness.json"} <= files
+    as_of = [client.get_run(n.mlflow_run_id).data.tags["as_of"] for n in played.nights]
+    assert as_of == [str(day) for day in DAYS]
+
+
+def test_nobody_is_crowned_by_the_past(played: BackfillSummary) -> None:
+    assert list(MlflowClient(played.tracking_uri).search_registered_models()) == []
+
+
+def test_a_second_time_nothing_is_computed_or_logged_again(
+    played: BackfillSummary, world: Path, root: Path
+) -> None:
+    before = made(root)
+    again = backfill(source=str(world), root=str(root), **WALK)
+    assert again == played
+    assert made(root) == before
+    client = MlflowClient(played.tracking_uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "grail-demo"]
+    runs = client.search_runs([experiment.experiment_id])
+    assert Counter(BACKFILL in run.data.tags for run in runs) == {True: 1, False: 3 * 3}
+
+
+def test_a_night_of_a_backfill_is_the_nightly_flows_own(
+    played: BackfillSummary, world: Path, root: Path
+) -> None:
+    """Played by the nightly flow, only what a backfill leaves out is added."""
+    before = made(root)
+    night = nightly(source=str(world), root=str(root), as_of=DAYS[0], models=WALK["models"])
+    assert made(root) - before == {"lists/top_n": 1, "watch/watch": 1}
+    assert night.mlflow_run_id == played.nights[0].mlflow_run_id
+
+
+@pytest.mark.timeout(900)
+def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
+    played: BackfillSummary, world: Path, root: Path, prefect_server: str, tmp_path: Path
+) -> None:
+    run = start(world, tmp_path, prefect_server)
+    until(run, lambda: made(tmp_path)["features/pairs"] > 2)  # beyond the first night
+    pool = {process.pid: process for process in players(run)}
+    max(pool.values(), key=lambda process: process.memory_info().rss).kill()
+    _, said = run.communicate(timeout=300)
+    assert run.returncode == 1
+    (line,) = [line for line in said.splitlines() if line.startswith("python -m flows.backfill:")]
+    assert "2 of 3 nights failed (2020-08-31: " in line
+    assert line.endswith("run again to go on")
+
+    run = start(world, tmp_path, prefect_server)
+    until(run, lambda: players(run))
+    pool = {process.pid: process for process in players(run)}
+    run.kill()  # the first process alone: the others end by themselves
+    run.communicate()
+    assert psutil.wait_procs(pool.values(), timeout=60)[1] == []
+
+    run = start(world, tmp_path, prefect_server)
+    _, said = run.communicate(timeout=300)
+    assert run.returncode == 0, said
+    table = pl.read_parquet(next(tmp_path.glob("staleness/staleness/*/data.parquet")))
+    assert table.equals(pl.read_parquet(f"{played.staleness_table}/data.parquet"))
+
+
+def start(world: Path, root: Path, server: str) -> "subprocess.Popen[str]":
+    days = ["--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--every", "4"]
+    flags = [*days, "--models", "random,popularity", "--source", str(world), "--root", str(root)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.backfill", *flags],
+        cwd=PROJECT,
+        env={**os.environ, "PREFECT_API_URL": server},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def players(run: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The processes in which a backfill plays nights, and their helper."""
+    children = psutil.Process(run.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def until(run: "subprocess.Popen[str]", is_so: Callable[[], object], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert run.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,79 @@
+"""Steps: what is ended when it takes too long, and what is tried again."""
+
+import time
+
+import pytest
+from prefect import flow
+from prefect.client.schemas import State
+
+import tasks.steps
+from schemas.errors import ContractError, StepError, TrackingError
+from tasks.steps import settled, step
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def ending(tries: list[int], errors: list[Exception]) -> State[str]:
+    """Fail with each of the errors in turn, then end well."""
+    tries.append(1)
+    if len(tries) <= len(errors):
+        raise errors[len(tries) - 1]
+    return settled("well", was_there=False, message="it ended well")
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.steps, "RETRY_SECONDS", [0.1, 0.1])
+
+
+def test_what_takes_too_long_is_ended_and_says_so() -> None:
+    awake: list[bool] = []
+
+    @step("sleeps", hours=1 / 3600)
+    def sleeps() -> State[str]:
+        time.sleep(30)
+        awake.append(True)
+        return settled("awake", was_there=False, message="")
+
+    with pytest.raises(StepError, match=r"sleeps took longer than .+ h and was ended.+run again"):
+        flow(sleeps)()
+    assert not awake
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_unreachable_server_is_asked_again() -> None:
+    tries: list[int] = []
+
+    @step("tracks", retry_on=TrackingError)
+    def tracks() -> State[str]:
+        return ending(tries, [TrackingError("away"), TrackingError("still away")])
+
+    assert flow(tracks)() == "well"
+    assert len(tries) == 3
+
+
+@pytest.mark.usefixtures("soon")
+def test_it_is_not_asked_for_ever() -> None:
+    tries: list[int] = []
+
+    @step("tracks", retry_on=TrackingError)
+    def tracks() -> State[str]:
+        return ending(tries, [TrackingError("away")] * 9)
+
+    with pytest.raises(TrackingError, match="away"):
+        flow(tracks)()
+    assert len(tries) == 3
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("retry_on", [None, TrackingError])
+def test_bad_data_stays_bad(retry_on: type[TrackingError] | None) -> None:
+    tries: list[int] = []
+
+    @step("reads", retry_on=retry_on)
+    def reads() -> State[str]:
+        return ending(tries, [ContractError("a row breaks its contract")])
+
+    with pytest.raises(ContractError):
+        flow(reads)()
+    assert len(tries) == 1
