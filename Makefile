@@ -9,7 +9,7 @@ SCALE  ?= 0.3
 SEED   ?= 42
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up test lint types mlflow clean
+.PHONY: help install run up test lint types bench mlflow clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+bench: install ## Measure it side by side with what one would otherwise write (BENCH: flags), hours
+	$(BIN)/python -m benchmarks --out benchmarks/results.json --readme benchmarks/README.md $(BENCH)
 
 mlflow: install ## Open the runs of ROOT in MLflow, on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(abspath $(ROOT))/mlflow.db --host 127.0.0.1 --port 5000 --workers 1

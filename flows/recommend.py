@@ -8,6 +8,7 @@ from flows.parameters import fail, flags, takes
 from schemas.config import RecommendConfig, checked
 from schemas.errors import GrailError
 from tasks.answer import Answer, answer, read_asked
+from tasks.notices import show_answer
 
 PROG = "python -m flows.recommend"
 
@@ -17,7 +18,9 @@ PROG = "python -m flows.recommend"
 def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""
     config = checked(RecommendConfig, settings)
-    return answer(config, read_asked(config))
+    made = answer(config, read_asked(config))
+    show_answer(as_text(made))
+    return made
 
 
 def main() -> None:

@@ -72,6 +72,12 @@ def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) ->
     show_mlflow(config, run_id)
 
 
+@chore("show-answer")
+def show_answer(text: str) -> None:
+    """Show what was answered: a deployment's run has no screen."""
+    create_markdown_artifact(markdown=f"```\n{text}\n```\n", key="answer")
+
+
 def show_watch(watched: pl.DataFrame) -> None:
     """Show the table ``watch``, what is past its threshold first; from within a task."""
     ordered = watched.sort("is_past", descending=True, maintain_order=True)

@@ -31,6 +31,9 @@ from tasks.models.catalogue import Catalogue
 from tasks.provenance import PROJECT
 from tasks.verdict import Shown
 
+K = 10
+"""Length of the lists that figures other than the primary ones are compared at."""
+
 NIGHT = "grail.night"
 """Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
 
@@ -199,15 +202,24 @@ def _log_tables(night: Night) -> None:
 
 
 def _figures(night: Night, model: str) -> list[Metric]:
-    """Every figure with its interval, the primary label's under the bare names; what it cost."""
+    """What MLflow's charts and columns compare: the primary label's figures, and some beside them.
+
+    All others are in the tables of the night's own run. No name has a slash: MLflow shows names
+    that have one in sections of their own, above everything else.
+    """
     shown = night.shown
+    board, next_days = (
+        rows.filter(model=model).drop_nulls("mean") for rows in (shown.leaderboard, shown.next_days)
+    )
     metrics = [
-        *_means(shown.leaderboard.filter(model=model), PRIMARY),
-        *_means(shown.next_days.filter(model=model, metric="ndcg"), None, "next_days/"),
-        *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg")),
+        *_means(board.filter(label=PRIMARY)),
+        *_ends(board.filter(label=PRIMARY, k=K)),
+        *_by_label(board.filter(pl.col("label") != PRIMARY, metric="ndcg", k=K), ""),
+        *_by_label(next_days.filter(metric="ndcg", k=K), "next_days_"),
+        *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg", k=K)),
     ]
     lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
-    metrics += [metric_point(f"{measure}_at_10", value) for measure, value in lists.iter_rows()]
+    metrics += [metric_point(f"{measure}_at_{K}", value) for measure, value in lists.iter_rows()]
     facts = night.verdict.per_user[model].facts
     metrics += [metric_point(name, facts[name]) for name in ("served_users", "served_cells")]
     cost = night.known.models[model].facts
@@ -216,23 +228,28 @@ def _figures(night: Night, model: str) -> list[Metric]:
     return metrics + [metric_point(name, v) for name, v in findings if isinstance(v, int | float)]
 
 
-def _means(board: pl.DataFrame, bare: str | None, prefix: str = "") -> list[Metric]:
-    """Rows of a leaderboard as metrics; those of the label ``bare`` without its name."""
-    metrics = []
-    for row in board.drop_nulls("mean").iter_rows(named=True):
-        label = "" if row["label"] == bare else f"{row['label']}/"
-        name = f"{prefix}{label}{row['metric']}_at_{row['k']}"
-        metrics.append(metric_point(name, row["mean"]))
-        if row["low"] is not None:
-            metrics += [metric_point(f"{name}_{end}", row[end]) for end in ("low", "high")]
-    return metrics
+def _means(rows: pl.DataFrame) -> list[Metric]:
+    figures = rows.select("metric", "k", "mean").iter_rows()
+    return [metric_point(f"{metric}_at_{k}", mean) for metric, k, mean in figures]
+
+
+def _ends(rows: pl.DataFrame) -> list[Metric]:
+    """The intervals of rows of a leaderboard."""
+    return [
+        metric_point(f"{row['metric']}_at_{row['k']}_{end}", row[end])
+        for row in rows.drop_nulls("low").iter_rows(named=True)
+        for end in ("low", "high")
+    ]
+
+
+def _by_label(rows: pl.DataFrame, prefix: str) -> list[Metric]:
+    figures = rows.select("metric", "k", "label", "mean").iter_rows()
+    return [metric_point(f"{name}_at_{k}_{prefix}{label}", v) for name, k, label, v in figures]
 
 
 def _differences(comparisons: pl.DataFrame) -> list[Metric]:
-    return [
-        metric_point(f"{row['metric']}_at_{row['k']}_minus_{row['against']}", row["difference"])
-        for row in comparisons.iter_rows(named=True)
-    ]
+    figures = comparisons.select("metric", "k", "against", "difference").iter_rows()
+    return [metric_point(f"{name}_at_{k}_minus_{rival}", v) for name, k, rival, v in figures]
 
 
 def _curves(night: Night, model: str) -> list[Metric]:

@@ -1,94 +1,40 @@
-"""`python -m flows.up`: real servers that start, work, end, and leave nothing behind."""
+"""`python -m flows.up`: real servers that start, work, lose a part, end, and leave nothing behind.
 
-import json
+The nights here are of worlds so small that only the way they take matters.
+"""
+
+import hashlib
 import os
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
-import psutil
+import polars as pl
 import pytest
+from mlflow import MlflowClient
 
-from flows.leftovers import MARK, marked, sweep
-from flows.parameters import flags
+from flows.leftovers import marked
 from flows.pool import Pool
-from flows.servers import Servers, check_port, only_one
-from flows.up import MLFLOW_DATABASE, PREFECT_DATABASE, check_driver, elsewhere, environment
-from schemas.config import UpConfig
-from schemas.errors import ServerError, SettingError
+from schemas.tables import CONTRACTS
+from tasks.champions import CROWNED, Champion, champion, crown
+from tasks.report import Summary
+from tasks.runs import reachable
+from tests.integration.nights import night
+from tests.integration.up_process import PROJECT, Up, deployment_run, eventually
 
-PROJECT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(is_so: Callable[[], object], seconds: float = 400) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-
-
-class Up:
-    """A `python -m flows.up` on a root of its own, on ports that were free."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.ports = (free_port(), free_port())
-        self.prefect, self.mlflow = (f"http://127.0.0.1:{port}" for port in self.ports)
-        self.said = root.parent / f"{root.name}.said"
-        # What a person may have set must not lead the servers elsewhere
-        foreign = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "MLFLOW_TRACKING_URI": "http://x"}
-        with self.said.open("wb") as output:
-            self.process = subprocess.Popen(
-                self.command(),
-                cwd=PROJECT,
-                env={**os.environ, **foreign},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                # As a script's `&` does
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            )
-
-    def command(self, *more: str) -> list[str]:
-        ports = ("--prefect-port", str(self.ports[0]), "--mlflow-port", str(self.ports[1]))
-        return [sys.executable, "-m", "flows.up", "--root", str(self.root), *ports, *more]
-
-    def wait_for(self, line: str) -> None:
-        def is_there() -> bool:
-            said = self.said.read_text()
-            assert line in said or self.process.poll() is None, said
-            return line in said
-
-        eventually(is_there)
-
-    def ask(self, path: str, **query: Any) -> Any:
-        return httpx.post(f"{self.prefect}/api/{path}", json=query).raise_for_status().json()
-
-    def nightly(self) -> Any:
-        """The deployment that this is about."""
-        (one,) = self.ask("deployments/filter", deployments={"name": {"any_": ["nightly"]}})
-        return one
-
-    def is_gone(self) -> bool:
-        """No process of it lives, and both ports may be had."""
-        if marked(str(self.root)):
-            return False
-        for port in self.ports:
-            check_port("127.0.0.1", port, "port")
-        return True
+pytestmark = pytest.mark.filterwarnings("default")  # Prefect, MLflow and what they import warn
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SMALL: dict[str, Any] = {"scale": 0.02, "models": ["random", "popularity"]}
+PROMOTED: dict[str, Any] = {"scale": 0.05, "seed": 1, "models": ["random", "als"]}
+"""A night whose ALS passes the gate, also where a champion reigns that knows another world."""
 
 
 @pytest.fixture(scope="module")
@@ -96,26 +42,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """All of it, up; the last test of it stops it."""
     one = Up(tmp_path_factory.mktemp("up") / "the root")  # a blank in it is a person's right
     try:
-        one.wait_for("Ctrl-C stops all of it")
+        one.wait_until_up()
         yield one
     finally:
-        one.process.kill()
-        one.process.wait()
-        sweep(str(one.root))
-
-
-def deployment_run(up: Up, *settings: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deployment", "run"]
-    parameters = [part for setting in settings for part in ("--param", setting)]
-    return subprocess.run(
-        [*command, "nightly/nightly", *parameters, "--watch"],
-        cwd=PROJECT,
-        env={**os.environ, "PREFECT_API_URL": f"{up.prefect}/api"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+        one.kill()
 
 
 def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
@@ -125,7 +55,9 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     assert f"mlflow   {up.mlflow}\n" in up.said.read_text()
     (worker,) = up.ask("work_pools/grail/workers/filter")
     assert worker["status"] == "ONLINE"
-    assert up.nightly()["parameters"] == {"root": str(up.root), "tracking_uri": up.mlflow}
+    for name in ("nightly", "recommend"):
+        where = {"root": str(up.root), "tracking_uri": up.mlflow}
+        assert up.deployment(name)["parameters"] == where
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
     assert pages["api_url"] == f"{up.prefect}/api"
     assert all((up.root / "logs" / f"{n}.log").exists() for n in ("prefect", "mlflow", "worker"))
@@ -134,7 +66,7 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
 def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
     lost = [
         up.ask(
-            f"deployments/{up.nightly()['id']}/create_flow_run",
+            f"deployments/{up.deployment('nightly')['id']}/create_flow_run",
             state={"type": "PENDING"},
             parameters={"root": root},
         )["id"]
@@ -143,16 +75,15 @@ def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
     up.ask(f"flow_runs/{lost[0]}/set_state", state={"type": "RUNNING"})
     with Pool(f"{up.prefect}/api") as pool:
         assert pool.bury(str(up.root)) == 1
-    found = up.ask("flow_runs/filter", flow_runs={"id": {"any_": lost}})
-    assert {run["id"]: run["state_type"] for run in found} == {
-        lost[0]: "CRASHED",
-        lost[1]: "PENDING",
-    }
+    assert [up.run(run)["state_type"] for run in lost] == ["CRASHED", "PENDING"]
     up.ask(f"flow_runs/{lost[1]}/set_state", state={"type": "CANCELLED"}, force=True)
 
 
+# --- deployments -------------------------------------------------------------------------------
+
+
 def test_a_night_goes_into_the_root_and_into_mlflow(up: Up) -> None:
-    done = deployment_run(up, "scale=0.02", 'models=["random","popularity"]')
+    done = deployment_run(up, "nightly/nightly", "scale=0.02", 'models=["random","popularity"]')
     assert done.returncode == 0, done.stdout + done.stderr
     assert list((up.root / "lists" / "top_n").glob("*/data.parquet"))
     api = f"{up.mlflow}/api/2.0/mlflow"
@@ -171,9 +102,36 @@ def test_a_night_goes_into_the_root_and_into_mlflow(up: Up) -> None:
 
 
 def test_a_wrong_parameter_is_refused_at_once(up: Up) -> None:
-    done = deployment_run(up, "models=nobody")
+    done = deployment_run(up, "nightly/nightly", "models=nobody")
     assert done.returncode != 0
     assert "'nobody' is not of type 'array'" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def known_users(up: Up) -> list[int]:
+    """Make the first night's model the champion, whatever the gate thinks of so small a world."""
+    crown(MlflowClient(up.mlflow), "grail-demo", "1")
+    found = reigning(up.mlflow)
+    assert found is not None
+    return [int(user) for user in found.catalogue.user_ids]
+
+
+def test_the_champion_makes_everybodys_lists_and_one_users(
+    up: Up, known_users: list[int], tmp_path: Path
+) -> None:
+    one = up.begin("recommend", user=known_users[0], why=True, out=str(tmp_path / "one.parquet"))
+    done = deployment_run(up, "recommend/recommend", "n=7", f"out={tmp_path / 'all.parquet'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lists = pl.read_parquet(tmp_path / "all.parquet")
+    CONTRACTS["top_n"].validate(lists, lazy=True)
+    assert lists["user_id"].unique().sort().to_list() == sorted(known_users)
+    assert lists["rank"].max() == 7
+    assert up.ended(one)["state_type"] == "COMPLETED"
+    of_one = pl.read_parquet(tmp_path / "one.parquet")
+    columns = ["user_id", "rank", "video_id"]
+    assert (
+        of_one.head(7).select(columns).equals(lists.filter(user_id=known_users[0]).select(columns))
+    )
 
 
 def test_the_nights_to_come_are_scheduled_with_the_same_parameters(up: Up) -> None:
@@ -184,6 +142,168 @@ def test_the_nights_to_come_are_scheduled_with_the_same_parameters(up: Up) -> No
     # 03:30 in Shanghai is 19:30 UTC the day before
     assert {run["expected_start_time"][11:16] for run in runs} == {"19:30"}
     assert {run["parameters"]["tracking_uri"] for run in runs} == {up.mlflow}
+
+
+@contextmanager
+def scheduled(up: Up, due: datetime, **parameters: Any) -> Iterator[str]:
+    """A schedule of the nightly deployment, beside its own; gives the id of the run it makes."""
+    deployment = up.deployment("nightly")
+    path = f"deployments/{deployment['id']}"
+    own = [
+        {name: schedule[name] for name in ("schedule", "active", "slug")}
+        for schedule in deployment["schedules"]
+    ]
+    cron = {"cron": f"{due.minute} {due.hour} * * *", "timezone": str(due.tzinfo)}
+    added = {"schedule": cron, "active": True, "slug": "soon", "parameters": parameters}
+    query = {"deployments": {"id": {"any_": [deployment["id"]]}}}
+
+    def found() -> list[str]:
+        runs = up.ask("flow_runs/filter", **query, sort="EXPECTED_START_TIME_DESC")
+        return [run["id"] for run in runs if instant(run["expected_start_time"]) == due]
+
+    up.request("PATCH", path, {"schedules": [*own, added]})
+    try:
+        eventually(found, seconds=120)
+        (run,) = found()
+        yield str(run)
+    finally:
+        (soon,) = [s for s in up.deployment("nightly")["schedules"] if s["slug"] == "soon"]
+        up.request("DELETE", f"{path}/schedules/{soon['id']}")
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_night_starts_by_itself_and_another_waits_for_its_end(up: Up) -> None:
+    due = datetime.now(SHANGHAI).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if due - datetime.now(SHANGHAI) < timedelta(seconds=15):  # it must be ahead
+        due += timedelta(minutes=1)
+    with scheduled(up, due, **SMALL) as by_itself:
+        assert up.run(by_itself)["auto_scheduled"]
+        eventually(lambda: up.run(by_itself)["state_type"] == "RUNNING")
+    by_hand = up.begin("nightly", **SMALL)
+    eventually(lambda: up.run(by_hand)["state_name"] == "AwaitingConcurrencySlot")
+    first, second = up.ended(by_itself), up.ended(by_hand)
+    assert [run["state_type"] for run in (first, second)] == ["COMPLETED", "COMPLETED"]
+    assert instant(first["end_time"]) < instant(second["start_time"])
+    early = due - instant(first["start_time"])
+    assert early < timedelta(seconds=10), "a worker looks no further ahead"
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def made(up: Up, table: str) -> set[Path]:
+    """What is there of a table, of whichever world."""
+    return set((up.root / table).glob("*"))
+
+
+def tables(summary: Summary) -> dict[str, Any]:
+    """What two nights on one world must agree on to the last bit."""
+    return {
+        "figures": {name: model.metrics for name, model in summary.models.items()},
+        "rows": summary.rows,
+        "lists": hashlib.sha256(Path(summary.top_n).read_bytes()).hexdigest(),
+    }
+
+
+@pytest.fixture
+def begun_night(up: Up) -> Callable[..., str]:
+    """Begins a night and waits until it has made something new of a table."""
+
+    def begin(table: str, **settings: Any) -> str:
+        before = made(up, table)
+        run = up.begin("nightly", **settings)
+        eventually(lambda: made(up, table) - before, pause=0.02)
+        assert up.run(run)["state_type"] == "RUNNING"
+        return run
+
+    return begin
+
+
+@pytest.fixture
+def next_night(up: Up, prefect_server: str, tmp_path: Path) -> Callable[..., Summary]:
+    """Runs a night to its end and compares its tables with those of one that lost nothing."""
+
+    def run(**settings: Any) -> Summary:
+        file = tmp_path / "summary.json"
+        ended = up.ended(up.begin("nightly", **settings, summary=str(file)))
+        assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
+        summary = Summary.model_validate_json(file.read_text())
+        whole = night(tmp_path / "whole", source="demo", **settings).summary
+        assert tables(summary) == tables(whole)
+        return summary
+
+    return run
+
+
+def test_a_night_whose_process_is_killed_has_crashed_and_the_next_goes_on(
+    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
+) -> None:
+    lost = begun_night("features/pairs", **SMALL, seed=2)
+    up.process_of(lost).kill()
+    assert up.ended(lost)["state_type"] == "CRASHED"
+    assert up.process.poll() is None
+    next_night(**SMALL, seed=2)
+
+
+def test_a_killed_worker_ends_all_of_it_and_the_next_start_goes_on(
+    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
+) -> None:
+    lost = begun_night("models/popularity", **SMALL, seed=3)
+    (worker,) = up.named("worker")
+    worker.kill()
+    assert up.process.wait(timeout=60) == 1
+    assert "worker was killed by signal 9; " in up.said.read_text()
+    assert up.is_gone()  # the night, too
+    up.start()
+    up.wait_until_up()
+    assert up.run(lost)["state_type"] == "CRASHED"
+    next_night(**SMALL, seed=3)
+
+
+def test_mlflow_killed_while_a_champion_is_made_leaves_a_whole_one(
+    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
+) -> None:
+    """Killed as soon as the night's version is there: the gate's next request crowns it."""
+    database = f"sqlite:///{up.root / 'mlflow.db'}"
+    before, former = versions(up), reigning(database)
+    lost = begun_night("models/als", **PROMOTED)
+    servers = [*up.named("mlflow"), *up.named("uvicorn")]
+    assert len(servers) == 2
+    eventually(lambda: versions(up) > before, pause=0.001)
+    for server in servers:
+        server.kill()
+    assert up.process.wait(timeout=60) == 1
+    assert "mlflow was killed by signal 9; " in up.said.read_text()
+    assert up.is_gone()
+    new = str(before + 1)
+    found = reigning(database)
+    assert (found and found.version) in (former and former.version, new)
+    up.start()
+    up.wait_until_up()
+    assert up.run(lost)["state_type"] == "CRASHED"
+    promotion = next_night(**PROMOTED).promotion
+    assert (promotion.is_promoted, promotion.version) == (True, new)  # registered once
+    found = reigning(up.mlflow)
+    assert found is not None
+    assert (found.version, found.tags[CROWNED]) == (new, "yes")
+
+
+def versions(up: Up) -> int:
+    """How many versions of models are registered, as the file of the database says."""
+    with sqlite3.connect(f"{(up.root / 'mlflow.db').as_uri()}?mode=ro", uri=True) as database:
+        return int(database.execute("SELECT count(*) FROM model_versions").fetchone()[0])
+
+
+def reigning(address: str) -> Champion | None:
+    """The champion of the demo worlds, loaded from its files; ModelError if they are not whole."""
+    with reachable(address) as client, champion(client, "grail-demo") as found:
+        return found
+
+
+# --- starting and ending -----------------------------------------------------------------------
 
 
 def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:
@@ -197,7 +317,7 @@ def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert up.nightly()["parameters"] == {}
+    assert up.deployment("nightly")["parameters"] == {}
 
 
 def test_a_second_up_says_where_the_first_is(up: Up) -> None:
@@ -231,136 +351,22 @@ def begun(tmp_path: Path) -> Iterator[Up]:
     """One that has only begun to start."""
     one = Up(tmp_path / "root")
     try:
-        eventually(lambda: named(one, "prefect"))
+        eventually(lambda: one.named("prefect"))
         yield one
     finally:
-        one.process.kill()
-        one.process.wait()
-        sweep(str(one.root))
-
-
-def named(up: Up, word: str) -> list[psutil.Process]:
-    """Its processes with a word in their command."""
-    shown = [(p, p.as_dict(["cmdline"])["cmdline"]) for p in marked(str(up.root))]
-    return [p for p, command in shown if word in command]
+        one.kill()
 
 
 def test_kill_9_leaves_no_orphan(begun: Up) -> None:
-    eventually(lambda: named(begun, "uvicorn"))  # MLflow's: a child's child
+    eventually(lambda: begun.named("uvicorn"))  # MLflow's: a child's child
     begun.process.kill()
     eventually(lambda: not marked(str(begun.root)), seconds=20)
     assert begun.is_gone()
 
 
 def test_a_server_that_dies_is_named_and_the_others_end(begun: Up) -> None:
-    (prefect,) = named(begun, "prefect")
+    (prefect,) = begun.named("prefect")
     prefect.kill()
     assert begun.process.wait(timeout=60) == 1
     assert "prefect was killed by signal 9; " in begun.said.read_text()
     assert begun.is_gone()
-
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-
-
-def test_what_was_left_is_swept_wherever_it_went(tmp_path: Path) -> None:
-    """The guard was killed, too: then the next start does it."""
-    mark = {**os.environ, MARK: str(tmp_path)}
-    nested = f"import subprocess; subprocess.run({SLEEP}, start_new_session=True)"
-    with (
-        subprocess.Popen([sys.executable, "-c", nested], env=mark),
-        subprocess.Popen(SLEEP, env={**mark, MARK: f"{tmp_path}-other"}) as another,
-    ):
-        eventually(lambda: len(marked(str(tmp_path))) == 2)
-        assert sweep(str(tmp_path)) == 2
-        assert marked(str(tmp_path)) == []
-        assert another.poll() is None
-        another.kill()
-
-
-def test_the_last_lines_are_those_of_this_start(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "json.tool.log").write_text("of yesterday\n")
-
-    def serve() -> None:
-        with Servers(tmp_path, os.environ) as servers:
-            servers.run("json.tool", "json.tool", "-h")
-            servers.start("json.tool", "json.tool", os.devnull)
-            servers.watch()
-
-    with pytest.raises(ServerError, match=r"json.tool ended with code 1; .+\n(.|\n)*") as caught:
-        serve()
-    assert "Expecting value" in str(caught.value)
-    assert "usage" not in str(caught.value)
-    assert "yesterday" not in str(caught.value)
-    assert marked(str(tmp_path)) == []
-
-
-def test_one_that_never_gets_ready_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match="waited 0 s for Godot"), Servers(tmp_path, {}) as servers:
-        servers.wait_until("Godot", lambda: False, seconds=0)
-
-
-def test_a_root_is_held_once_and_free_again(tmp_path: Path) -> None:
-    with only_one(tmp_path, {"prefect": "here"}) as other:
-        assert other is None
-        with only_one(tmp_path, {}) as other:
-            assert other == {"prefect": "here"}
-    with only_one(tmp_path, {"prefect": "there"}) as other:
-        assert other is None
-        assert json.loads((tmp_path / "up.lock").read_text()) == {"prefect": "there"}
-
-
-def test_a_prefect_that_does_not_answer_is_named() -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/api"
-    with Pool(nobody) as pool, pytest.raises(ServerError, match=r"/api.* did not answer: Connect"):
-        pool.create()
-
-
-def test_postgres_is_two_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.up.find_spec", lambda name: name)
-    own = environment(UpConfig(root=str(tmp_path)))
-    assert own[PREFECT_DATABASE] == f"sqlite+aiosqlite:///{tmp_path}/prefect/prefect.db"
-    assert own[MLFLOW_DATABASE] == f"sqlite:///{tmp_path}/mlflow.db"
-    assert elsewhere(own) == []
-    monkeypatch.setenv(PREFECT_DATABASE, "postgresql+asyncpg://me:secret@db/prefect")
-    monkeypatch.setenv(MLFLOW_DATABASE, "postgresql://me:secret@db/forgotten")
-    given = UpConfig(root=str(tmp_path), mlflow_database="postgresql://me:secret@db/mlflow")
-    assert elsewhere(environment(given)) == [
-        "postgresql+asyncpg://db/prefect",
-        "postgresql://db/mlflow",
-    ]
-
-
-def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.up.find_spec", lambda _: None)
-    with pytest.raises(SettingError, match="psycopg2 is not installed: pip install 'psycopg2-bin"):
-        check_driver("postgresql://db/mlflow")
-
-
-@pytest.mark.parametrize(
-    ("argv", "reason"),
-    {
-        "--root s3://grail": "root must be a folder of this machine",
-        "--prefect-port 5000": "prefect_port and mlflow_port must differ",
-        "--mlflow-port 70000": "mlflow_port: ",
-        "--prefect-database postgresql://db/x": "prefect_database: ",
-    }.items(),
-)
-def test_a_wrong_flag_is_refused_in_one_line(
-    argv: str, reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        flags(UpConfig, "up", argv.split())
-    said = capsys.readouterr().err
-    assert caught.value.code == 2
-    assert said.count("\n") == 1
-    assert reason in said
-
-
-def test_addresses_are_those_that_this_machine_reaches() -> None:
-    everywhere = "0.0.0.0"  # noqa: S104
-    assert UpConfig().prefect_address == "http://127.0.0.1:4200"
-    assert UpConfig(host=everywhere).mlflow_address == "http://127.0.0.1:5000"
-    assert UpConfig(host="::").mlflow_address == "http://[::1]:5000"
-    assert UpConfig(host="grail.lan").mlflow_address == "http://grail.lan:5000"

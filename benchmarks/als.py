@@ -1,0 +1,105 @@
+"""ALS: our fit against the bare call of implicit on the same matrix."""
+
+import numpy as np
+
+from benchmarks.comparisons import Comparison, Goal, median_of
+from benchmarks.ground import BenchmarkError, Ground
+from benchmarks.measure import CHECK, Facts, Side, timed
+
+
+def ours(ground: Ground) -> Facts:
+    """Fit as the training task does: the matrix made from the pairs, then factorised."""
+    import implicit.cpu.als  # noqa: F401  # otherwise these imports are in the time
+    import threadpoolctl  # noqa: F401
+
+    from schemas.models import ALSConfig
+    from tasks.models.als import ALS, factorise, positive_confidence
+
+    training = ground.training(ALS.uses)
+    config = ALSConfig()
+    with timed() as prepared:
+        confidence = positive_confidence(training, config)
+    with timed() as facts:
+        users, videos = factorise(confidence, config, training.seed)
+    np.savez(ground.result("als-ours.npz"), users=users, videos=videos)
+    return facts | {
+        "seconds_from_pairs": prepared["seconds"] + facts["seconds"],
+        "nonzeros": confidence.nnz,
+    }
+
+
+def bare(ground: Ground, threads: int) -> Facts:
+    """Fit with so many threads, 0 for all cores; the matrix is made in the straight way."""
+    from implicit.als import AlternatingLeastSquares
+    from scipy import sparse
+    from threadpoolctl import threadpool_limits
+
+    training = ground.training(frozenset({"pairs"}))
+    with timed() as prepared:
+        enjoyed = training.pairs.filter(training.pairs["enjoyed"] > 0)
+        cells = (enjoyed["user_idx"].to_numpy(), enjoyed["video_idx"].to_numpy())
+        ones = np.ones(enjoyed.height, dtype=np.float32)
+        confidence = sparse.csr_matrix((ones, cells), shape=training.shape)
+    with threadpool_limits(1, "blas"), timed() as facts:
+        model = AlternatingLeastSquares(
+            factors=64,
+            regularization=0.1,
+            alpha=1.0,
+            iterations=15,
+            num_threads=threads,
+            random_state=training.seed,
+        )
+        model.fit(confidence, show_progress=False)
+    np.savez(ground.result("als-bare.npz"), users=model.user_factors, videos=model.item_factors)
+    return facts | {
+        "seconds_from_pairs": prepared["seconds"] + facts["seconds"],
+        "nonzeros": confidence.nnz,
+    }
+
+
+def one_thread(ground: Ground) -> Facts:
+    """Fit on one thread."""
+    return bare(ground, 1)
+
+
+def all_threads(ground: Ground) -> Facts:
+    """Fit on all cores."""
+    return bare(ground, 0)
+
+
+def check(ground: Ground) -> Facts:
+    """Compare the scores of all users and videos that have factors: the same seed, the same fit."""
+    with (
+        np.load(ground.result("als-ours.npz"), allow_pickle=False) as ours,
+        np.load(ground.result("als-bare.npz"), allow_pickle=False) as bare,
+    ):
+        users, videos = (~np.isnan(ours[name]).any(axis=1) for name in ("users", "videos"))
+        mine, theirs = (s["users"][users] @ s["videos"][videos].T for s in (ours, bare))
+    largest = float(np.abs(mine - theirs).max())
+    if largest > 1e-6:
+        raise BenchmarkError(f"als: scores differ by {largest}")
+    return {"cells": mine.size, "largest_difference": largest}
+
+
+SIDES: dict[str, Side] = {
+    "ours": ours,
+    "one_thread": one_thread,
+    "all_threads": all_threads,
+    CHECK: check,
+}
+COMPARISONS = (
+    Comparison(
+        "ALS, from the same matrix",
+        "bare implicit",
+        ours="ours",
+        theirs=("one_thread", "all_threads"),
+        goal=Goal(most_times=1.05),
+    ),
+    Comparison(
+        "ALS, from the pairs",
+        "bare implicit",
+        ours="ours",
+        theirs=("one_thread", "all_threads"),
+        values=median_of("seconds_from_pairs"),
+    ),
+)

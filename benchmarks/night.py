@@ -1,0 +1,166 @@
+"""The whole night: the flow against a plain script, its rerun, and itself at a tenth of the rows.
+
+The flow's time begins before Prefect's own server is started and ends with the summary; MLflow's
+database is made anew with the root. Memory is that of the process and all that it starts.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparisons import Comparison, Goal
+from benchmarks.ground import BenchmarkError, Ground, reference_to
+from benchmarks.measure import CHECK, Facts, Memory, Side, timed_tree
+
+TENTH = 10**-0.5
+"""A world of this share of the scale has a tenth of the rows."""
+WAIT_SECONDS = 60
+
+
+def flow(ground: Ground) -> Facts:
+    """Run the first night on an empty root."""
+    facts, summary = night(ground, ground.fresh("night"))
+    lists = reference_to(Path(summary.top_n).parent)
+    board = reference_to(summary.artifacts["leaderboard"])
+    ground.result("night-flow.txt").write_text(f"{board.content} {lists.content}")
+    return facts
+
+
+def rerun(ground: Ground) -> Facts:
+    """Run it again on the root that the flow left, with nothing changed."""
+    return night(ground, ground.folder / "scratch" / "night")[0]
+
+
+def tenth(ground: Ground) -> Facts:
+    """Run the first night of a world with a tenth of the rows."""
+    smaller = tenth_of(ground)
+    return night(smaller, smaller.fresh("night"))[0]
+
+
+def prepare(ground: Ground) -> Facts:
+    """Write the world with a tenth of the rows."""
+    return {"scale": tenth_of(ground).scale}
+
+
+def tenth_of(ground: Ground) -> Ground:
+    """Return the ground of the smaller world."""
+    return Ground.make(ground.folder / "tenth", ground.scale * TENTH, ground.seed)
+
+
+def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
+    """Run the flow in this process; return what it cost, by task too, and its summary."""
+    from prefect.client.orchestration import get_client
+
+    from flows.nightly import nightly
+
+    with timed_tree() as (facts, memory):
+        begun = time.perf_counter()
+        with get_client(sync_client=True) as client:
+            client.hello()  # starts the server, unless there is one
+        facts["server_seconds"] = time.perf_counter() - begun
+        state = nightly(
+            source=str(ground.world), root=str(root), seed=ground.seed, return_state=True
+        )
+        summary = state.result()
+    facts["tasks"] = costs_by_task(state.state_details.flow_run_id, memory)
+    in_tasks = sum(task["seconds"] for task in facts["tasks"])
+    facts["between_tasks_seconds"] = facts["seconds"] - facts["server_seconds"] - in_tasks
+    return facts, summary
+
+
+def plain(ground: Ground) -> Facts:
+    """Run the bodies of the same tasks as a script."""
+    from benchmarks.plain import plain_night, without_prefect
+    from schemas.config import NightlyConfig
+
+    root = ground.fresh("plain")
+    config = NightlyConfig(source=str(ground.world), root=str(root), seed=ground.seed)
+    with timed_tree() as (facts, _), without_prefect():
+        verdict, lists = plain_night(config)
+    content = f"{verdict.leaderboard.content} {lists.content}"
+    ground.result("night-plain.txt").write_text(content)
+    shutil.rmtree(root)
+    return facts
+
+
+def costs_by_task(flow_run_id: Any, memory: Memory) -> list[dict[str, Any]]:
+    """Ask Prefect when each task ran; return seconds and peak MiB by kind, the costliest first."""
+    costs: dict[str, dict[str, Any]] = defaultdict(lambda: {"runs": 0, "seconds": 0.0, "mib": 0.0})
+    for run in finished_tasks(flow_run_id):
+        kind = costs[kind_of(run.name)]
+        kind["runs"] += 1
+        kind["seconds"] += (run.end_time - run.start_time).total_seconds()
+        seen = memory.peak(run.start_time.timestamp(), run.end_time.timestamp())
+        kind["mib"] = max(kind["mib"], seen)
+    ordered = sorted(costs.items(), key=lambda item: -item[1]["seconds"])
+    return [{"task": name, **kind} for name, kind in ordered]
+
+
+def kind_of(name: str) -> str:
+    """Return a task run's name without the day, and of models only those that are trained."""
+    name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", name)
+    verb = name.split("-")[0]
+    return verb if verb in {"acquire", "evaluate", "foresee", "ablate"} else name
+
+
+def finished_tasks(flow_run_id: Any) -> list[Any]:
+    """Wait until Prefect has recorded the end of every task: it does so a little later."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    deadline = time.monotonic() + WAIT_SECONDS
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            tasks = client.read_task_runs(flow_run_filter=run)
+            is_over = all(t.end_time is not None and t.start_time is not None for t in tasks)
+            if is_over and any(t.name == "summarise" for t in tasks):
+                return list(tasks)
+            time.sleep(0.5)
+    raise BenchmarkError(f"Prefect still shows unfinished tasks after {WAIT_SECONDS} s")
+
+
+def check(ground: Ground) -> Facts:
+    """Compare the leaderboard and everybody's list of both, byte by byte."""
+    flow, plain = (ground.result(f"night-{side}.txt").read_text() for side in ("flow", "plain"))
+    if flow != plain:
+        raise BenchmarkError(f"night: the flow made {flow}, the plain script {plain}")
+    return {"leaderboard and lists": "equal bytes"}
+
+
+SIDES: dict[str, Side] = {
+    "prepare": prepare,
+    "flow": flow,
+    "rerun": rerun,
+    "plain": plain,
+    "tenth": tenth,
+    CHECK: check,
+}
+COMPARISONS = (
+    Comparison(
+        "the nightly flow",
+        "the same tasks' bodies in a plain script",
+        ours="flow",
+        theirs=("plain",),
+        goal=Goal(most_times=1.10, most_mib=4e9 / 2**20, most_seconds=600),
+    ),
+    Comparison(
+        "unchanged rerun",
+        "the first run",
+        ours="rerun",
+        theirs=("flow",),
+        goal=Goal(most_times=0.05),
+    ),
+    Comparison(
+        "the whole night",
+        "itself at a tenth of the rows",
+        ours="flow",
+        theirs=("tenth",),
+        goal=Goal(most_times=11),
+    ),
+)

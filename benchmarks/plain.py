@@ -1,0 +1,64 @@
+"""The night as a plain script: the bodies of the same tasks, without Prefect around them.
+
+MLflow, the watch, the gate and the notices are left out too: nothing of them is needed for models,
+figures and lists.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from prefect import State
+from prefect.logging import disable_run_logger
+
+from flows import stages
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.config import NightlyConfig
+from tasks.acquire import acquire
+from tasks.ingest import ingest
+from tasks.prepare import cut
+from tasks.recommend import recommend
+from tasks.rehearse import next_days
+
+
+def plain(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the body of a task or step, to be called within ``without_prefect``."""
+    body = step.__wrapped__  # type: ignore[attr-defined]  # of a task too
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        made = body(*args, **kwargs)
+        return made.data if isinstance(made, State) else made
+
+    return call
+
+
+@contextmanager
+def without_prefect() -> Iterator[None]:
+    """Let the stretches of ``flows.stages`` call bodies, and nothing ask for Prefect's server."""
+    steps = {name: each for name, each in vars(stages).items() if hasattr(each, "__wrapped__")}
+    logging.getLogger("tasks").setLevel(logging.WARNING)  # logged progress becomes an artifact
+    with (
+        disable_run_logger(),
+        patch.multiple(stages, **{name: plain(each) for name, each in steps.items()}),
+    ):
+        yield
+
+
+def plain_night(config: NightlyConfig) -> tuple[Verdict, ArtifactRef]:
+    """Do what ``flows.nightly`` does up to everybody's list; return verdict and lists."""
+    root, seed = config.root, config.seed
+    raw = plain(acquire)(config.source, config.scale, seed, root)
+    tables = {}
+    for table, file in raw.files.items():
+        made = plain(ingest)(table, file, raw.checksums[table], config.max_reject_share, root)
+        tables[table] = made[table]
+    days = plain(cut)(tables, config.as_of, config.window_days, root)
+    then = stages.features(tables, days.earlier, root)
+    then |= plain(next_days)(then, *days, root)
+    past = stages.learn(config, Known(as_of=days.earlier, tables=then))
+    now = Known(as_of=days.as_of, tables=stages.features(tables, days.as_of, root))
+    known = stages.learn(config, now, past)
+    verdict = stages.judge(config, known, past)
+    return verdict, plain(recommend)(known, verdict.leaderboard, config.top_n, root)["top_n"]

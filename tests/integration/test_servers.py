@@ -1,0 +1,123 @@
+"""The parts of `python -m flows.up`: processes, ports, locks, databases, flags."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.leftovers import MARK, marked, sweep
+from flows.parameters import flags
+from flows.pool import Pool
+from flows.servers import Servers, only_one
+from flows.up import MLFLOW_DATABASE, PREFECT_DATABASE, check_driver, elsewhere, environment
+from schemas.config import UpConfig
+from schemas.errors import ServerError, SettingError
+from tests.integration.up_process import eventually, free_port
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def test_what_was_left_is_swept_wherever_it_went(tmp_path: Path) -> None:
+    """The guard was killed, too: then the next start does it."""
+    mark = {**os.environ, MARK: str(tmp_path)}
+    nested = f"import subprocess; subprocess.run({SLEEP}, start_new_session=True)"
+    with (
+        subprocess.Popen([sys.executable, "-c", nested], env=mark),
+        subprocess.Popen(SLEEP, env={**mark, MARK: f"{tmp_path}-other"}) as another,
+    ):
+        eventually(lambda: len(marked(str(tmp_path))) == 2)
+        assert sweep(str(tmp_path)) == 2
+        assert marked(str(tmp_path)) == []
+        assert another.poll() is None
+        another.kill()
+
+
+def test_the_last_lines_are_those_of_this_start(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "json.tool.log").write_text("of yesterday\n")
+
+    def serve() -> None:
+        with Servers(tmp_path, os.environ) as servers:
+            servers.run("json.tool", "json.tool", "-h")
+            servers.start("json.tool", "json.tool", os.devnull)
+            servers.watch()
+
+    with pytest.raises(ServerError, match=r"json.tool ended with code 1; .+\n(.|\n)*") as caught:
+        serve()
+    assert "Expecting value" in str(caught.value)
+    assert "usage" not in str(caught.value)
+    assert "yesterday" not in str(caught.value)
+    assert marked(str(tmp_path)) == []
+
+
+def test_one_that_never_gets_ready_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="waited 0 s for Godot"), Servers(tmp_path, {}) as servers:
+        servers.wait_until("Godot", lambda: False, seconds=0)
+
+
+def test_a_root_is_held_once_and_free_again(tmp_path: Path) -> None:
+    with only_one(tmp_path, {"prefect": "here"}) as other:
+        assert other is None
+        with only_one(tmp_path, {}) as other:
+            assert other == {"prefect": "here"}
+    with only_one(tmp_path, {"prefect": "there"}) as other:
+        assert other is None
+        assert json.loads((tmp_path / "up.lock").read_text()) == {"prefect": "there"}
+
+
+def test_a_prefect_that_does_not_answer_is_named() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/api"
+    with Pool(nobody) as pool, pytest.raises(ServerError, match=r"/api.* did not answer: Connect"):
+        pool.create()
+
+
+def test_postgres_is_two_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.up.find_spec", lambda name: name)
+    own = environment(UpConfig(root=str(tmp_path)))
+    assert own[PREFECT_DATABASE] == f"sqlite+aiosqlite:///{tmp_path}/prefect/prefect.db"
+    assert own[MLFLOW_DATABASE] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert elsewhere(own) == []
+    monkeypatch.setenv(PREFECT_DATABASE, "postgresql+asyncpg://me:secret@db/prefect")
+    monkeypatch.setenv(MLFLOW_DATABASE, "postgresql://me:secret@db/forgotten")
+    given = UpConfig(root=str(tmp_path), mlflow_database="postgresql://me:secret@db/mlflow")
+    assert elsewhere(environment(given)) == [
+        "postgresql+asyncpg://db/prefect",
+        "postgresql://db/mlflow",
+    ]
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.up.find_spec", lambda _: None)
+    with pytest.raises(SettingError, match="psycopg2 is not installed: pip install 'psycopg2-bin"):
+        check_driver("postgresql://db/mlflow")
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    {
+        "--root s3://grail": "root must be a folder of this machine",
+        "--prefect-port 5000": "prefect_port and mlflow_port must differ",
+        "--mlflow-port 70000": "mlflow_port: ",
+        "--prefect-database postgresql://db/x": "prefect_database: ",
+    }.items(),
+)
+def test_a_wrong_flag_is_refused_in_one_line(
+    argv: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        flags(UpConfig, "up", argv.split())
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.count("\n") == 1
+    assert reason in said
+
+
+def test_addresses_are_those_that_this_machine_reaches() -> None:
+    everywhere = "0.0.0.0"  # noqa: S104
+    assert UpConfig().prefect_address == "http://127.0.0.1:4200"
+    assert UpConfig(host=everywhere).mlflow_address == "http://127.0.0.1:5000"
+    assert UpConfig(host="::").mlflow_address == "http://[::1]:5000"
+    assert UpConfig(host="grail.lan").mlflow_address == "http://grail.lan:5000"
