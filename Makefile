@@ -29,7 +29,7 @@ up: install ## Start Prefect, a worker with all deployments, and MLflow, on ROOT
 	$(BIN)/python -m flows.up --root $(ROOT)
 
 test: install lint types ## Check style and types, run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,13 +14,11 @@ from prefect import State
 from prefect.logging import disable_run_logger
 
 from flows import stages
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, Verdict
 from schemas.config import NightlyConfig
 from tasks.acquire import acquire
-from tasks.ingest import ingest
 from tasks.prepare import cut
 from tasks.recommend import recommend
-from tasks.rehearse import next_days
 
 
 def plain(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,17 +46,11 @@ def without_prefect() -> Iterator[None]:
 
 def plain_night(config: NightlyConfig) -> tuple[Verdict, ArtifactRef]:
     """Do what ``flows.nightly`` does up to everybody's list; return verdict and lists."""
-    root, seed = config.root, config.seed
-    raw = plain(acquire)(config.source, config.scale, seed, root)
-    tables = {}
-    for table, file in raw.files.items():
-        made = plain(ingest)(table, file, raw.checksums[table], config.max_reject_share, root)
-        tables[table] = made[table]
+    root = config.root
+    raw = plain(acquire)(config.source, config.scale, config.seed, root)
+    tables = stages.ingested(config, raw)
     days = plain(cut)(tables, config.as_of, config.window_days, root)
-    then = stages.features(tables, days.earlier, root)
-    then |= plain(next_days)(then, *days, root)
-    past = stages.learn(config, Known(as_of=days.earlier, tables=then))
-    now = Known(as_of=days.as_of, tables=stages.features(tables, days.as_of, root))
-    known = stages.learn(config, now, past)
-    verdict = stages.judge(config, known, past)
-    return verdict, plain(recommend)(known, verdict.leaderboard, config.top_n, root)["top_n"]
+    played = stages.play(config, tables, days)
+    board = played.verdict.leaderboard
+    lists = plain(recommend)(played.known, board, config.top_n, root)["top_n"]
+    return played.verdict, lists

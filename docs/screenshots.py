@@ -6,12 +6,11 @@ Beside a `make up` in which at least one night has been played, with Chromium on
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -41,20 +40,21 @@ def night_in_mlflow(mlflow: str) -> str:
             "experiment_ids": experiments,
             "filter": "tags.`grail.model` != 'none' and attributes.status = 'FINISHED'",
             "order_by": ["attributes.start_time DESC"],
-            "max_results": 1000,
+            "max_results": 1,
         }
         runs = web.post(f"{api}/runs/search", json=query).json().get("runs", [])
     if not runs:
         raise ScreenshotError(f"{mlflow} has no finished night: play one first")
-    parents = [_tags(run)["mlflow.parentRunId"] for run in runs]
-    night = [run for run, parent in zip(runs, parents, strict=True) if parent == parents[0]]
-    ids = json.dumps([run["info"]["run_id"] for run in night], separators=(",", ":"))
-    where = json.dumps([night[0]["info"]["experiment_id"]])
-    return f"{mlflow}/#/compare-runs?runs={quote(ids)}&experiments={quote(where)}"
-
-
-def _tags(run: dict[str, dict[str, list[dict[str, str]]]]) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    tags = {tag["key"]: tag["value"] for tag in runs[0]["data"]["tags"]}
+    of_night = f"tags.`grail.night` = '{tags['grail.night']}' and tags.`grail.model` != ''"
+    query = {
+        "searchFilter": of_night,
+        "compareRunsMode": "CHART",
+        "orderByKey": "metrics.`ndcg_at_10`",
+        "orderByAsc": "false",
+    }
+    where = runs[0]["info"]["experiment_id"]
+    return f"{mlflow}/#/experiments/{where}/runs?{urlencode(query, quote_via=quote)}"
 
 
 def night_in_prefect(prefect: str) -> str:

@@ -1,7 +1,9 @@
 """Runs a flow as a command: its errors as one line, its summary as a table and a file."""
 
+import importlib
 import sys
 from collections.abc import Callable
+from threading import Thread
 from typing import Any, TypeVar
 
 from prefect import Flow
@@ -15,6 +17,8 @@ S = TypeVar("S")
 
 def run_flow(flow: Flow[Any, S], config: BaseModel, prog: str, as_text: Callable[[S], str]) -> None:
     """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
+    # Prefect's server takes as long to start, in a process of its own
+    Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()
     try:
         summary = flow(**config.model_dump())
     except GrailError as error:

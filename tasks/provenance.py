@@ -77,6 +77,7 @@ def _origin(roots: tuple[Symbol, ...]) -> Origin:
     return Origin(hashlib.sha256(text.encode()).hexdigest()[:16], _versions(libraries))
 
 
+@cache  # most of the code is behind many results
 def _follow(symbol: Symbol) -> tuple[str, list[Symbol]]:
     """Return the code of a symbol and the symbols that it mentions, here or elsewhere."""
     dotted, name = symbol
@@ -211,4 +212,9 @@ def _distributions() -> dict[str, list[str]]:
 def _versions(libraries: set[str]) -> dict[str, str]:
     """Version by distribution; the standard library belongs to none and is left out."""
     names = {name for library in libraries for name in _distributions().get(library, [])}
-    return {name: importlib.metadata.version(name) for name in sorted(names)}
+    return {name: _version(name) for name in sorted(names)}
+
+
+@cache
+def _version(distribution: str) -> str:
+    return importlib.metadata.version(distribution)

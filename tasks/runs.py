@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,15 @@ def _log_model_run(
         code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
         signature=SIGNATURE,
         input_example=(pd.DataFrame({"user_id": users}), {"n": 10, "candidates": []}),
-        pip_requirements=str(PROJECT / "requirements.lock"),
+        pip_requirements=_pinned(),
     )
+
+
+@cache
+def _pinned() -> list[str]:
+    """Return what requirements.lock pins, without the hashes: MLflow writes it out four times."""
+    lock = (PROJECT / "requirements.lock").read_text().splitlines()
+    return [line.removesuffix(" \\") for line in lock if line and line[0] not in "# "]
 
 
 def _log_tables(night: Night) -> None:

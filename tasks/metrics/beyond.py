@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import rankdata
 
 from tasks.metrics.intervals import bootstrap_mean
 
@@ -38,6 +37,8 @@ def popularity_percentiles(popularity: NDArray[Any]) -> NDArray[np.float64]:
     average to 1/2: a list above that favours popular videos. A NaN in ``popularity`` is a
     ValueError.
     """
+    from scipy.stats import rankdata  # takes seconds to import
+
     if np.isnan(popularity).any():
         raise ValueError("popularity has NaN: a video without views has popularity 0")
     percentiles: NDArray[np.float64] = (rankdata(popularity) - 0.5) / max(len(popularity), 1)

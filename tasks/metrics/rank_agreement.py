@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from scipy.stats import kendalltau
-
 
 @dataclass(frozen=True)
 class Swap:
@@ -66,6 +64,8 @@ def compare_leaderboards(first: Mapping[str, float], second: Mapping[str, float]
 
 
 def _kendall_tau(first: list[float], second: list[float]) -> float:
+    from scipy.stats import kendalltau  # takes seconds to import
+
     if len(set(first)) < 2 or len(set(second)) < 2:  # the formula would divide by zero
         return math.nan
     return float(kendalltau(first, second, variant="b").statistic)

@@ -7,6 +7,7 @@ read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -95,14 +96,25 @@ def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:
     first = pl.coalesce(
         *(pl.when(rule.broken).then(pl.lit(i, pl.UInt8)) for i, rule in enumerate(rules))
     )
-    value = pl.coalesce(*(pl.when(rule.broken).then(pl.col(rule.column)) for rule in rules))
-    return text.select(
+    blamed = pl.struct(_BROKEN, *dict.fromkeys(rule.column for rule in rules))
+    return text.with_columns(first.alias(_BROKEN)).select(
         pl.col(ROW).cast(pl.Int64),
         *(column.typed for column in table.columns),
         *((pl.col(table.tiebreak).alias(_TIEBREAK),) if table.tiebreak else ()),
-        first.alias(_BROKEN),
-        value.alias(_VALUE),
+        _BROKEN,
+        blamed.map_batches(
+            partial(_value_blamed, rules=rules), return_dtype=pl.String, is_elementwise=True
+        ).alias(_VALUE),
     )
+
+
+def _value_blamed(rows: pl.Series, rules: Sequence[Rule]) -> pl.Series:
+    """Return the text that broke each row's rule; null, at no cost, where there is none."""
+    frame = rows.struct.unnest()
+    if frame[_BROKEN].null_count() == frame.height:
+        return pl.Series(values=[None], dtype=pl.String).new_from_index(0, frame.height)
+    values = (pl.when(pl.col(_BROKEN) == i).then(rule.column) for i, rule in enumerate(rules))
+    return frame.select(pl.coalesce(*values).alias(_VALUE))[_VALUE]
 
 
 def _rules(table: RawTable) -> list[Rule]:

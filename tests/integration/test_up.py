@@ -55,7 +55,7 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     assert f"mlflow   {up.mlflow}\n" in up.said.read_text()
     (worker,) = up.ask("work_pools/grail/workers/filter")
     assert worker["status"] == "ONLINE"
-    for name in ("nightly", "recommend"):
+    for name in ("backfill", "nightly", "recommend"):
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
         assert up.deployment(name)["parameters"] == where
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
@@ -127,11 +127,25 @@ def test_the_champion_makes_everybodys_lists_and_one_users(
     assert lists["user_id"].unique().sort().to_list() == sorted(known_users)
     assert lists["rank"].max() == 7
     assert up.ended(one)["state_type"] == "COMPLETED"
+    (shown,) = up.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [one]}})
+    assert f"user {known_users[0]}" in shown["data"]
     of_one = pl.read_parquet(tmp_path / "one.parquet")
     columns = ["user_id", "rank", "video_id"]
     assert (
         of_one.head(7).select(columns).equals(lists.filter(user_id=known_users[0]).select(columns))
     )
+
+
+def test_the_past_is_played(up: Up) -> None:
+    days = ("from_day=2020-09-03", "to_day=2020-09-05", "every=2")
+    models = 'models=["random","popularity"]'
+    done = deployment_run(up, "backfill/backfill", "scale=0.02", models, *days)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (table,) = made(up, "staleness/staleness")
+    block = pl.read_parquet(table / "data.parquet").filter(bed="block", model="popularity")
+    assert block["days_old"].to_list() == [0, 2]
+    artifacts = up.ask("artifacts/latest/filter", artifacts={"key": {"any_": ["staleness"]}})
+    assert len(artifacts) == 1
 
 
 def test_the_nights_to_come_are_scheduled_with_the_same_parameters(up: Up) -> None:

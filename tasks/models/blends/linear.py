@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +71,8 @@ def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> 
 
 def _weights(sums: Floats, kept: NDArray[np.bool_]) -> Floats:
     """Solve for the kept components from summed moments (c + 1, c); 0 for the others."""
+    from scipy.optimize import nnls
+
     weights = np.zeros(len(kept))
     squares = sums[:-1][np.ix_(kept, kept)]
     scale = np.trace(squares) / max(kept.sum(), 1)

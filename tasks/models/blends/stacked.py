@@ -8,8 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +37,9 @@ class Stack:
 
         Both kinds of pairs must be there.
         """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+
         # In float32 the sums of so many rows are wrong by per cents, and a constant is none
         mean, deviation = (
             inputs.mean(axis=0, dtype=np.float64),
