@@ -13,8 +13,8 @@ from flows.leftovers import sweep
 from flows.parameters import fail, flags
 from flows.pool import POOL, Pool
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
-from schemas.config import UpConfig
 from schemas.errors import GrailError, ServerError, SettingError
+from schemas.servers import UpConfig
 
 PROG = "python -m flows.up"
 PREFECT = ("prefect", "--no-prompt")

@@ -13,8 +13,8 @@ from flows.parameters import flags
 from flows.pool import Pool
 from flows.servers import Servers, only_one
 from flows.up import MLFLOW_DATABASE, PREFECT_DATABASE, check_driver, elsewhere, environment
-from schemas.config import UpConfig
 from schemas.errors import ServerError, SettingError
+from schemas.servers import UpConfig
 from tests.integration.up_process import eventually, free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

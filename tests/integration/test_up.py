@@ -1,15 +1,13 @@
-"""`python -m flows.up`: real servers that start, work, lose a part, end, and leave nothing behind.
+"""`python -m flows.up`: real servers that start, work, end, and leave nothing behind.
 
 The nights here are of worlds so small that only the way they take matters.
 """
 
-import hashlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,28 +22,11 @@ from mlflow import MlflowClient
 from flows.leftovers import marked
 from flows.pool import Pool
 from schemas.tables import CONTRACTS
-from tasks.champions import CROWNED, Champion, champion, crown
-from tasks.report import Summary
-from tasks.runs import reachable
-from tests.integration.nights import night
-from tests.integration.up_process import PROJECT, Up, deployment_run, eventually
+from tasks.champions import crown
+from tests.integration.up_process import PROJECT, SMALL, Up, deployment_run, eventually, reigning
 
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect, MLflow and what they import warn
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-SMALL: dict[str, Any] = {"scale": 0.02, "models": ["random", "popularity"]}
-PROMOTED: dict[str, Any] = {"scale": 0.05, "seed": 1, "models": ["random", "als"]}
-"""A night whose ALS passes the gate, also where a champion reigns that knows another world."""
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """All of it, up; the last test of it stops it."""
-    one = Up(tmp_path_factory.mktemp("up") / "the root")  # a blank in it is a person's right
-    try:
-        one.wait_until_up()
-        yield one
-    finally:
-        one.kill()
 
 
 def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
@@ -141,7 +122,7 @@ def test_the_past_is_played(up: Up) -> None:
     models = 'models=["random","popularity"]'
     done = deployment_run(up, "backfill/backfill", "scale=0.02", models, *days)
     assert done.returncode == 0, done.stdout + done.stderr
-    (table,) = made(up, "staleness/staleness")
+    (table,) = up.made("staleness/staleness")
     block = pl.read_parquet(table / "data.parquet").filter(bed="block", model="popularity")
     assert block["days_old"].to_list() == [0, 2]
     artifacts = up.ask("artifacts/latest/filter", artifacts={"key": {"any_": ["staleness"]}})
@@ -203,121 +184,6 @@ def test_a_night_starts_by_itself_and_another_waits_for_its_end(up: Up) -> None:
     assert instant(first["end_time"]) < instant(second["start_time"])
     early = due - instant(first["start_time"])
     assert early < timedelta(seconds=10), "a worker looks no further ahead"
-
-
-# --- losses ------------------------------------------------------------------------------------
-
-
-def made(up: Up, table: str) -> set[Path]:
-    """What is there of a table, of whichever world."""
-    return set((up.root / table).glob("*"))
-
-
-def tables(summary: Summary) -> dict[str, Any]:
-    """What two nights on one world must agree on to the last bit."""
-    return {
-        "figures": {name: model.metrics for name, model in summary.models.items()},
-        "rows": summary.rows,
-        "lists": hashlib.sha256(Path(summary.top_n).read_bytes()).hexdigest(),
-    }
-
-
-@pytest.fixture
-def begun_night(up: Up) -> Callable[..., str]:
-    """Begins a night and waits until it has made something new of a table."""
-
-    def begin(table: str, **settings: Any) -> str:
-        before = made(up, table)
-        run = up.begin("nightly", **settings)
-        eventually(lambda: made(up, table) - before, pause=0.02)
-        assert up.run(run)["state_type"] == "RUNNING"
-        return run
-
-    return begin
-
-
-@pytest.fixture
-def next_night(up: Up, prefect_server: str, tmp_path: Path) -> Callable[..., Summary]:
-    """Runs a night to its end and compares its tables with those of one that lost nothing."""
-
-    def run(**settings: Any) -> Summary:
-        file = tmp_path / "summary.json"
-        ended = up.ended(up.begin("nightly", **settings, summary=str(file)))
-        assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-        summary = Summary.model_validate_json(file.read_text())
-        whole = night(tmp_path / "whole", source="demo", **settings).summary
-        assert tables(summary) == tables(whole)
-        return summary
-
-    return run
-
-
-def test_a_night_whose_process_is_killed_has_crashed_and_the_next_goes_on(
-    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
-) -> None:
-    lost = begun_night("features/pairs", **SMALL, seed=2)
-    up.process_of(lost).kill()
-    assert up.ended(lost)["state_type"] == "CRASHED"
-    assert up.process.poll() is None
-    next_night(**SMALL, seed=2)
-
-
-def test_a_killed_worker_ends_all_of_it_and_the_next_start_goes_on(
-    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
-) -> None:
-    lost = begun_night("models/popularity", **SMALL, seed=3)
-    (worker,) = up.named("worker")
-    worker.kill()
-    assert up.process.wait(timeout=60) == 1
-    assert "worker was killed by signal 9; " in up.said.read_text()
-    assert up.is_gone()  # the night, too
-    up.start()
-    up.wait_until_up()
-    assert up.run(lost)["state_type"] == "CRASHED"
-    next_night(**SMALL, seed=3)
-
-
-def test_mlflow_killed_while_a_champion_is_made_leaves_a_whole_one(
-    up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
-) -> None:
-    """Killed as soon as the night's version is there: the gate's next request crowns it."""
-    database = f"sqlite:///{up.root / 'mlflow.db'}"
-    before, former = versions(up), reigning(database)
-    lost = begun_night("models/als", **PROMOTED)
-    servers = [*up.named("mlflow"), *up.named("uvicorn")]
-    assert len(servers) == 2
-    eventually(lambda: versions(up) > before, pause=0.001)
-    for server in servers:
-        server.kill()
-    assert up.process.wait(timeout=60) == 1
-    assert "mlflow was killed by signal 9; " in up.said.read_text()
-    assert up.is_gone()
-    new = str(before + 1)
-    found = reigning(database)
-    assert (found and found.version) in (former and former.version, new)
-    up.start()
-    up.wait_until_up()
-    assert up.run(lost)["state_type"] == "CRASHED"
-    promotion = next_night(**PROMOTED).promotion
-    assert (promotion.is_promoted, promotion.version) == (True, new)  # registered once
-    found = reigning(up.mlflow)
-    assert found is not None
-    assert (found.version, found.tags[CROWNED]) == (new, "yes")
-
-
-def versions(up: Up) -> int:
-    """How many versions of models are registered, as the file of the database says."""
-    with sqlite3.connect(f"{(up.root / 'mlflow.db').as_uri()}?mode=ro", uri=True) as database:
-        return int(database.execute("SELECT count(*) FROM model_versions").fetchone()[0])
-
-
-def reigning(address: str) -> Champion | None:
-    """The champion of the demo worlds, loaded from its files; ModelError if they are not whole."""
-    with reachable(address) as client, champion(client, "grail-demo") as found:
-        return found
-
-
-# --- starting and ending -----------------------------------------------------------------------
 
 
 def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:

@@ -15,7 +15,10 @@ import psutil
 
 from flows.leftovers import marked, sweep
 from flows.servers import check_port
+from tasks.champions import Champion, champion
+from tasks.runs import reachable
 
+SMALL: dict[str, Any] = {"scale": 0.02, "models": ["random", "popularity"]}
 PROJECT = Path(__file__).parents[2]
 
 
@@ -90,6 +93,10 @@ class Up:
         shown = [(p, p.as_dict(["cmdline"])["cmdline"]) for p in marked(str(self.root))]
         return [p for p, command in shown if word in command]
 
+    def made(self, table: str) -> set[Path]:
+        """What is there of a table, of whichever world."""
+        return set((self.root / table).glob("*"))
+
     # --- what Prefect's server is asked ----------------------------------------------------
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
@@ -139,3 +146,9 @@ def deployment_run(
         text=True,
         timeout=300,
     )
+
+
+def reigning(address: str) -> Champion | None:
+    """The champion of the demo worlds, loaded from its files; ModelError if they are not whole."""
+    with reachable(address) as client, champion(client, "grail-demo") as found:
+        return found

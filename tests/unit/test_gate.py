@@ -140,7 +140,7 @@ def test_scores_go_by_id_and_strangers_are_not_served() -> None:
     users = np.array([world.user_ids[2], 999_999, world.user_ids[0]])
     videos = np.array([1, world.video_ids[4], world.video_ids[0]])
     its_ids = (catalogue.user_ids, catalogue.video_ids)
-        scores = scores_by_id(model, its_ids, users, videos)
+    scores = scores_by_id(model, its_ids, users, videos)
     assert np.isnan(scores[1]).all()
     assert np.isnan(scores[:, 0]).all()
     np.testing.assert_array_equal(scores[0, 1:], own[2][[4, 0]])

@@ -1,0 +1,66 @@
+"""What `up` can be told: the addresses, the databases and the folder of its servers."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class UpConfig(BaseModel):
+    """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: str = Field(
+        "data",
+        min_length=1,
+        description="folder for the databases, the logs, and all that the nights compute",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="address that both servers listen on; neither asks who calls; MLflow answers"
+        " to other names than localhost only if MLFLOW_SERVER_ALLOWED_HOSTS has them",
+    )
+    prefect_port: int = Field(4200, ge=1, le=65535, description="port of Prefect's pages and API")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages and API")
+    prefect_database: str | None = Field(
+        None,
+        pattern=r"^(postgresql\+asyncpg|sqlite\+aiosqlite)://",
+        description="postgresql+asyncpg://USER:PASSWORD@HOST/NAME (default: the environment's"
+        " PREFECT_SERVER_DATABASE_CONNECTION_URL, which no other user can see, or SQLite under the"
+        " root)",
+    )
+    mlflow_database: str | None = Field(
+        None,
+        description="postgresql://USER:PASSWORD@HOST/NAME (default: the environment's"
+        " MLFLOW_BACKEND_STORE_URI, which no other user can see, or ROOT/mlflow.db)",
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if "://" in self.root:
+            raise ValueError("root must be a folder of this machine")
+        if self.prefect_port == self.mlflow_port:
+            raise ValueError("prefect_port and mlflow_port must differ")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The root as an absolute path."""
+        return Path(self.root).resolve()
+
+    @property
+    def prefect_address(self) -> str:
+        """Where Prefect's pages are, as this machine reaches them."""
+        return f"http://{self._own_name}:{self.prefect_port}"
+
+    @property
+    def mlflow_address(self) -> str:
+        """Where MLflow's pages are, as this machine reaches them."""
+        return f"http://{self._own_name}:{self.mlflow_port}"
+
+    @property
+    def _own_name(self) -> str:
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{name}]" if ":" in name else name
