@@ -6,6 +6,7 @@ read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -86,8 +87,20 @@ def read_raw(path: Path, raw: RawFile, table: RawTable, scratch: Path) -> Iterat
     except pl.exceptions.ComputeError as error:
         raise unreadable(path, error) from error
     buckets = sorted(scratch.glob(f"{_BUCKET}=*"), key=lambda p: int(p.name.split("=")[1]))
-    for bucket in buckets:
-        yield _settled(pl.read_parquet(bucket / "*.parquet"), raw, table)
+    # The next bucket is settled while the reader's own thread writes this one: two cores, two jobs
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: Future[Piece] | None = None
+        for bucket in buckets:
+            following = ahead.submit(_settled_bucket, bucket, raw, table)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Piece:
+    return _settled(pl.read_parquet(bucket / "*.parquet"), raw, table)
 
 
 def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:

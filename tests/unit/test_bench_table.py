@@ -1,0 +1,67 @@
+"""The benchmarks' table: its arithmetic, its verdicts, and the place in the README it is put in."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.comparisons import HEADER, Comparison, Goal, markdown
+from benchmarks.ground import BenchmarkError
+from benchmarks.results import BEGIN, END, Results, write_into
+
+RUNS = {
+    "ours": [{"seconds": s, "peak_mib": m} for s, m in ((2.0, 90.0), (9.0, 100.0), (4.0, 80.0))],
+    "slow": [{"seconds": 40.0, "peak_mib": 50.0}],
+    "quick": [{"seconds": 10.0, "peak_mib": 70.0}, {"seconds": 30.0, "peak_mib": 60.0}],
+}
+
+
+def compared(goal: Goal, theirs: tuple[str, ...] = ("slow", "quick")) -> list[str]:
+    return Comparison("work", "theirs", ours="ours", theirs=theirs, goal=goal).row(RUNS).cells()
+
+
+def test_medians_are_compared_with_the_best_of_the_others_and_memory_is_the_most() -> None:
+    cells = compared(Goal(least_faster=5))
+    assert cells == [
+        *("work", "theirs (quick)", "4", "100", "20.0", "70"),
+        *("5x faster", "at least 5x faster", "yes"),
+    ]
+    assert compared(Goal(), theirs=("slow",))[6:] == ["10x faster", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "is_met"),
+    [
+        (Goal(least_faster=5.1), False),
+        (Goal(most_times=0.2), True),
+        (Goal(most_times=0.19), False),
+        (Goal(most_times=1, most_mib=99), False),
+        (Goal(most_times=1, most_mib=100), True),
+        (Goal(most_times=1, most_memory_times=1.4), False),
+        (Goal(most_times=1, most_memory_times=1.5), True),
+        (Goal(most_times=1, most_seconds=3.9), False),
+    ],
+)
+def test_a_goal_that_is_not_met_says_so(goal: Goal, is_met: bool) -> None:
+    assert compared(goal)[-1] == ("yes" if is_met else "**no**")
+
+
+def test_the_table_is_put_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_into(readme, "new")
+    assert readme.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    readme.write_text("no markers\n")
+    with pytest.raises(BenchmarkError, match="lacks the lines"):
+        write_into(readme, "new")
+    assert readme.read_text() == "no markers\n"
+
+
+def test_parts_are_kept_for_the_same_ground_and_dropped_for_another(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    comparisons = {"ingest": [Comparison("CSV", "pandas", ours="ours", theirs=("slow",))]}
+    Results(file, 1.0, 42, "demo world").put("ingest", 3, RUNS, None)
+    again = Results(file, 1.0, 42, "demo world").as_text(comparisons)
+    assert markdown(HEADER, []).splitlines()[0] in again
+    assert "| CSV | pandas | 4 |" in again
+    assert "scale 1, seed 42; medians of 3 runs" in again
+    assert Results(file, 0.5, 42, "demo world").parts == {}
