@@ -6,6 +6,7 @@ must be of a class that both know by the same name.
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from threading import Thread
@@ -49,8 +50,11 @@ def replay_nights(
     bar = Bar("nights")
     ended: list[Replayed | BaseException] = []
     for future in futures:
-        future.wait()
-        ended.append(future.state.result(raise_on_failure=False))
+        try:
+            future.wait()
+            ended.append(future.state.result(raise_on_failure=False))
+        except BrokenProcessPool as killed:  # with one process, all that wait for one are lost
+            ended.append(killed)
         bar.show(100 * len(ended) / len(nights))
     return ended
 

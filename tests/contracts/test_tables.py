@@ -144,6 +144,10 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     "next_days_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
     "next_days_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
     "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
+    "aged": {"model": "als", "bed": "block", "trained": date(2020, 8, 1), "day": date(2020, 8, 8)}
+    | {"user_id": 0, "value": 1.0},
+    "staleness": {"model": "als", "bed": "shown", "days_old": 0, "mean": 0.0, "fresh": 1.0}
+    | {"difference": -1.0, "low": -1.0, "high": 0.0, "users": 1, "days": 1},
     "watch": {"measure": "psi", "part": "tags", "value": -1.5, "reference": 0.0, "threshold": 0.0}
     | {"is_past": False, "description": "stability index"},
 }
@@ -153,7 +157,7 @@ OUT_OF_RANGE = {
     "greater_than_or_equal_to": lambda rule: rule["min_value"] - 1,
     "greater_than": lambda rule: rule["min_value"],
     "less_than_or_equal_to": lambda rule: rule["max_value"] + 1,
-    "isin": lambda rule: max(rule["allowed_values"]) + 1,
+    "isin": lambda rule: max(rule["allowed_values"]) * 2,
 }
 """A value that breaks a check, by the check's name; a new kind of check needs a line here."""
 
@@ -204,7 +208,9 @@ def bad_frames(table: str) -> Iterator[tuple[str, pl.DataFrame]]:
 def another(value: Any) -> Any:
     if isinstance(value, date):
         return value + timedelta(days=1)
-    return f"{value}s" if isinstance(value, str) else value + 1
+    if isinstance(value, str):  # of the two test beds the other one
+        return {"block": "shown", "shown": "block"}.get(value, f"{value}s")
+    return value + 1
 
 
 def complaint(frame: pl.DataFrame, table: str) -> str:

@@ -29,7 +29,7 @@ def run_command(capsys: pytest.CaptureFixture[str], **settings: object) -> tuple
     """Run the nightly command in this process; return its exit code and the last line of stderr."""
     config = NightlyConfig.model_validate({"models": ("random", "popularity"), **settings})
     with pytest.raises(SystemExit) as stopped:
-        flows.command.run_flow(flows.nightly.nightly, config, "nightly")
+        flows.command.run_flow(flows.nightly.nightly, config, "nightly", str)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nightly: ")]
     return int(stopped.value.code or 0), lines[-1]
 

@@ -119,6 +119,7 @@ class Project:
     def origin(self, function: str = "made", module: str = "tasks.made") -> Origin:
         provenance._origin.cache_clear()
         provenance._parse.cache_clear()
+        provenance._follow.cache_clear()
         return origin_of(SimpleNamespace(__module__=module, __qualname__=function))
 
 
@@ -128,6 +129,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     yield Project(tmp_path)
     provenance._origin.cache_clear()
     provenance._parse.cache_clear()
+    provenance._follow.cache_clear()
 
 
 WITHOUT_EFFECT = {
