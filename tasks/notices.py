@@ -1,5 +1,6 @@
 """Notices: what a run shows on Prefect's pages. The figures themselves are in the tables."""
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from tasks.promote import Promotion
 from tasks.steps import chore
 from tasks.store import Store
 
+logger = logging.getLogger(__name__)
+
 K = 10
 
 
@@ -33,6 +36,7 @@ def show_night(
         description=f"Test users of the block, as of {known.as_of}, best first",
     )
     show_mlflow(config, runs["night"])
+    logger.info("leaderboard of %d models, MLflow run %s", len(known.models), runs["night"])
 
 
 @chore("show-gate")
@@ -46,6 +50,7 @@ def show_gate(promotion: Promotion) -> None:
         markdown=f"# {version}: {decision}\n\n{reasons}\n\nThe champion is {champion}.\n",
         key="gate",
     )
+    logger.info("%s: %s", version, decision)
 
 
 def show_mlflow(config: TrackedConfig, run_id: str) -> None:

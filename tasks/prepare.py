@@ -1,5 +1,6 @@
 """From ingested tables to what models learn from and are asked about, as of a day."""
 
+import logging
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
 from tasks.steps import Refs, chore, make, recipe, step
 from tasks.store import Draft, Store
+
+logger = logging.getLogger(__name__)
 
 STAGE = "features"
 
@@ -55,7 +58,9 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Da
 @chore("cut")
 def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, window_days: int, root: str) -> Days:
     """Settle the day as of which everything is learned, and the day of its rehearsal."""
-    return resolved_days(Store(root).scan(tables["interactions"]), as_of, window_days)
+    days = resolved_days(Store(root).scan(tables["interactions"]), as_of, window_days)
+    logger.info("as of %s, rehearsed as of %s", days.as_of, days.earlier)
+    return days
 
 
 @step("index", "index-{as_of}")

@@ -1,5 +1,6 @@
 """What a run leaves for programs to read: figures and paths as JSON."""
 
+import logging
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,8 @@ from tasks.promote import Promotion
 from tasks.steps import chore
 from tasks.store import DATA, Store
 from tasks.verdict import Shown
+
+logger = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=BaseModel)
 K = 10
@@ -119,6 +122,7 @@ def written(summary: S, file: str | None) -> S:
         part = Path(file).with_name(f".{Path(file).name}.part")
         part.write_text(summary.model_dump_json(indent=2) + "\n")
         part.replace(file)
+        logger.info("figures and paths: %s", file)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import subprocess
 from typing import Any
 
@@ -20,6 +21,8 @@ from tasks.steps import chore, settled, step
 from tasks.store import Store
 from tasks.verdict import Shown
 
+logger = logging.getLogger(__name__)
+
 DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
 """Settings that a night's run shows; each model's own are with the model."""
 
@@ -30,7 +33,8 @@ def check_tracking(tracking_uri: str) -> None:
     from tasks.runs import reachable  # MLflow takes seconds to import
 
     with reachable(tracking_uri) as client:
-        client.search_experiments(max_results=1)
+        found = client.search_experiments()
+    logger.info("MLflow answers: %d experiments", len(found))
 
 
 @step("track", "track-{known.as_of}", retry_on=TrackingError)

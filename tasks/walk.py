@@ -1,5 +1,6 @@
 """The days that a backfill plays: as of which, each with its rehearsal's day."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -10,6 +11,8 @@ from tasks.features.next_days import days_with_views
 from tasks.prepare import Days, resolved_days
 from tasks.steps import chore
 from tasks.store import Store
+
+logger = logging.getLogger(__name__)
 
 LEAST_BEFORE = 2
 """Days with views before one that can be played: one to learn from, one to rehearse on."""
@@ -41,4 +44,5 @@ def walk(config: BackfillConfig, tables: Mapping[str, ArtifactRef]) -> list[Days
     """Settle the days of a backfill, and the day on which each is rehearsed."""
     log = Store(config.root).scan(tables["interactions"])
     days = walked(days_with_views(log), config.from_day, config.to_day, config.every)
+    logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
     return [resolved_days(log, day, config.window_days) for day in days]
