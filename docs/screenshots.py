@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for them")
     asked = parser.parse_args()
     shots = {
-        "mlflow.png": (night_in_mlflow(asked.mlflow), 1500, 1300),
+        "mlflow.png": (night_in_mlflow(asked.mlflow), 2200, 1150),
         "prefect.png": (night_in_prefect(asked.prefect), 1500, 1100),
     }
     for name, (address, width, height) in shots.items():
