@@ -78,7 +78,7 @@ def replayed(config: BackfillConfig, tables: Refs, nights: Sequence[Days]) -> li
     played = [night.played for night in ended if isinstance(night, Replayed)]
     if len(played) < len(nights):
         failed = [
-            f"{days.as_of}: {night or type(night).__name__}"
+            f"{days.as_of}: {str(night) or type(night).__name__}"
             for days, night in zip(nights, ended, strict=True)
             if not isinstance(night, Replayed)
         ]
