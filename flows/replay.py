@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import set_api_log_sink
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner
 
@@ -70,7 +72,7 @@ def replayed(config: BackfillConfig, tables: Refs, nights: Sequence[Days]) -> li
         for some in (nights[:1], nights[1:]):
             if some:
                 runner = ProcessPoolTaskRunner(
-                    max_workers=min(abreast, len(some)), initializer=end_with_parent
+                    max_workers=min(abreast, len(some)), initializer=stand_alone
                 )
                 ended += replay_nights.with_options(task_runner=runner)(config, tables, some)
             if isinstance(ended[0], Replayed):
@@ -89,8 +91,16 @@ def replayed(config: BackfillConfig, tables: Refs, nights: Sequence[Days]) -> li
     return played
 
 
-def end_with_parent() -> None:
-    """End this process when its parent has ended: a pool's processes would wait for ever."""
+def stand_alone() -> None:
+    """Prepare a pool's process so that neither its end nor its parent's harms the other.
+
+    Prefect sends logs and events of a pool by a queue that all its processes write to. One killed
+    while it writes leaves the queue's lock taken for ever, and the parent would wait for it when
+    it ends. So each talks to the server itself. And it ends with its parent, whom a pool's
+    processes would outlive, waiting.
+    """
+    set_api_log_sink(None)
+    EventsWorker.set_client_override(None)
     parent = parent_process()
 
     def follow() -> None:

@@ -13,9 +13,12 @@ import polars as pl
 import psutil
 import pytest
 from mlflow import MlflowClient
+from prefect import flow, get_run_logger, task
+from prefect.task_runners import ProcessPoolTaskRunner
 
 from flows.backfill import backfill
 from flows.nightly import nightly
+from flows.replay import one_server, stand_alone
 from schemas.tables import CONTRACTS
 from tasks.backfill_report import BackfillSummary, as_text
 from tasks.sources.demo import write_demo_world
@@ -148,6 +151,34 @@ def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
     assert run.returncode == 0, said
     table = pl.read_parquet(next(tmp_path.glob("staleness/staleness/*/data.parquet")))
     assert table.equals(pl.read_parquet(f"{played.staleness_table}/data.parquet"))
+
+
+@task
+def speak() -> None:
+    get_run_logger().info("a line of a pool's process")
+
+
+@flow
+def hear() -> None:
+    speak.submit().wait()
+
+
+@pytest.mark.parametrize(("initializer", "by_the_queue"), [(None, True), (stand_alone, False)])
+def test_no_process_writes_to_the_queue_that_one_killed_would_leave_locked(
+    prefect_server: str, initializer: Callable[[], None] | None, by_the_queue: bool
+) -> None:
+    """Prefect's own way is by the queue; a player that died in it let the backfill never end."""
+    sent: list[tuple[str, object]] = []
+
+    def overhear() -> Callable[[str, object], None]:
+        return lambda kind, message: sent.append((kind, message))
+
+    runner = ProcessPoolTaskRunner(
+        max_workers=1, initializer=initializer, subprocess_message_processor_factories=[overhear]
+    )
+    with one_server():
+        hear.with_options(task_runner=runner)()
+    assert bool(sent) is by_the_queue
 
 
 def start(world: Path, root: Path, server: str) -> "subprocess.Popen[str]":
