@@ -3,6 +3,8 @@
 import pandera.polars as pa
 import polars as pl
 
+from schemas.order import ascending_by
+
 
 class Cells(pa.DataFrameModel):
     """One row per cell of the exam: a block user, a candidate video, and what came of it."""
@@ -15,11 +17,12 @@ class Cells(pa.DataFrameModel):
     watch_ratio: pl.Float64 = pa.Field(ge=0)
     enjoyed: pl.Boolean
 
+    ascending = ascending_by("user_idx", "video_idx")
+
     class Config:
-        """Closed, and unique on the grain."""
+        """Closed, and in the order of its grain."""
 
         strict = True
-        unique = ("user_idx", "video_idx")
 
 
 class PerUser(pa.DataFrameModel):
@@ -201,11 +204,12 @@ class NextDays(pa.DataFrameModel):
     watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
     enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
 
+    ascending = ascending_by("user_idx", "video_idx")
+
     class Config:
-        """Closed, and unique on the grain."""
+        """Closed, and in the order of its grain."""
 
         strict = True
-        unique = ("user_idx", "video_idx")
 
 
 class Aged(pa.DataFrameModel):

@@ -5,6 +5,8 @@ from typing import Annotated
 import pandera.polars as pa
 import polars as pl
 
+from schemas.order import ascending_by
+
 UtcMs = Annotated[pl.Datetime, "ms", "UTC"]
 """All times: UTC with millisecond precision."""
 
@@ -43,11 +45,12 @@ class Pairs(pa.DataFrameModel):
     enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
     last_viewed_at: UtcMs
 
+    ascending = ascending_by("user_idx", "video_idx")
+
     class Config:
-        """Closed, and unique on the grain."""
+        """Closed, and in the order of its grain."""
 
         strict = True
-        unique = ("user_idx", "video_idx")
 
 
 class Users(pa.DataFrameModel):

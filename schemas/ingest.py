@@ -4,6 +4,7 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.features import UtcMs
+from schemas.order import ascending_by
 
 
 class Interactions(pa.DataFrameModel):
@@ -16,11 +17,14 @@ class Interactions(pa.DataFrameModel):
     video_duration_ms: pl.Int32 = pa.Field(gt=0)
     watch_ratio: pl.Float64 = pa.Field(ge=0)
 
+    ascending = ascending_by(
+        "user_id", "viewed_at", "video_id", "play_duration_ms", "video_duration_ms"
+    )
+
     class Config:
-        """Closed, and unique on the event."""
+        """Closed, and in the order of its grain."""
 
         strict = True
-        unique = ("user_id", "video_id", "viewed_at", "play_duration_ms", "video_duration_ms")
 
 
 class Block(pa.DataFrameModel):
@@ -38,11 +42,12 @@ class Block(pa.DataFrameModel):
     video_duration_ms: pl.Int32 = pa.Field(gt=0)
     watch_ratio: pl.Float64 = pa.Field(ge=0)
 
+    ascending = ascending_by("user_id", "video_id")
+
     class Config:
-        """Closed, and unique on the grain."""
+        """Closed, and in the order of its grain."""
 
         strict = True
-        unique = ("user_id", "video_id")
 
 
 class RawUsers(pa.DataFrameModel):

@@ -183,11 +183,11 @@ def write(lists: Iterable[pl.DataFrame], out: str | None) -> dict[str, int]:
     counts: Counter[str] = Counter()
     try:
         with tempfile.TemporaryDirectory(dir=None if out is None else Path(out).parent) as scratch:
-            draft = Draft(Path(scratch), "top_n")
-            for rows in lists:
-                draft.append(rows)
-                counts.update(rows.filter(rank=1)["model"].to_list())
-            draft.close()
+            with Draft(Path(scratch), "top_n") as draft:
+                for rows in lists:
+                    draft.append(rows)
+                    counts.update(rows.filter(rank=1)["model"].to_list())
+                draft.close()
             if out is not None:
                 (draft.folder / DATA).replace(out)
     except OSError as error:

@@ -8,7 +8,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS
 from tasks.features.calendar import before
-from tasks.features.next_days import first_met
+from tasks.features.next_days import first_met, of_same_users
 from tasks.features.pairs import pairs_of
 from tasks.steps import Refs, make, recipe, step
 from tasks.store import Draft, Store
@@ -33,12 +33,13 @@ def next_days(
         known = store.read(tables["pairs"], ["user_idx", "video_idx"])
         cells = store.read(tables["cells"], ["user_idx", "is_test"])
         test_users = cells.filter("is_test")["user_idx"].unique()
+        seen_videos = known["video_idx"].unique()
         draft, strangers = drafts["next_days"], 0
         for views in store.row_groups(tables["interactions"]):
             later = views.filter(before(as_of) & ~before(earlier))
             met = pairs_of(later, curve, users, videos)
             strangers += later.height - int(met["views"].sum())
-            rows = first_met(met, known, test_users)
+            rows = first_met(met, of_same_users(known, met), seen_videos, test_users)
             if rows.height or draft.rows is None:  # a table without rows is a table too
                 draft.append(rows)
         draft.facts["views_of_strangers"] = strangers
@@ -46,7 +47,7 @@ def next_days(
     how = recipe(
         "evaluation",
         parents={name: tables[name] for name in parents},
-        code=(pairs_of, first_met, before, CONTRACTS["next_days"]),
+        code=(pairs_of, of_same_users, first_met, before, CONTRACTS["next_days"]),
         config={"earlier": str(earlier), "as_of": str(as_of)},
     )
     return make(store, how, ("next_days",), build)

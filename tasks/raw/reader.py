@@ -104,28 +104,34 @@ def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Piece:
 
 
 def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:
-    """Type every row; number the first broken rule and keep the text that broke it."""
+    """Type every row; number the first broken rule and keep the text that broke it.
+
+    All in one ``select``: Polars then reads a number once that both a column and a rule need.
+    """
     rules = _rules(table)
     first = pl.coalesce(
         *(pl.when(rule.broken).then(pl.lit(i, pl.UInt8)) for i, rule in enumerate(rules))
     )
-    blamed = pl.struct(_BROKEN, *dict.fromkeys(rule.column for rule in rules))
-    return text.with_columns(first.alias(_BROKEN)).select(
+    texts = dict.fromkeys(rule.column for rule in rules)
+    typed = text.select(
         pl.col(ROW).cast(pl.Int64),
         *(column.typed for column in table.columns),
         *((pl.col(table.tiebreak).alias(_TIEBREAK),) if table.tiebreak else ()),
-        _BROKEN,
-        blamed.map_batches(
-            partial(_value_blamed, rules=rules), return_dtype=pl.String, is_elementwise=True
-        ).alias(_VALUE),
+        first.alias(_BROKEN),
+        pl.struct(*texts).alias(_VALUE),
     )
+    blamed = pl.struct(_BROKEN, _VALUE).map_batches(
+        partial(_value_blamed, rules=rules), return_dtype=pl.String, is_elementwise=True
+    )
+    return typed.with_columns(blamed.alias(_VALUE))
 
 
 def _value_blamed(rows: pl.Series, rules: Sequence[Rule]) -> pl.Series:
     """Return the text that broke each row's rule; null, at no cost, where there is none."""
-    frame = rows.struct.unnest()
-    if frame[_BROKEN].null_count() == frame.height:
-        return pl.Series(values=[None], dtype=pl.String).new_from_index(0, frame.height)
+    broken = rows.struct.field(_BROKEN)
+    if broken.null_count() == len(rows):
+        return pl.Series(values=[None], dtype=pl.String).new_from_index(0, len(rows))
+    frame = rows.struct.unnest().unnest(_VALUE)
     values = (pl.when(pl.col(_BROKEN) == i).then(rule.column) for i, rule in enumerate(rules))
     return frame.select(pl.coalesce(*values).alias(_VALUE))[_VALUE]
 

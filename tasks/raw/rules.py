@@ -113,8 +113,10 @@ def id_list(raw: str, name: str, dtype: type[pl.Int16] | type[pl.Int32], high: i
 
 def ratio_agrees(ratio: str, play: str, duration: str) -> Rule:
     """``watch_ratio`` is play / video duration, to one part in a thousand."""
-    given, played, lasts = (
-        pl.col(c).cast(pl.Float64, strict=False) for c in (ratio, play, duration)
+    given = pl.col(ratio).cast(pl.Float64, strict=False)
+    # Cast as ``whole`` casts them, so that the text is read once
+    played, lasts = (
+        pl.col(c).cast(pl.Int64, strict=False).cast(pl.Float64) for c in (play, duration)
     )
     far = (given * lasts - played).abs() > 1e-3 * pl.max_horizontal(played, lasts)
     return Rule(ratio, f"equals {play} / {duration}", far.fill_null(value=False))

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from schemas.evaluation import NextDays as NextDaysTable
 from tasks.features.calendar import SHANGHAI
-from tasks.features.next_days import first_met, rehearsal_day
+from tasks.features.next_days import first_met, of_same_users, rehearsal_day
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.next_days import (
     COLD,
@@ -106,7 +106,7 @@ def pairs_frame(*rows: tuple[int, int, float]) -> pl.DataFrame:
 def test_first_met_is_what_was_not_known():
     met = pairs_frame((0, 1, 1.0), (0, 2, 0.5), (0, 7, 0.0), (2, 1, 0.25), (3, 8, 1.0))
     known = pairs_frame((0, 1, 1.0), (1, 2, 0.0), (2, 2, 0.0)).select("user_idx", "video_idx")
-    rows = first_met(met, known, pl.Series([2, 5], dtype=pl.Int32))
+    rows = first_met(met, known, known["video_idx"], pl.Series([2, 5], dtype=pl.Int32))
     assert rows.columns == list(NextDaysTable.to_schema().columns)
     assert NextDaysTable.validate(rows).drop("watch_ratio").rows() == [
         (0, 2, False, False, 0.5),
@@ -120,8 +120,21 @@ def test_first_met_is_what_was_not_known():
 def test_of_nothing_known_all_is_new_and_cold():
     met = pairs_frame((0, 1, 1.0), (1, 1, 0.0))
     nothing = met.select("user_idx", "video_idx").clear()
-    rows = NextDaysTable.validate(first_met(met, nothing, pl.Series([], dtype=pl.Int32)))
+    nobody = pl.Series([], dtype=pl.Int32)
+    rows = NextDaysTable.validate(first_met(met, nothing, nothing["video_idx"], nobody))
     assert rows.select("is_test", "is_cold").rows() == [(False, True)] * 2
+
+
+def test_a_slice_of_what_is_known_is_as_good_as_all_of_it():
+    met = pairs_frame((2, 1, 1.0), (2, 2, 0.5), (5, 7, 0.0))
+    known = pairs_frame((0, 1, 1.0), (2, 2, 0.0), (3, 2, 0.0), (5, 7, 0.0), (6, 1, 0.0))
+    known = known.select("user_idx", "video_idx")
+    part = of_same_users(known, met)
+    assert part.rows() == [(2, 2), (3, 2), (5, 7)]
+    videos, nobody = known["video_idx"], pl.Series([], dtype=pl.Int32)
+    assert first_met(met, part, videos, nobody).equals(first_met(met, known, videos, nobody))
+    assert of_same_users(known, met.clear()).is_empty()
+    assert of_same_users(known.clear(), met).is_empty()
 
 
 # --- as arrays ---------------------------------------------------------------------------------
