@@ -309,7 +309,7 @@ def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _is_repetitive(kind: pa.DataType) -> bool:
-    """Whether a dictionary of a column's values is worth its time: measures and times seldom repeat.
+    """Whether a dictionary of a column's values is worth its time: measures and times seldom do.
 
     Without theirs, the log is written in two thirds of the time and is no larger.
     """
