@@ -6,6 +6,7 @@ measured one at a time; the tables are printed, and with --readme written there.
 
     python -m benchmarks                                  # all of it, at KuaiRec's full shape
     python -m benchmarks --only ingest,als --scale 0.05   # two parts, small
+    python -m benchmarks --show --out benchmarks/results.json   # the tables of what is measured
 """
 
 import argparse
@@ -62,8 +63,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="JSON file of all runs; parts already in it for the same world are kept (default"
         " results.json beside the world in --work)",
     )
+    add("--show", action="store_true", help="measure nothing: show what --out holds already")
     add("--readme", type=Path, help="README to write the tables into, between its two markers")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.show and not (asked.out and asked.out.exists()):
+        parser.error("--show needs the file to be shown: --out")
+    return asked
 
 
 def _parts(text: str) -> list[str]:
@@ -78,27 +83,37 @@ def main() -> None:
     asked = parse()
     # The runs of a person's own server neither slow these down nor get lost among them
     os.environ.setdefault("PREFECT_HOME", str(asked.work.resolve() / "prefect"))
-    say("the world, and what a first night makes of it, where they are not there yet")
-    ground = Ground.make(asked.work, asked.scale, asked.seed, asked.world)
-    if not WITHOUT_FIRST_NIGHT.issuperset(asked.only):
-        ground.play_first_night()
-    about = "demo world" if asked.world is None else ground.world.name
-    results = Results(asked.out or ground.folder / "results.json", ground.scale, ground.seed, about)
-    failures = []
-    for name in asked.only:
-        try:
-            runs = measured(name, ground, asked.repeats)
-            check = checked(name, ground)
-            results.put(name, asked.repeats, runs, check)
-            failures += [check] if isinstance(check, str) else []
-        except BenchmarkError as error:
-            failures.append(str(error))
+    about = "demo world" if asked.world is None else asked.world.resolve().name
+    if asked.show:
+        results, failures = Results(asked.out, asked.scale, asked.seed, about), []
+    else:
+        say("the world, and what a first night makes of it, where they are not there yet")
+        ground = Ground.make(asked.work, asked.scale, asked.seed, asked.world)
+        out = asked.out or ground.folder / "results.json"
+        results = Results(out, ground.scale, ground.seed, about)
+        failures = measure(asked.only, ground, asked.repeats, results)
     text = results.as_text({name: part.COMPARISONS for name, part in PARTS.items()})
     print(text)
     if asked.readme is not None and not failures:
         write_into(asked.readme, text)
     if failures:
         sys.exit("\n".join(failures))
+
+
+def measure(names: Sequence[str], ground: Ground, repeats: int, results: Results) -> list[str]:
+    """Measure parts, keeping each as soon as it is done; return what failed."""
+    if not WITHOUT_FIRST_NIGHT.issuperset(names):
+        ground.play_first_night()
+    failures = []
+    for name in names:
+        try:
+            runs = measured(name, ground, repeats)
+            check = checked(name, ground)
+            results.put(name, repeats, runs, check)
+            failures += [check] if isinstance(check, str) else []
+        except BenchmarkError as error:
+            failures.append(str(error))
+    return failures
 
 
 def measured(name: str, ground: Ground, repeats: int) -> dict[str, list[dict[str, Any]]]:

@@ -152,11 +152,12 @@ def _night(runs: Runs) -> list[str]:
         ("start of Prefect's server", 1, run["server_seconds"], 0.0),
         ("between tasks: Prefect", 0, run["between_tasks_seconds"], 0.0),
     ]
+    total = run["seconds"] + run["server_seconds"]
     rows = [
-        [name, str(n or ""), f"{s:.1f}", f"{s / run['seconds']:.0%}", f"{m:,.0f}" if m else ""]
+        [name, str(n or ""), f"{s:.1f}", f"{s / total:.0%}", f"{m:,.0f}" if m else ""]
         for name, n, s, m in shown
     ]
-    rows.append(["all", "", f"{run['seconds']:.1f}", "100%", f"{run['peak_mib']:,.0f}"])
+    rows.append(["all", "", f"{total:.1f}", "100%", f"{run['peak_mib']:,.0f}"])
     header = ("where the night's time goes", "runs", "seconds", "share", "MiB, all processes")
     own = f"{run['own_peak_mib']:,.0f} MiB of them at most in the flow's own process"
     return [markdown(header, rows), f"{own}; the rest is Prefect's server."]
