@@ -1,6 +1,7 @@
 """The backfill: nights of the past, each as the nightly flow would play it, and how models age."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -136,7 +137,9 @@ def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
     _, said = run.communicate(timeout=300)
     assert run.returncode == 1
     (line,) = [line for line in said.splitlines() if line.startswith("python -m flows.backfill:")]
-    assert "2 of 3 nights failed (2020-08-31: " in line
+    # Python notices the death of the pool's second process when the first gives its result: then
+    # that night is whole. If the first one dies, both are lost.
+    assert re.search(r": [12] of 3 nights failed \(2020-0(8-31|9-04): A process in the pro", line)
     assert line.endswith("run again to go on")
 
     run = start(world, tmp_path, prefect_server)
