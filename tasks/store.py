@@ -309,9 +309,10 @@ def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _is_repetitive(kind: pa.DataType) -> bool:
-    """Whether a dictionary of a column's values is worth its time: measures and times seldom do.
+    """Whether a dictionary of a column's values is worth its time, as values repeat.
 
-    Without theirs, the log is written in two thirds of the time and is no larger.
+    Measures and times seldom do. Without theirs, the log is written in two thirds of the time and
+    is no larger.
     """
     return not (pa.types.is_floating(kind) or pa.types.is_timestamp(kind))
 
