@@ -1,15 +1,31 @@
 """What `up` asks of Prefect's server: the work pool, the deployments, the worker, lost nights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 import httpx
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
 from schemas.errors import ServerError
 
 POOL = "grail"
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+
+
+def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask a Prefect server again while it is busy, for a minute; return its last answer.
+
+    With 503 it says that its SQLite database is locked by another request, and that nothing was
+    done; Prefect's own client repeats such a request, too.
+    """
+    retrying = Retrying(
+        retry=retry_if_result(lambda answer: answer.status_code == httpx.codes.SERVICE_UNAVAILABLE),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
+        stop=stop_after_delay(60),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
+    return retrying(ask)
 
 
 class Pool:
@@ -78,7 +94,7 @@ class Pool:
             f"Prefect's server, asked to {method} {str(self._client.base_url).rstrip('/')}{path},"
         )
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = patiently(lambda: self._client.request(method, path, json=body))
         except httpx.TransportError as error:
             raise ServerError(f"{what} did not answer: {type(error).__name__} {error}") from error
         if not answer.is_success and answer.status_code not in well:

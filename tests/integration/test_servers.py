@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,27 @@ def test_a_prefect_that_does_not_answer_is_named() -> None:
     nobody = f"http://127.0.0.1:{free_port()}/api"
     with Pool(nobody) as pool, pytest.raises(ServerError, match=r"/api.* did not answer: Connect"):
         pool.create()
+
+
+def test_a_prefect_whose_database_is_locked_is_asked_again() -> None:
+    answers = [503, 503, 409]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers.pop(0))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Pool(f"http://127.0.0.1:{server.server_port}/api") as pool:
+            pool.create()  # 409: it is there
+        server.shutdown()
+    assert answers == []
 
 
 def test_postgres_is_two_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

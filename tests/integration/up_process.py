@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
 
 from flows.leftovers import marked, sweep
+from flows.pool import patiently
 from flows.servers import check_port
 from tasks.champions import Champion, champion
 from tasks.runs import reachable
@@ -100,7 +102,8 @@ class Up:
     # --- what Prefect's server is asked ----------------------------------------------------
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        answer = httpx.request(method, f"{self.prefect}/api/{path}", json=body, timeout=30)
+        url = f"{self.prefect}/api/{path}"
+        answer = patiently(lambda: httpx.request(method, url, json=body, timeout=30))
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -114,7 +117,8 @@ class Up:
     def begin(self, name: str, **parameters: Any) -> str:
         """Ask for a run of a deployment, as its page's button does; return the run's id."""
         path = f"deployments/{self.deployment(name)['id']}/create_flow_run"
-        return str(self.ask(path, parameters=parameters)["id"])
+        once = str(uuid4())  # however often it must be asked
+        return str(self.ask(path, parameters=parameters, idempotency_key=once)["id"])
 
     def run(self, run_id: str) -> Any:
         return self.request("GET", f"flow_runs/{run_id}")
