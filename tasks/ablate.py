@@ -9,6 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.evaluate import load_exam, protocol_of
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
@@ -16,7 +17,7 @@ from tasks.metrics.intervals import bootstrap_mean
 from tasks.metrics.ranking import rank
 from tasks.models.hybrid import Hybrid
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 K = 10

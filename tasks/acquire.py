@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import SourceError
 from schemas.raw import RAW_FILES
+from tasks.draft import Draft
 from tasks.progress import progress_shown
 from tasks.sources.archive import unpack
 from tasks.sources.demo import write_demo_world
 from tasks.sources.download import fetch_kuairec
 from tasks.sources.files import fingerprint, locate
 from tasks.steps import ensure, recipe, settled, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef, Known
 from schemas.protocol import Protocol
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.evaluate import load_exam, protocol_of
 from tasks.metrics.block import PRIMARY, Exam, measure
 from tasks.metrics.next_days import NextDays, measure_next_days
@@ -17,7 +18,7 @@ from tasks.metrics.ranking import rank
 from tasks.metrics.staleness import staleness_of
 from tasks.models.elsewhere import scores_by_id
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 STAGE = "staleness"

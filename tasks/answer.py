@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field
 
 from schemas.config import RecommendConfig
 from schemas.errors import SettingError, TrackingError
+from tasks.draft import DATA, Draft
 from tasks.models.fallback import lists_for_all
 from tasks.raw.ids import read_ids, some
 from tasks.steps import chore, settled, step
-from tasks.store import DATA, Draft
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient

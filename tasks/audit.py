@@ -9,6 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.evaluate import load_exam, per_user_rows, protocol_in, protocol_of
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import PRIMARY, Exam, measure
@@ -17,7 +18,7 @@ from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.next_days import LOG_ESTIMATORS, NextDays, measure_next_days
 from tasks.metrics.ranking import rank
 from tasks.steps import Code, Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 STAGE = "audit"

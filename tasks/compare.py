@@ -8,13 +8,14 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.evaluate import protocol_in
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import LABELS, PRIMARY
 from tasks.metrics.comparisons import comparisons_of
 from tasks.metrics.notebook import notebook_figures, whom_to_show
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 TABLES = ("comparisons", "agreements", "swaps", "notebook")
 

@@ -10,15 +10,16 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef, Known
 from schemas.protocol import Protocol, require_same
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.metrics.block import ORACLE, Exam, bounds, measure
-from tasks.metrics.checks import check_lists, check_oracle, check_random
+from tasks.metrics.checks import check_lists, check_oracle, check_random, check_users
 from tasks.metrics.dissection import dissected
 from tasks.metrics.leaderboard import leaderboard_of, order_models
 from tasks.metrics.protocol import exam_protocol
 from tasks.metrics.ranking import rank
 from tasks.provenance import origin_of
 from tasks.steps import Code, Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 STAGE = "evaluation"
@@ -128,6 +129,7 @@ def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> St
 
     def build(drafts: dict[str, Draft]) -> None:
         figures = pl.concat([store.read(ref) for ref in per_user.values()])
+        check_users(figures)
         leaderboard = leaderboard_of(figures, seed)
         check_oracle(leaderboard)
         check_random(figures, seed)
@@ -140,7 +142,7 @@ def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> St
         STAGE,
         parents=per_user,
         code=(
-            *(leaderboard_of, check_oracle, check_random, order_models, protocol_in),
+            *(check_users, leaderboard_of, check_oracle, check_random, order_models, protocol_in),
             CONTRACTS["leaderboard"],
         ),
         config={"models": list(per_user)},

@@ -9,11 +9,12 @@ from prefect.client.schemas import State
 from schemas.errors import ContractError
 from schemas.raw import RAW_FILES
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.raw.reader import Counts, Piece, read_raw
 from tasks.raw.tables import RAW_TABLES
 from tasks.raw.text import has_any
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 SHOWN_REJECTS = 5
 

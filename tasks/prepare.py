@@ -11,6 +11,7 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.features.calendar import before, day_after
 from tasks.features.exam import cells_of, refuse_leak
 from tasks.features.index import index_of
@@ -20,7 +21,7 @@ from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
 from tasks.steps import Refs, chore, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 USERS_AT_ONCE = 512

@@ -7,11 +7,12 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.features.calendar import before
 from tasks.features.next_days import first_met, of_same_users
 from tasks.features.pairs import pairs_of
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 
 @step("next-days", "next-days-{earlier}")

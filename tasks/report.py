@@ -13,11 +13,12 @@ from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import SettingError
 from tasks.acquire import RawData
+from tasks.draft import DATA
 from tasks.metrics.block import ORACLE, PRIMARY
 from tasks.metrics.next_days import COLD
 from tasks.promote import Promotion
 from tasks.steps import chore
-from tasks.store import DATA, Store
+from tasks.store import Store
 from tasks.verdict import Shown
 
 logger = logging.getLogger(__name__)

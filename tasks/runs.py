@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import tempfile
 import time
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import mlflow
-import pandas as pd
 import polars as pl
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from schemas.artifacts import Json, Known, Verdict
 from schemas.errors import TrackingError
 from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
-from tasks.provenance import PROJECT
+from tasks.packing import Packing
 from tasks.verdict import Shown
 
 K = 10
@@ -42,16 +36,6 @@ NIGHT = "grail.night"
 
 EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""
-
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec("long", "user_id")]),
-    outputs=Schema(
-        [ColSpec("long", c) for c in ("user_id", "rank", "video_id")] + [ColSpec("float", "score")]
-    ),
-    params=ParamSchema(
-        [ParamSpec("n", "long", 10), ParamSpec("candidates", "long", [], shape=(-1,))]
-    ),
-)
 
 INPUTS = (
     *("pairs", "user_features", "video_features", "cells"),  # what models learn and sit
@@ -136,39 +120,6 @@ def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str
     return {"night": whole, **children}
 
 
-@dataclass(frozen=True)
-class Shared:
-    """What every model of a night is packed with."""
-
-    catalogue: Path
-    users: list[int]
-    """Some who are known, for the input example."""
-    requirements: list[str]
-
-    @classmethod
-    def of(cls, catalogue: Catalogue, scratch: Path) -> Self:
-        """Write what models are packed with into the empty folder ``scratch``.
-
-        The requirements are what this project names; the pins of everything are constraints, in a
-        file. MLflow looks up whether each requirement is installed, which takes milliseconds each:
-        with all pins as requirements a night's logging took a quarter longer.
-        """
-        folder, constraints = scratch / "catalogue", scratch / "constraints.txt"
-        folder.mkdir()
-        catalogue.save(folder)
-        lines = (PROJECT / "requirements.lock").read_text().splitlines()
-        pins = [line.removesuffix(" \\") for line in lines if line and line[0] not in "# "]
-        constraints.write_text("\n".join(pins) + "\n")
-        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-        named = {_name_of(each) for each in project["dependencies"]}
-        needed = [pin for pin in pins if _name_of(pin) in named]
-        return cls(folder, catalogue.user_ids[:2].tolist(), [*needed, f"-c {constraints}"])
-
-
-def _name_of(requirement: str) -> str:
-    return canonicalize_name(Requirement(requirement).name)
-
-
 def log_night(
     client: MlflowClient, experiment: str, night: Night, catalogue: Catalogue
 ) -> dict[str, str]:
@@ -186,7 +137,7 @@ def log_night(
         ) as parent,
     ):
         ids["night"] = parent.info.run_id
-        shared = Shared.of(catalogue, Path(scratch))
+        packing = Packing.of(catalogue, Path(scratch))
         mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_figures(night, night.best))
         _log_tables(night)
@@ -194,12 +145,12 @@ def log_night(
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
             with mlflow.start_run(run_name=model, nested=True, tags=tags) as run:
                 ids[model] = run.info.run_id
-                _log_model_run(client, night, model, run.info.run_id, shared)
+                _log_model_run(client, night, model, run.info.run_id, packing)
     return ids
 
 
 def _log_model_run(
-    client: MlflowClient, night: Night, model: str, run_id: str, shared: Shared
+    client: MlflowClient, night: Night, model: str, run_id: str, packing: Packing
 ) -> None:
     ref = night.known.models[model]
     words = {k: v for k, v in ref.facts["findings"].items() if isinstance(v, str)}
@@ -215,16 +166,7 @@ def _log_model_run(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
         )
         mlflow.log_input(dataset, context="test" if name == "cells" else "training")
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(PROJECT / "tasks" / "served_model.py"),
-        artifacts={"model": ref.path, "catalogue": str(shared.catalogue)},
-        model_config={"model": model},
-        code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
-        signature=SIGNATURE,
-        input_example=(pd.DataFrame({"user_id": shared.users}), {"n": 10, "candidates": []}),
-        pip_requirements=shared.requirements,
-    )
+    packing.log_model(model, ref.path)
 
 
 def _log_tables(night: Night) -> None:

@@ -78,6 +78,7 @@ def _audit(summary: Summary) -> str:
         f"{yardstick.removeprefix('log/')} {number(tau, 2)}"
         for yardstick, tau in summary.audit.tau.items()
     )
+    taus = taus or "it cannot, test users saw too little new"
     return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
 
 

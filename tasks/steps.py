@@ -18,8 +18,9 @@ from prefect.task_engine import TaskRunTimeoutError
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
 from schemas.errors import GrailError, StepError
+from tasks.draft import Draft
 from tasks.provenance import origin_of
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""The store: the only place that reads and writes Parquet, models and manifests.
+"""The store: with ``tasks.draft`` the only place that reads and writes Parquet, models, manifests.
 
 An artefact is a folder ``<root>/<stage>/<name>/<fingerprint>/`` that holds ``data.parquet`` (or a
 model's files) and ``manifest.json``. It is prepared elsewhere, flushed, and moved into its place
@@ -16,22 +16,18 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
 
 import fsspec
 import polars as pl
 import psutil
-import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from pandera.errors import SchemaErrors
 
 from schemas.artifacts import ArtifactRef, Manifest, Recipe
-from schemas.errors import ContractError, StoreError
-from schemas.tables import CONTRACTS
+from schemas.errors import StoreError
+from tasks.draft import DATA, Draft
 from tasks.manifests import (
     as_text,
     check_contract,
@@ -45,71 +41,7 @@ from tasks.manifests import (
 
 logger = logging.getLogger(__name__)
 
-DATA = "data.parquet"
 MANIFEST = "manifest.json"
-
-
-class Draft:
-    """An artefact in the making: rows are appended to it, or files written into ``folder``.
-
-    As a context, it writes nothing more after its end.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        """Start a draft of the artefact ``name`` in an empty folder."""
-        self.folder = folder
-        self.name = name
-        self.facts: dict[str, Any] = {}
-        self.rows: int | None = None
-        self.ref: ArtifactRef | None = None
-        self._writer: pq.ParquetWriter | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
-        self._writing: Future[None] | None = None
-
-    def append(self, frame: pl.DataFrame) -> None:
-        """Check ``frame`` against the table's contract and write it as one row group.
-
-        It is written while the caller makes the next one; what goes wrong then is raised by the
-        next call, or by ``close``.
-
-        Checks that look across rows (uniqueness) see one call at a time: the caller cuts a large
-        table so that equal keys fall into one call. ContractError lists what is wrong.
-        """
-        frame = validated(frame, self.name)
-        self._wait()
-        self._writing = self._thread.submit(self._write, frame)
-        self.rows = (self.rows or 0) + frame.height
-
-    def close(self) -> None:
-        """Finish the Parquet file; without any append there is none."""
-        self._wait()
-        if self._writer is not None:
-            self._writer.close()
-
-    def __enter__(self) -> Self:
-        """Return the draft itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End its thread, after what is being written."""
-        self._thread.shutdown()
-
-    def _wait(self) -> None:
-        if self._writing is not None:
-            self._writing.result()
-
-    def _write(self, frame: pl.DataFrame) -> None:
-        table = frame.to_arrow()
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self.folder / DATA,
-                table.schema,
-                compression="zstd",
-                use_dictionary=[f.name for f in table.schema if _is_repetitive(f.type)],
-                write_page_checksum=True,
-            )
-        # left to itself, pyarrow cuts at 2**20 rows
-        self._writer.write_table(table, row_group_size=max(1, frame.height))
 
 
 class Store:
@@ -196,10 +128,6 @@ class Store:
             except StoreError:
                 self._fetch(ref.path, manifest, near)
         return near
-
-    def checksums(self, ref: ArtifactRef) -> dict[str, str]:
-        """SHA-256 by file name, as written into the manifest."""
-        return {name: entry.sha256 for name, entry in self._manifest(ref.path).files.items()}
 
     def working_folder(self, name: str) -> Path:
         """Return a local folder for work that outlives a run, such as a download."""
@@ -294,27 +222,6 @@ class Store:
             shutil.rmtree(near, ignore_errors=True)
             near.parent.mkdir(exist_ok=True)
             copy.rename(near)
-
-
-def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Return ``frame`` if it keeps the contract of table ``name``; ContractError otherwise."""
-    try:
-        return CONTRACTS[name].validate(frame, lazy=True)
-    except SchemaErrors as error:
-        cases = error.failure_cases.head(5).select("column", "check", "failure_case").rows()
-        shown = "; ".join(f"column {c}: {check} fails for {case}" for c, check, case in cases)
-        raise ContractError(
-            f"table {name} breaks its contract ({error.failure_cases.height} failures): {shown}"
-        ) from error
-
-
-def _is_repetitive(kind: pa.DataType) -> bool:
-    """Whether a dictionary of a column's values is worth its time, as values repeat.
-
-    Measures and times seldom do. Without theirs, the log is written in two thirds of the time and
-    is no larger.
-    """
-    return not (pa.types.is_floating(kind) or pa.types.is_timestamp(kind))
 
 
 def _move(folder: Path, target: Path) -> None:

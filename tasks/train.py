@@ -11,12 +11,13 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef, Known
 from schemas.models import ModelConfig
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.features.calendar import cut_at
 from tasks.models.interface import Recommender, Rehearsal, Training
 from tasks.models.registry import recommender_class
 from tasks.progress import progress_shown
 from tasks.steps import Refs, make, recipe, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 
 STAGE = "models"
 TABLES = {

@@ -13,6 +13,7 @@ from schemas.config import NightlyConfig
 from schemas.errors import TrackingError, WatchError
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.metrics.drift import log_drift
 from tasks.metrics.watch import (
     FLAGS,
@@ -27,7 +28,7 @@ from tasks.metrics.watch import (
 from tasks.models.reach import sampled_users, videos_served
 from tasks.notices import show_watch
 from tasks.steps import Refs, ensure, recipe, settled, step
-from tasks.store import Draft, Store
+from tasks.store import Store
 from tasks.train import code_of, load_model
 
 if TYPE_CHECKING:  # MLflow takes seconds to import

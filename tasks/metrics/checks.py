@@ -23,6 +23,14 @@ FALSE_ALARMS = 0.001
 DRAWS = 10_000  # at a level of .999 only five of them lie beyond either end
 
 
+def check_users(per_user: pl.DataFrame) -> None:
+    """Raise EvaluationError unless there is a figure of some test user in ``per_user``."""
+    if not per_user["is_test"].any():
+        raise EvaluationError(
+            "no test user has any figure: the block (small_matrix.csv) is too small to report on"
+        )
+
+
 def check_oracle(leaderboard: pl.DataFrame) -> None:
     """Raise EvaluationError unless the oracle's NDCG is 1 and no model is above the oracle.
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from schemas.errors import EvaluationError, GrailError
-from tasks.metrics.checks import check_lists, check_oracle, check_random
+from tasks.draft import validated
+from tasks.metrics.checks import check_lists, check_oracle, check_random, check_users
 from tasks.metrics.ranking import rank
-from tasks.store import validated
 
 N_VIDEOS = 200
 KS = (10, 20, 50, 100)
@@ -42,6 +42,13 @@ HONEST = (
     ("als", "enjoyed", "recall", 10, 0.3 + 1e-12),
     ("als", "top_n", "ndcg", 10, None),
 )
+
+
+def test_a_night_without_a_test_user_is_stopped():
+    figures = pl.DataFrame({"is_test": [True, False], "value": [0.5, 0.5]})
+    check_users(figures)
+    with pytest.raises(EvaluationError, match="no test user has any figure"):
+        check_users(figures.filter(~pl.col("is_test")))
 
 
 def test_an_honest_leaderboard_passes():

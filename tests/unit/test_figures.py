@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.draft import validated
 from tasks.figures.ablation import ablation_figure
 from tasks.figures.audit import SIDES, audit_figure, free_sides
 from tasks.figures.comparisons import comparisons_figure
@@ -17,7 +18,6 @@ from tasks.figures.leaderboard import curves_figure, leaderboard_figure
 from tasks.figures.look import BASE_RATE, COLOURS, INK, colour_of, signed, whiskers
 from tasks.figures.slices import WHISKERED, slices_figure
 from tasks.figures.swaps import ranks_of, swaps_figure
-from tasks.store import validated
 
 FIVE = ("two_tower", "als", "popularity", "friends", "random")
 

@@ -9,10 +9,10 @@ import pytest
 from schemas.errors import ContractError
 from schemas.raw import RAW_FILES
 from schemas.tables import CONTRACTS
+from tasks.draft import Draft
 from tasks.ingest import ingested, staged, write_pieces
 from tasks.raw.reader import Counts, Piece
 from tasks.raw.text import has_any
-from tasks.store import Draft
 from tests.raw_files import row, text_of
 
 COUNTS = Counts(read=2, kept=2)

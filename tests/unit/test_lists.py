@@ -6,10 +6,10 @@ import pytest
 
 from schemas.errors import ModelError
 from schemas.models import RandomConfig
+from tasks.draft import validated
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
-from tasks.store import validated
 from tests.worlds import literal_world
 
 NAN = float("nan")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.draft import validated
 from tasks.metrics.notebook import notebook_figures, whom_to_show
-from tasks.store import validated
 
 TUNE = 5
 SCHEMA = {

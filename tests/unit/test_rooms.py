@@ -23,7 +23,7 @@ def modules(room: str) -> dict[str, Path]:
 MODULES = {name: file for room in ROOMS for name, file in modules(room).items()}
 STAGES = [name for name, file in MODULES.items() if file.parent == ROOT / "tasks"]
 PACKAGES = [name for name in MODULES if name.startswith("tasks.") and name not in STAGES]
-PURE_STAGES = ("tasks.provenance", "tasks.manifests", "tasks.store")
+PURE_STAGES = ("tasks.provenance", "tasks.manifests", "tasks.draft", "tasks.store")
 """Modules of the tasks themselves that know nothing of Prefect."""
 TWO_TOWER = ("tasks.models.two_tower", "tasks.models.towers")
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tasks.draft import validated
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
 from tasks.metrics.ranking import rank
 from tasks.metrics.slices import Part, parts_of, quarters_of, slices_of
-from tasks.store import validated
 
 
 def exam_of(enjoyed, **changed) -> Exam:
