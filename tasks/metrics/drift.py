@@ -70,27 +70,40 @@ def log_drift(
     video_id, viewed_at, watch_ratio and video_duration_ms; ``videos`` video_id and tags. ValueError
     if one of the two stretches has no view.
     """
-    reference = log.filter(before(earlier))
-    tonight = log.filter(before(as_of) & ~before(earlier))
-    numbers = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
+    is_late = (~before(earlier)).alias("is_late")
+    day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
+    n_views = pl.len().cast(pl.Int64).alias("views")
+    columns = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
+    views = log.filter(before(as_of))
+    numbers, by_video, visits = pl.collect_all(
+        [
+            views.select(is_late, pl.col(*columns.values()).cast(pl.Float64)),
+            views.group_by(is_late, "video_id").agg(n_views),
+            views.group_by(is_late, "user_id", day).agg(n_views),
+        ]
+    )
+    late, early = _late_and_early(numbers)
     drift = {
-        name: number_drift(_values(tonight, column), _values(reference, column))
-        for name, column in numbers.items()
+        name: number_drift(late[column].to_numpy(), early[column].to_numpy())
+        for name, column in columns.items()
     }
-    drift["tags"] = stability_index(*_aligned(_tags(tonight, videos), _tags(reference, videos)))
-    visits = _activity(tonight, log.filter(before(as_of)))
+    tags = (_by_tag(part, videos) for part in _late_and_early(by_video))
+    drift["tags"] = stability_index(*_aligned(*tags))
+    late, early = _late_and_early(visits)
+    activity = _activity(late, visits["user_id"].n_unique())
+    reference = _activity(early, early["user_id"].n_unique())
     # Staying away is a bin of its own, however rare it was before
-    drift["activity"] = number_drift(visits, _activity(reference, reference), edges=(0.0,))
+    drift["activity"] = number_drift(activity, reference, edges=(0.0,))
     return drift
 
 
-def _values(views: pl.LazyFrame, column: str) -> NDArray[np.float64]:
-    return views.select(pl.col(column).cast(pl.Float64)).collect()[column].to_numpy()
+def _late_and_early(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split rows into those of tonight's days and those of the days before."""
+    return rows.filter("is_late"), rows.filter(~pl.col("is_late"))
 
 
-def _tags(views: pl.LazyFrame, videos: pl.DataFrame) -> pl.DataFrame:
+def _by_tag(by_video: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
     """Count views by tag: columns tag and views."""
-    by_video = views.group_by("video_id").agg(pl.len().cast(pl.Int64).alias("views")).collect()
     tagged = by_video.join(videos.select("video_id", "tags"), on="video_id", how="left")
     return (
         tagged.explode("tags", empty_as_null=True)
@@ -106,13 +119,10 @@ def _aligned(counts: pl.DataFrame, reference: pl.DataFrame) -> tuple[Counts, Cou
     return both["views"].to_numpy(), both["views_right"].to_numpy()
 
 
-def _activity(views: pl.LazyFrame, known: pl.LazyFrame) -> NDArray[np.int64]:
-    """Views of each user ``known`` by then on each day with any views; 0 where he stayed away.
+def _activity(visits: pl.DataFrame, users: int) -> NDArray[np.int64]:
+    """Views of each of ``users`` known by then on each day with any views; 0 where he stayed away.
 
     By the day, so that stretches of different length compare.
     """
-    day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
-    came = views.group_by("user_id", day).agg(pl.len().cast(pl.Int64).alias("views")).collect()
-    users = known.select(pl.col("user_id").n_unique()).collect().item()
-    away = users * came["day"].n_unique() - came.height
-    return np.concatenate([np.zeros(away, dtype=np.int64), came["views"].to_numpy()])
+    away = users * visits["day"].n_unique() - visits.height
+    return np.concatenate([np.zeros(away, dtype=np.int64), visits["views"].to_numpy()])
