@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from schemas.evaluation import NextDays as NextDaysTable
 from tasks.features.calendar import SHANGHAI
-from tasks.features.next_days import first_met, of_same_users, rehearsal_day
+from tasks.features.next_days import days_with_views, first_met, of_same_users, rehearsal_day
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.next_days import (
     COLD,
@@ -47,6 +47,14 @@ def on_days(*days: int) -> pl.LazyFrame:
 
 def august(day: int) -> date:
     return date(2020, 8, day)
+
+
+def test_a_day_ends_at_midnight_in_shanghai_to_the_millisecond():
+    midnight = datetime(2020, 8, 3, tzinfo=SHANGHAI)
+    before = midnight - timedelta(milliseconds=1)
+    assert days_with_views(viewed(before)) == [august(2)]
+    assert days_with_views(viewed(midnight)) == [august(3)]
+    assert days_with_views(viewed(midnight, before)) == [august(2), august(3)]
 
 
 @pytest.mark.parametrize(
