@@ -124,13 +124,15 @@ class Hybrid(Recommender[HybridConfig]):
 
     def inputs(self, user_idx: Index, video_idx: Index, names: Iterable[str]) -> Inputs:
         """Return what the components called ``names`` say of users and videos, by component."""
-        inputs = {}
-        for name in names:
-            inputs[name] = np.empty((len(user_idx), len(video_idx)), dtype=np.float32)
-            for rows in _chunks(len(user_idx)):
-                scores = self.components_[name].score(user_idx[rows])
-                inputs[name][rows] = standardised(scores)[:, video_idx]
+        shape = (len(user_idx), len(video_idx))
+        inputs = {name: np.empty(shape, dtype=np.float32) for name in names}
+        for rows in _chunks(len(user_idx)):
+            for name, scores in self._said(user_idx[rows], inputs).items():
+                inputs[name][rows] = scores[:, video_idx]
         return inputs
+
+    def _said(self, user_idx: Index, names: Iterable[str]) -> Inputs:
+        return {name: standardised(self.components_[name].score(user_idx)) for name in names}
 
     def combine(self, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
         """Blend what components say of users and videos into scores (n, m)."""
@@ -155,22 +157,24 @@ class Hybrid(Recommender[HybridConfig]):
         scores = np.empty((len(user_idx), len(videos)), dtype=np.float32)
         for rows in _chunks(len(user_idx)):
             users = user_idx[rows]
-            scores[rows] = self.combine(self.inputs(users, videos, self.counting), users, videos)
+            scores[rows] = self.combine(self._said(users, self.counting), users, videos)
         return scores
 
     def _blended(self, kind: str, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
         blended = np.zeros((len(user_idx), len(video_idx)), dtype=np.float32)
-        is_served = np.zeros(blended.shape, dtype=bool)
+        is_unserved = np.ones(blended.shape, dtype=bool)
         for name, scores in inputs.items():
             if kind == "stacked" or self.weights[name] > 0:
                 is_silent = np.isnan(scores)
-                is_served |= ~is_silent
-                blended += np.where(is_silent, 0, np.float32(self.weights[name]) * scores)
+                is_unserved &= is_silent
+                weighted = np.float32(self.weights[name]) * scores
+                np.copyto(weighted, 0, where=is_silent)
+                blended += weighted
         if kind == "stacked":
             for rows in _chunks(len(user_idx)):
                 said = {name: scores[rows] for name, scores in inputs.items()}
                 blended[rows] = self._by_network(said, user_idx[rows], video_idx)
-        blended[~is_served] = np.nan
+        np.copyto(blended, np.nan, where=is_unserved)
         return blended
 
     def _by_network(self, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
