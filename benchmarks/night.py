@@ -28,10 +28,12 @@ WAIT_SECONDS = 60
 
 def flow(ground: Ground) -> Facts:
     """Run the first night on an empty root."""
-    facts, summary = night(ground, ground.fresh("night"))
-    lists = reference_to(Path(summary.top_n).parent)
-    board = reference_to(summary.artifacts["leaderboard"])
-    ground.result("night-flow.txt").write_text(f"{board.content} {lists.content}")
+    root = ground.fresh("night")
+    facts, summary = night(ground, root)
+    (watched,) = (root / "watch").rglob("manifest.json")
+    folders = (summary.artifacts["leaderboard"], Path(summary.top_n).parent, watched.parent)
+    contents = [reference_to(folder).content for folder in folders]
+    ground.result("night-flow.txt").write_text(" ".join(contents))
     return facts
 
 
@@ -87,9 +89,8 @@ def plain(ground: Ground) -> Facts:
     root = ground.fresh("plain")
     config = NightlyConfig(source=str(ground.world), root=str(root), seed=ground.seed)
     with timed_tree() as (facts, _), without_prefect():
-        verdict, lists = plain_night(config)
-    content = f"{verdict.leaderboard.content} {lists.content}"
-    ground.result("night-plain.txt").write_text(content)
+        made = plain_night(config)
+    ground.result("night-plain.txt").write_text(" ".join(ref.content for ref in made))
     shutil.rmtree(root)
     return facts
 
@@ -136,7 +137,7 @@ def check(ground: Ground) -> Facts:
     flow, plain = (ground.result(f"night-{side}.txt").read_text() for side in ("flow", "plain"))
     if flow != plain:
         raise BenchmarkError(f"night: the flow made {flow}, the plain script {plain}")
-    return {"leaderboard and lists": "equal bytes"}
+    return {"leaderboard, lists and watch": "equal bytes"}
 
 
 def with_server(ours: Runs, theirs: Runs) -> tuple[float, float]:

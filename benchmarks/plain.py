@@ -1,7 +1,7 @@
 """The night as a plain script: the bodies of the same tasks, without Prefect around them.
 
-MLflow, the watch, the gate and the notices are left out too: nothing of them is needed for models,
-figures and lists.
+MLflow, the gate and the notices are left out too: nothing of them is needed for models, figures and
+lists. The watch's table is made as on a first night, which no other stands before.
 """
 
 import logging
@@ -14,11 +14,13 @@ from prefect import State
 from prefect.logging import disable_run_logger
 
 from flows import stages
-from schemas.artifacts import ArtifactRef, Verdict
+from schemas.artifacts import ArtifactRef
 from schemas.config import NightlyConfig
 from tasks.acquire import acquire
 from tasks.prepare import cut
 from tasks.recommend import recommend
+from tasks.trailing import Trailing
+from tasks.watch import watch_table
 
 
 def plain(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,13 +46,15 @@ def without_prefect() -> Iterator[None]:
         yield
 
 
-def plain_night(config: NightlyConfig) -> tuple[Verdict, ArtifactRef]:
-    """Do what ``flows.nightly`` does up to everybody's list; return verdict and lists."""
+def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
+    """Do what ``flows.nightly`` does; return the leaderboard, everybody's list and the watch."""
     root = config.root
     raw = plain(acquire)(config.source, config.scale, config.seed, root)
     tables = stages.ingested(config, raw)
     days = plain(cut)(tables, config.as_of, config.window_days, root)
     played = stages.play(config, tables, days)
-    board = played.verdict.leaderboard
-    lists = plain(recommend)(played.known, board, config.top_n, root)["top_n"]
-    return played.verdict, lists
+    known, board = played.known, played.verdict.leaderboard
+    lists = plain(recommend)(known, board, config.top_n, root)["top_n"]
+    nights_before = Trailing(medians={}, champion_as_of=None)
+    watched, _ = watch_table(config, played.past.as_of, known, lists, nights_before)
+    return [board, lists, watched["watch"]]

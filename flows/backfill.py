@@ -14,12 +14,12 @@ from tasks.acquire import acquire
 from tasks.aging import age, staleness
 from tasks.backfill_report import BackfillSummary, as_text, summarise_backfill
 from tasks.notices import show_backfill
-from tasks.promote import challenger_of
 from tasks.rehearse import next_days
 from tasks.report import check_summary
 from tasks.steps import Refs
 from tasks.track import check_tracking, track
 from tasks.track_backfill import track_backfill
+from tasks.verdict import challenger_of
 from tasks.walk import walk
 
 PROG = "python -m flows.backfill"

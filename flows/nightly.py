@@ -28,9 +28,10 @@ def nightly(**settings: Any) -> Summary:
     config = checked_config(settings)
     root, seed = config.root, config.seed
     check_summary(config.summary)
-    check_tracking(config.tracking_address)
+    answer = check_tracking.submit(config.tracking_address)
 
     raw = acquire(config.source, config.scale, seed, root)
+    answer.result()  # a wrong address stops a run before any other work
     tables = ingested(config, raw)
     played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
     known, verdict = played.known, played.verdict

@@ -9,11 +9,11 @@ from schemas.artifacts import ArtifactRef, Played
 from schemas.config import BackfillConfig
 from tasks.acquire import RawData
 from tasks.metrics.block import PRIMARY
-from tasks.promote import challenger_of
 from tasks.report import Figure, written
 from tasks.screen import interval, number, signed
 from tasks.steps import chore
 from tasks.store import Store
+from tasks.verdict import challenger_of
 
 K = 10
 

@@ -56,8 +56,13 @@ class Packing:
         needed = [pin for pin in pins if _name_of(pin) in named]
         return cls(folder, catalogue.user_ids[:2].tolist(), [*needed, f"-c {constraints}"])
 
-    def log_model(self, name: str, folder: str) -> None:
-        """Log the model ``name`` that is saved in ``folder`` into MLflow's active run."""
+    def log_model(self, name: str, folder: str, *, has_example: bool) -> None:
+        """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
+
+        With an input example MLflow loads what it has packed and asks it for lists, which takes as
+        long as packing it.
+        """
+        example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
         mlflow.pyfunc.log_model(
             name="model",
             python_model=str(PROJECT / "tasks" / "served_model.py"),
@@ -65,7 +70,7 @@ class Packing:
             model_config={"model": name},
             code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
             signature=SIGNATURE,
-            input_example=(pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []}),
+            input_example=example if has_example else None,
             pip_requirements=self.requirements,
         )
 

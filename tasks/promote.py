@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from schemas.artifacts import Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import ModelError, TrackingError
-from schemas.models import MODEL_CONFIGS
 from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import Exam
@@ -27,6 +26,7 @@ from tasks.models.elsewhere import scores_by_id
 from tasks.steps import settled, step
 from tasks.store import Store
 from tasks.train import load_model
+from tasks.verdict import challenger_of
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
@@ -48,13 +48,6 @@ class Promotion(BaseModel):
     is_promoted: bool
     champion: str | None
     reasons: list[str]
-
-
-def challenger_of(known: Known, verdict: Verdict) -> str:
-    """Return whom the gate looks at: the night's blend, or without one the best on tune users."""
-    blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-    order: list[str] = verdict.leaderboard.facts["order_by_tune_users"]
-    return blends[-1] if blends else order[0]
 
 
 def settings_fingerprint(config: NightlyConfig) -> str:

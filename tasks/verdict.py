@@ -1,4 +1,4 @@
-"""A verdict's tables as frames: what people are shown, in MLflow and on the screen."""
+"""A verdict's tables as frames, which people are shown, and the model it sends to the gate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from schemas.artifacts import ArtifactRef, Verdict
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.models import MODEL_CONFIGS
 from tasks.store import Store
+
+
+def challenger_of(known: Known, verdict: Verdict) -> str:
+    """Return whom the gate looks at: the night's blend, or without one the best on tune users."""
+    blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
+    order: list[str] = verdict.leaderboard.facts["order_by_tune_users"]
+    return blends[-1] if blends else order[0]
 
 
 @dataclass(frozen=True)
