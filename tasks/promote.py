@@ -9,23 +9,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 from prefect.client.schemas import State
 from pydantic import BaseModel
 
-from schemas.artifacts import Known, Verdict
+from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import ModelError, TrackingError
 from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import Exam
+from tasks.metrics.block import PRIMARY
 from tasks.metrics.dissection import dissected
 from tasks.metrics.gate import Decision, Margins, Standing, decide, first_decision, refused
 from tasks.metrics.ranking import rank
 from tasks.models.elsewhere import scores_by_id
 from tasks.steps import settled, step
 from tasks.store import Store
-from tasks.train import load_model
 from tasks.verdict import challenger_of
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -35,6 +34,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from tasks.champions import Champion
 
 K = 10
+MEASURED = ("per_user", "slices", "beyond")
+"""Tables of a model that its standing is read off."""
 Runs = Mapping[str, str]
 """MLflow's run ids by model, the parent's as ``night``."""
 
@@ -57,61 +58,66 @@ def settings_fingerprint(config: NightlyConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Board:
-    """Tonight's exam of test users, on which every model is measured in the same way."""
+def standing_in(store: Store, measured: Mapping[str, ArtifactRef]) -> Standing:
+    """Read off what one of tonight's models was measured: per_user, slices and beyond."""
+    per_user, slices, beyond = (store.read(measured[table]) for table in MEASURED)
+    ndcg = per_user.filter(pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)["value"]
+    (coverage,) = beyond.filter(measure="coverage")["value"]
+    return Standing(ndcg.to_numpy(), coverage or 0.0, slices)
 
-    def __init__(self, known: Known, seed: int, root: str) -> None:
-        """Read the exam and the feature tables."""
-        store = Store(root)
-        self.exam: Exam = load_exam(root, known.tables["cells"]).of_test_users
-        self.users = store.read(known.tables["user_features"])
-        self.videos = store.read(known.tables["video_features"])
-        self.seed = seed
 
-    @property
-    def ids(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Ids of the exam's users and videos."""
-        return (
-            self.users["user_id"].to_numpy()[self.exam.user_idx],
-            self.videos["video_id"].to_numpy()[self.exam.video_idx],
-        )
+def standing_again(known: Known, champion: Champion, seed: int, root: str) -> Standing:
+    """Measure a former champion on tonight's exam of test users, in the way of tonight's models.
 
-    def standing(self, scores: NDArray[np.float32]) -> Standing:
-        """Measure scores (n, m) of the exam's cells."""
-        ranked = rank(scores, self.exam.candidates, K)
-        accuracy = accuracy_at_k(ranked, self.exam.enjoyed, [K], self.exam.candidates)
-        parts = dissected(self.exam, scores, self.users, self.videos, self.seed)
-        (coverage,) = parts["beyond"].filter(measure="coverage")["value"]
-        return Standing(accuracy.of("ndcg", K), coverage or 0.0, parts["slices"])
+    Users are those of ``standing_in``, in the same order.
+    """
+    store, exam = Store(root), load_exam(root, known.tables["cells"]).of_test_users
+    users, videos = (store.read(known.tables[f"{kind}_features"]) for kind in ("user", "video"))
+    its_ids = (champion.catalogue.user_ids, champion.catalogue.video_ids)
+    user_ids = users["user_id"].to_numpy()[exam.user_idx]
+    scores = scores_by_id(
+        champion.model, its_ids, user_ids, videos["video_id"].to_numpy()[exam.video_idx]
+    )
+    ranked = rank(scores, exam.candidates, K)
+    ndcg = accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
+    parts = dissected(exam, scores, users, videos, seed)
+    (coverage,) = parts["beyond"].filter(measure="coverage")["value"]
+    return Standing(ndcg[~np.isnan(ndcg)], coverage or 0.0, parts["slices"])
 
 
 def decided(
-    config: NightlyConfig, known: Known, name: str, former: Champion | None, protocol: str
+    config: NightlyConfig,
+    known: Known,
+    verdict: Verdict,
+    former: Champion | None,
 ) -> Decision:
-    """Measure tonight's model called ``name`` and the former champion on one exam, and decide."""
-    board = Board(known, config.seed, config.root)
-    store = Store(config.root)
+    """Compare the night's challenger with the former champion on one exam, and decide."""
+    store, seed = Store(config.root), config.seed
 
-    def tonight(model: str) -> Standing:
-        scores = load_model(store, known.models[model]).score(board.exam.user_idx)
-        return board.standing(np.ascontiguousarray(scores[:, board.exam.video_idx]))
+    def tonight(name: str) -> Standing:
+        return standing_in(store, {table: getattr(verdict, table)[name] for table in MEASURED})
 
+    challenger = tonight(challenger_of(known, verdict))
     if former is None:
         floor = next((rival for rival in ("popularity", "random") if rival in known.models), None)
         if floor is None:
             return refused("there is neither a champion nor popularity or random to beat")
-        return first_decision(tonight(name), tonight(floor), floor, config.seed)
+        return first_decision(challenger, tonight(floor), floor, seed)
     if former.tags["as_of"] > str(known.as_of):
         return refused(f"it is older than the champion, which is as of {former.tags['as_of']}")
-    its_ids = (former.catalogue.user_ids, former.catalogue.video_ids)
-    again = board.standing(scores_by_id(former.model, its_ids, *board.ids))
+    again = standing_again(known, former, seed, config.root)
     margins = Margins(config.refresh_margin, config.max_coverage_drop, config.max_slice_drop)
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
-    decision = decide(tonight(name), again, margins, is_refresh=is_refresh, seed=config.seed)
-    if former.tags["protocol"] != protocol:
+    decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
+    if former.tags["protocol"] != protocol_fingerprint(verdict):
         note = "the champion, promoted under another protocol, was measured again under this one"
         decision = replace(decision, reasons=(*decision.reasons, note))
     return decision
+
+
+def protocol_fingerprint(verdict: Verdict) -> str:
+    """Return the fingerprint of how a night's figures are measured."""
+    return protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
 
 
 def registered_tonight(
@@ -127,17 +133,16 @@ def registered_tonight(
     if found is not None:
         return found, True
     name = challenger_of(known, verdict)
-    protocol = protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
     try:
         with champion(client, family) as former:
-            decision = decided(config, known, name, former, protocol)
+            decision = decided(config, known, verdict, former)
     except ModelError as error:
         decision = refused(f"the champion cannot be loaded to compare with ({error})")
     tags = {
         NIGHT: night,
         "grail.model": name,
         "grail.settings": settings_fingerprint(config),
-        "protocol": protocol,
+        "protocol": protocol_fingerprint(verdict),
         "as_of": str(known.as_of),
         "decision": "promoted" if decision.is_promoted else "kept out",
     }

@@ -9,14 +9,19 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Known
 from schemas.errors import ProtocolError
 from schemas.models import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
+from tasks.champions import Champion
 from tasks.evaluate import protocol_in
 from tasks.manifests import from_text, reference
 from tasks.metrics.next_days import LOG_ESTIMATORS
+from tasks.promote import MEASURED, standing_again, standing_in
+from tasks.recommend import load_catalogue
 from tasks.sources.demo import write_demo_world
+from tasks.store import Store
+from tasks.train import load_model
 from tests.integration.nights import Ran, night
 
 MODELS = ("random", "most_viewed", "popularity", "als", "hybrid")
@@ -216,6 +221,23 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
         assert {d.dataset.name for d in run.inputs.dataset_inputs} >= {"pairs", "cells"}
         names.append({name for name in run.data.metrics if name.endswith("_at_10")})
     assert all(metrics >= {"ndcg_at_10", "coverage_at_10", "novelty_at_10"} for metrics in names)
+
+
+def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: Path) -> None:
+    """Tonight's models are read off tables, former ones are scored: the two must be the same."""
+    summary, store = first.summary, Store(str(root))
+    tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
+    challenger = summary.models[summary.promotion.model]
+    model = load_model(store, reference_of(Path(challenger.artifact)))
+    former = Champion("1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables))
+    known = Known(as_of=summary.as_of, tables=tables)
+    again = standing_again(known, former, seed=42, root=str(root))
+    measured = {name: reference_of(Path(challenger.tables[name])) for name in MEASURED}
+    tonight = standing_in(store, measured)
+    assert 0 < len(tonight.ndcg) <= summary.test_users  # some enjoyed nothing
+    np.testing.assert_array_equal(again.ndcg, tonight.ndcg)
+    assert again.coverage == tonight.coverage > 0
+    assert again.slices.equals(tonight.slices.drop("model"))
 
 
 def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran) -> None:
