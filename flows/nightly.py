@@ -31,7 +31,7 @@ def nightly(**settings: Any) -> Summary:
     answer = check_tracking.submit(config.tracking_address)
 
     raw = acquire(config.source, config.scale, seed, root)
-    answer.result()  # a wrong address stops a run before any other work
+    answer.result()  # a wrong address stops a run here, before any model is trained
     tables = ingested(config, raw)
     played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
     known, verdict = played.known, played.verdict

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import psutil
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.logging import get_run_logger
@@ -81,14 +81,17 @@ def step(
 
 
 def chore(
-    name: str, run_name: str | None = None, *, hours: float = 0.25
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a Prefect task of a function that leaves no artefact and can be done again any time."""
+    name: str, run_name: str | None = None, *, hours: float | None = 0.25
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task of a function that leaves no artefact and can be done again any time.
+
+    ``hours`` is None for one that is submitted and ends by itself: Prefect cannot end a thread.
+    """
     return task(
         name=name,
         task_run_name=run_name or name,
         cache_policy=NO_CACHE,
-        timeout_seconds=hours * 3600,
+        timeout_seconds=hours and hours * 3600,
     )
 
 

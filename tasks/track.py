@@ -27,9 +27,12 @@ DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
 """Settings that a night's run shows; each model's own are with the model."""
 
 
-@chore("check-tracking")
+@chore("check-tracking", hours=None)
 def check_tracking(tracking_uri: str) -> None:
-    """Ask MLflow for its experiments, so that a wrong address stops a run before any work."""
+    """Ask MLflow for its experiments, so that a wrong address stops a run before any work.
+
+    It ends by MLflow's own limits of time and tries.
+    """
     from tasks.runs import reachable  # MLflow takes seconds to import
 
     with reachable(tracking_uri) as client:
