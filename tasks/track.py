@@ -29,7 +29,7 @@ DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
 
 @chore("check-tracking", hours=None)
 def check_tracking(tracking_uri: str) -> None:
-    """Ask MLflow for its experiments, so that a wrong address stops a run before any work.
+    """Ask MLflow for its experiments, so that a wrong address stops a run early.
 
     It ends by MLflow's own limits of time and tries.
     """

@@ -66,7 +66,7 @@ class Catalogue:
 
     def save(self, folder: Path) -> None:
         """Write ``catalogue.npz`` into ``folder``."""
-        np.savez_compressed(
+        np.savez(
             folder / FILE,
             user_ids=self.user_ids,
             video_ids=self.video_ids,
