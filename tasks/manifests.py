@@ -14,6 +14,7 @@ from schemas.artifacts import ArtifactRef, FileEntry, Json, Manifest, Recipe
 from schemas.errors import StoreError
 from schemas.tables import CONTRACTS
 from tasks.provenance import origin_of
+from tasks.sources.checksum import sha256_of
 
 SEAL = "seal"
 """Key of the checksum that a manifest carries of itself."""
@@ -77,7 +78,7 @@ def check_files(fs: fsspec.AbstractFileSystem, path: str, manifest: Manifest) ->
     for name, entry in manifest.files.items():
         try:
             with fs.open(f"{path}/{name}", "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                found = sha256_of(file)
         except OSError as error:
             raise StoreError(f"{path}/{name} cannot be read: {error}") from error
         if found != entry.sha256:
@@ -100,7 +101,7 @@ def reference(manifest: Manifest, path: str) -> ArtifactRef:
 def _entry(file: Path) -> FileEntry:
     """Hash a file and flush it to the disk: the rename that follows must not outrun its bytes."""
     with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = sha256_of(stream)
         os.fsync(stream.fileno())
     return FileEntry(bytes=file.stat().st_size, sha256=sha256)
 

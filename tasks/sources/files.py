@@ -3,7 +3,6 @@
 Not here: reading the files (ingest), and getting them (``archive``, ``download``).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from schemas.errors import SourceError
 from schemas.raw import RAW_FILES
+from tasks.sources.checksum import sha256_of
 
 DEMO_MARKER = "demo.json"
 """Lies beside ``big_matrix.csv`` of a generated world, so that it never passes for real data."""
@@ -77,7 +77,7 @@ def fingerprint(files: Mapping[str, Path]) -> dict[str, str]:
 def _digest(path: Path) -> str:
     try:
         with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            return sha256_of(content)
     except OSError as error:
         raise SourceError(f"Cannot read {path}: {error}. {_CURE}") from error
 

@@ -56,10 +56,10 @@ def test_pure_rooms_know_neither_prefect_nor_mlflow_nor_stages():
         assert name in PURE_STAGES or not stages, name
 
 
-def test_pure_stages_use_only_each_other():
+def test_pure_stages_use_only_each_other_and_pure_rooms():
     for name in PURE_STAGES:
         ours = {t.rpartition(".")[0] for t in imported(name) if t.startswith("tasks.")}
-        assert ours <= set(PURE_STAGES), name
+        assert ours <= {*PURE_STAGES, *PACKAGES}, name
 
 
 def test_only_the_two_tower_knows_tensorflow():
