@@ -1,4 +1,4 @@
-"""The night as a plain script: the bodies of the same tasks, without Prefect around them.
+"""The night as a plain script: the bodies of the same tasks in turn, without Prefect around them.
 
 MLflow, the gate and the notices are left out too: nothing of them is needed for models, figures and
 lists. The watch's table is made as on a first night, which no other stands before.
@@ -6,6 +6,7 @@ lists. The watch's table is made as on a first night, which no other stands befo
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -35,13 +36,23 @@ def plain(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
+def in_turn(work: Callable[..., Any], *args: Any) -> Iterator[Future[Any]]:
+    """Do first what ``flows.aside`` does beside the block."""
+    done: Future[Any] = Future()
+    done.set_result(work(*args))
+    yield done
+
+
+@contextmanager
 def without_prefect() -> Iterator[None]:
     """Let the stretches of ``flows.stages`` call bodies, and nothing ask for Prefect's server."""
-    steps = {name: each for name, each in vars(stages).items() if hasattr(each, "__wrapped__")}
+    steps = {
+        name: plain(each) for name, each in vars(stages).items() if hasattr(each, "__wrapped__")
+    }
     logging.getLogger("tasks").setLevel(logging.WARNING)  # logged progress becomes an artifact
     with (
         disable_run_logger(),
-        patch.multiple(stages, **{name: plain(each) for name, each in steps.items()}),
+        patch.multiple(stages, **{**steps, "aside": in_turn}),
     ):
         yield
 

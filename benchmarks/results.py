@@ -152,6 +152,7 @@ def _night(runs: Runs) -> list[str]:
         *([(*others, max(t[3] for t in rest))] if rest else []),
         ("start of Prefect's server", 1, run["server_seconds"], 0.0),
         ("between tasks: Prefect", 0, run["between_tasks_seconds"], 0.0),
+        ("two tasks at a time", 0, -run["beside_seconds"], 0.0),
     ]
     total = run["seconds"] + run["server_seconds"]
     rows = [

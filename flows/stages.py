@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 
+from flows.aside import aside
 from schemas.artifacts import ArtifactRef, Known, Played, Verdict
 from schemas.config import LearningConfig
 from schemas.models import MODEL_CONFIGS
@@ -71,18 +72,25 @@ def learn(config: LearningConfig, known: Known, rehearsed: Known | None = None) 
 def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
     """Measure all models on the exam, compare them, and audit what the log alone would say."""
     root, seed = config.root, config.seed
-    per_user = {ORACLE: frame(known.tables, root)["per_user"]}
-    measured = {name: evaluate(name, known, seed, root) for name in known.models}
-    per_user |= {name: made["per_user"] for name, made in measured.items()}
-    leaderboard = rank_models(per_user, seed, root)["leaderboard"]
-    blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-    foreseen = {name: foresee(name, past, root) for name in past.models}
+    with aside(foreseen, past, root) as audited:
+        per_user = {ORACLE: frame(known.tables, root)["per_user"]}
+        measured = {name: evaluate(name, known, seed, root) for name in known.models}
+        per_user |= {name: made["per_user"] for name, made in measured.items()}
+        leaderboard = rank_models(per_user, seed, root)["leaderboard"]
+        compared = compare(per_user, leaderboard, seed, root)
+        blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
+        ablation = {name: ablate(name, known, seed, root)["ablation"] for name in blends}
     return Verdict(
         per_user=per_user,
         leaderboard=leaderboard,
-        **compare(per_user, leaderboard, seed, root),
+        **compared,
         slices={name: made["slices"] for name, made in measured.items()},
         beyond={name: made["beyond"] for name, made in measured.items()},
-        ablation={name: ablate(name, known, seed, root)["ablation"] for name in blends},
-        audit=audit(foreseen, seed, root),
+        ablation=ablation,
+        audit=audit(audited.result(), seed, root),
     )
+
+
+def foreseen(past: Known, root: str) -> dict[str, Refs]:
+    """Measure every model of the rehearsal on what came after it."""
+    return {name: foresee(name, past, root) for name in past.models}

@@ -15,6 +15,7 @@ from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 from prefect.task_engine import TaskRunTimeoutError
+from prefect.utilities.annotations import quote
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
 from schemas.errors import GrailError, StepError
@@ -68,7 +69,9 @@ def step(
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return run(*args, **kwargs).result()
+                # Quoted, Prefect does not look for futures in every part of every argument
+                quoted = {name: quote(value) for name, value in kwargs.items()}
+                return run(*map(quote, args), **quoted).result()  # type: ignore[arg-type]
             except TaskRunTimeoutError as error:
                 raise StepError(
                     f"{name} took longer than {hours:g} h and was ended. What was finished before"

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.comparisons import HEADER, Comparison, Goal, markdown
 from benchmarks.ground import BenchmarkError
+from benchmarks.night import covered
 from benchmarks.results import BEGIN, END, Results, write_into
 
 RUNS = {
@@ -54,6 +55,21 @@ def test_the_table_is_put_between_its_markers_and_nowhere_else(tmp_path: Path) -
     with pytest.raises(BenchmarkError, match="lacks the lines"):
         write_into(readme, "new")
     assert readme.read_text() == "no markers\n"
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0),
+        ([(1, 3), (5, 6)], 3),
+        ([(2, 4), (1, 3)], 3),  # one began beside the other
+        ([(1, 9), (2, 3), (4, 5)], 8),  # two within another
+    ],
+)
+def test_time_in_which_two_tasks_ran_counts_once(
+    spans: list[tuple[float, float]], seconds: float
+) -> None:
+    assert covered(spans) == pytest.approx(seconds)
 
 
 def test_parts_are_kept_for_the_same_ground_and_dropped_for_another(tmp_path: Path) -> None:
