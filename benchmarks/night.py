@@ -8,7 +8,6 @@ included.
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
 import shutil
@@ -67,9 +66,10 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
     """Run the flow in this process; return what it cost, by task too, and its summary."""
     from prefect.client.orchestration import get_client
 
+    from flows.command import preload
     from flows.nightly import nightly
 
-    importlib.import_module("mlflow")  # the command does so while the server starts
+    preload()  # the command does so while the server starts
     begun = time.perf_counter()
     with get_client(sync_client=True) as client:
         client.hello()  # starts the server, unless there is one

@@ -15,10 +15,15 @@ from schemas.errors import GrailError
 S = TypeVar("S")
 
 
+def preload() -> None:
+    """Import what asks MLflow: seconds, for which a night would wait at its first question."""
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
 def run_flow(flow: Flow[Any, S], config: BaseModel, prog: str, as_text: Callable[[S], str]) -> None:
     """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
     # Prefect's server takes as long to start, in a process of its own
-    Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()
+    Thread(target=preload, daemon=True).start()
     try:
         summary = flow(**config.model_dump())
     except GrailError as error:

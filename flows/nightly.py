@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect import flow
 
-from flows.aside import aside
 from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.stages import ingested, play
@@ -37,9 +36,8 @@ def nightly(**settings: Any) -> Summary:
     played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
     known, verdict = played.known, played.verdict
 
-    with aside(recommend, known, verdict.leaderboard, config.top_n, root) as listed:
-        runs = track(config, raw, known, verdict)
-    lists = listed.result()["top_n"]
+    lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
+    runs = track(config, raw, known, verdict)
     show_night(config, known, verdict, runs)
     watch(config, played.past.as_of, known, lists, runs)
     promotion = gate(config, known, verdict, runs)
