@@ -15,6 +15,7 @@ from prefect import State
 from prefect.logging import disable_run_logger
 
 from flows import stages
+from flows.aside import Submit
 from schemas.artifacts import ArtifactRef
 from schemas.config import NightlyConfig
 from tasks.acquire import acquire
@@ -36,11 +37,15 @@ def plain(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def in_turn(work: Callable[..., Any], *args: Any) -> Iterator[Future[Any]]:
-    """Do first what ``flows.aside`` does beside the block."""
-    done: Future[Any] = Future()
-    done.set_result(work(*args))
-    yield done
+def in_turn() -> Iterator[Submit]:
+    """Do at once what ``flows.aside`` does beside the block."""
+
+    def submit(work: Callable[..., Any], *args: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(*args))
+        return done
+
+    yield submit
 
 
 @contextmanager

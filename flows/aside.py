@@ -4,19 +4,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeAlias
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Submit: TypeAlias = Callable[..., Future[Any]]
+"""Takes a function and its arguments; the future gives its result, or raises its error."""
 
 
 @contextmanager
-def aside(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Iterator[Future[R]]:
-    """Run ``work`` in a thread of its own for as long as the block lasts, or longer.
+def aside() -> Iterator[Submit]:
+    """Give a block what does work in one thread beside it, in turn; the block's end waits for it.
 
     The tasks in it belong to the same flow run: unlike Prefect's ``submit``, this does not need a
-    task runner of threads, which a night in a process of a pool has not. The block's end waits for
-    it; its error is raised by the ``result`` of what is yielded.
+    task runner of threads, which a night in a process of a pool has not. If the block fails, what
+    has not begun is left undone.
     """
+
+    def submit(work: Callable[..., Any], *args: Any) -> Future[Any]:
+        return thread.submit(copy_context().run, work, *args)
+
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as thread:
-        yield thread.submit(copy_context().run, work, *args, **kwargs)
+        try:
+            yield submit
+        except BaseException:
+            thread.shutdown(cancel_futures=True)
+            raise

@@ -72,7 +72,8 @@ def learn(config: LearningConfig, known: Known, rehearsed: Known | None = None) 
 def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
     """Measure all models on the exam, compare them, and audit what the log alone would say."""
     root, seed = config.root, config.seed
-    with aside(foreseen, past, root) as audited:
+    with aside() as submit:
+        foreseen = {name: submit(foresee, name, past, root) for name in past.models}
         per_user = {ORACLE: frame(known.tables, root)["per_user"]}
         measured = {name: evaluate(name, known, seed, root) for name in known.models}
         per_user |= {name: made["per_user"] for name, made in measured.items()}
@@ -80,6 +81,7 @@ def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
         compared = compare(per_user, leaderboard, seed, root)
         blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
         ablation = {name: ablate(name, known, seed, root)["ablation"] for name in blends}
+    audited = audit({name: made.result() for name, made in foreseen.items()}, seed, root)
     return Verdict(
         per_user=per_user,
         leaderboard=leaderboard,
@@ -87,10 +89,5 @@ def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
         slices={name: made["slices"] for name, made in measured.items()},
         beyond={name: made["beyond"] for name, made in measured.items()},
         ablation=ablation,
-        audit=audit(audited.result(), seed, root),
+        audit=audited,
     )
-
-
-def foreseen(past: Known, root: str) -> dict[str, Refs]:
-    """Measure every model of the rehearsal on what came after it."""
-    return {name: foresee(name, past, root) for name in past.models}

@@ -52,7 +52,9 @@ def played(prefect_server: str, world: Path, root: Path) -> BackfillSummary:
 
 def made(root: Path) -> Counter[str]:
     """The finished artefacts of a root, by stage and name, and how many there are of each."""
-    return Counter(str(m.parent.parent.relative_to(root)) for m in root.rglob("manifest.json"))
+    # not below .staging, whose folders come and go while this looks
+    manifests = root.glob("[!.]*/*/*/manifest.json")
+    return Counter(str(m.parent.parent.relative_to(root)) for m in manifests)
 
 
 def test_the_days_that_were_asked_for_are_played(played: BackfillSummary) -> None:

@@ -1,4 +1,4 @@
-"""Work beside other work: it runs at the same time, in the same flow run, and says what failed."""
+"""Work beside other work: at the same time, in the same flow run, and it says what failed."""
 
 import time
 from threading import Event
@@ -15,6 +15,10 @@ from tasks.steps import settled, step
 WAIT = 30
 
 
+def fail() -> None:
+    raise ContractError("a row breaks its contract")
+
+
 def test_both_are_at_work_at_the_same_time() -> None:
     here, there = Event(), Event()
 
@@ -22,35 +26,55 @@ def test_both_are_at_work_at_the_same_time() -> None:
         there.set()
         return here.wait(WAIT)
 
-    with aside(work) as other:
+    with aside() as submit:
+        other = submit(work)
         here.set()
         assert there.wait(WAIT)
     assert other.result() is True
 
 
-def test_the_end_of_the_block_waits() -> None:
-    done = []
-    with aside(lambda: (time.sleep(0.2), done.append(1))):
-        assert not done
-    assert done
+def test_it_is_done_in_turn_and_the_end_of_the_block_waits() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        time.sleep(0.05 / number)  # a later one would be done sooner
+        done.append(number)
+
+    with aside() as submit:
+        for number in (1, 2, 3):
+            submit(work, number)
+    assert done == [1, 2, 3]
 
 
-def test_an_error_is_raised_where_its_result_is_asked_for() -> None:
-    def work() -> None:
-        raise ContractError("a row breaks its contract")
-
-    with aside(work) as other:
-        pass
+def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
+    with aside() as submit:
+        other = submit(fail)
     with pytest.raises(ContractError, match="a row breaks"):
         other.result()
 
 
-def test_an_error_of_the_block_is_not_lost_behind_the_other() -> None:
-    def work() -> None:
-        raise ContractError("a row breaks its contract")
+def test_if_the_block_fails_what_has_not_begun_is_left_undone() -> None:
+    begun, ended, late = Event(), Event(), Event()
 
-    with pytest.raises(ZeroDivisionError), aside(work):
-        _ = 1 / 0
+    def work() -> bool:
+        begun.set()
+        return ended.wait(WAIT)
+
+    futures = []
+
+    def block() -> None:
+        with aside() as submit:
+            futures.extend([submit(work), submit(late.set)])
+            futures[-1].add_done_callback(lambda _: ended.set())
+            assert begun.wait(WAIT)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    first, second = futures
+    assert first.result() is True
+    assert second.cancelled()
+    assert not late.is_set()
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -68,11 +92,12 @@ def test_its_tasks_belong_to_the_flow_run_and_have_their_time_limits() -> None:
 
     @flow
     def both() -> tuple[str, str]:
-        with aside(tells) as other:
+        with aside() as submit:
+            there, late = submit(tells), submit(sleeps)
             here = tells()
-        with pytest.raises(StepError, match="sleeps took longer"), aside(sleeps) as late:
+        with pytest.raises(StepError, match="sleeps took longer"):
             late.result()
-        return here, other.result()
+        return here, there.result()
 
     here, there = both()
     assert here == there != "None"
