@@ -1,15 +1,19 @@
 """From a model to lists: unseen videos only, best first, and no more than there are."""
 
+import time
+
 import numpy as np
 import polars as pl
 import pytest
 
+import tasks.recommend
 from schemas.errors import ModelError
 from schemas.models import RandomConfig
 from tasks.draft import validated
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
+from tasks.recommend import lists_by_first_able
 from tests.worlds import literal_world
 
 NAN = float("nan")
@@ -37,15 +41,39 @@ class Written(Recommender[RandomConfig]):
         return SCORES[user_idx]
 
 
+class Slow(Written):
+    """Takes the longer the earlier the user is; the first user asked alone is through last."""
+
+    def _score(self, user_idx):
+        time.sleep(0.05 * (len(SCORES) - user_idx[0]))
+        return super()._score(user_idx)
+
+
+class Able(Written):
+    """Can serve everybody, the last video first."""
+
+    def _score(self, user_idx):
+        return np.tile(np.arange(SCORES.shape[1], dtype=np.float32), (len(user_idx), 1))
+
+
 @pytest.fixture
-def ask():
-    """Ask for the lists of users: ids are 3, 13, 23, 33 and those of the videos 5, 105, ..."""
-    world = literal_world([(user, video, 1.0) for user, video in SEEN], SCORES.shape)
-    catalogue = Catalogue.of(
+def world():
+    """Ids of users are 3, 13, 23, 33 and those of videos 5, 105, ..."""
+    return literal_world([(user, video, 1.0) for user, video in SEEN], SCORES.shape)
+
+
+@pytest.fixture
+def catalogue(world):
+    return Catalogue.of(
         world.users.select("user_idx", "user_id"),
         world.videos.select("video_idx", "video_id"),
         world.pairs,
     )
+
+
+@pytest.fixture
+def ask(world, catalogue):
+    """Ask for the lists of users."""
     model = Written().fit(world)
     return lambda users, n: top_lists(model, catalogue, np.array(users, dtype=np.int64), n)
 
@@ -88,3 +116,15 @@ def test_lists_keep_the_contract(ask, users):
 def test_an_index_that_is_nobody_is_refused(ask):
     with pytest.raises(ModelError, match="0 to 3"):
         ask([4], 1)
+
+
+def test_lists_made_side_by_side_keep_the_order_of_users_and_models(world, catalogue, monkeypatch):
+    monkeypatch.setattr(tasks.recommend, "USERS_AT_ONCE", 1)
+    models = (kind().fit(world) for kind in (Slow, Able))
+    lists = pl.concat(lists_by_first_able(models, catalogue, np.arange(4), 2))
+    # the third has nothing by the first model; the fourth has seen everything
+    assert rows(lists) == [
+        *((3, 1, 205), (3, 2, 305)),
+        *((13, 1, 305), (13, 2, 105)),
+        *((23, 1, 305), (23, 2, 205)),
+    ]
