@@ -1,5 +1,6 @@
 """Work done beside other work, where neither needs the other and each keeps one core busy."""
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,9 +23,29 @@ def aside() -> Iterator[Submit]:
     def submit(work: Callable[..., Any], *args: Any) -> Future[Any]:
         return thread.submit(copy_context().run, work, *args)
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as thread:
+    with (
+        _without_collection(),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as thread,
+    ):
         try:
             yield submit
         except BaseException:
             thread.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Free only what nothing refers to any more, and leave what refers to itself for later.
+
+    Before CPython 3.11.8 two threads in ``ast.parse`` fail with "AST constructor recursion depth
+    mismatch" (its issue 106905), and NumPy parses the header of each array in an ``.npz``. A thread
+    gives way while it parses only when objects are collected.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,6 +1,10 @@
 """Work beside other work: at the same time, in the same flow run, and it says what failed."""
 
+import ast
+import gc
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -75,6 +79,46 @@ def test_if_the_block_fails_what_has_not_begun_is_left_undone() -> None:
     assert first.result() is True
     assert second.cancelled()
     assert not late.is_set()
+
+
+@pytest.fixture
+def giving_way() -> Iterator[None]:
+    """Collect garbage often, and let another thread in each time, as a finalizer may."""
+    before = gc.get_threshold()
+
+    def give_way(_phase: str, _info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    yield
+    gc.set_threshold(*before)
+    gc.callbacks.remove(give_way)
+
+
+@pytest.mark.usefixtures("giving_way")
+def test_python_is_parsed_on_both_sides_at_the_same_time() -> None:
+    """CPython before 3.11.8 fails at that when it collects garbage (its issue 106905)."""
+    code = Path(__file__).read_text(encoding="utf-8")
+
+    def parse() -> set[str]:
+        return {ast.dump(ast.parse(code)) for _ in range(20)}
+
+    with aside() as submit:
+        other = submit(parse)
+        here = parse()
+    assert here == other.result()
+    assert len(here) == 1
+
+
+def test_garbage_is_collected_again_after_the_block_also_if_it_failed() -> None:
+    assert gc.isenabled()
+    with aside():
+        pass
+    assert gc.isenabled()
+    with pytest.raises(ContractError), aside():
+        fail()
+    assert gc.isenabled()
 
 
 @pytest.mark.usefixtures("prefect_server")
