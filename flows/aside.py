@@ -24,7 +24,7 @@ def aside() -> Iterator[Submit]:
         return thread.submit(copy_context().run, work, *args)
 
     with (
-        _without_collection(),
+        without_collection(),
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as thread,
     ):
         try:
@@ -35,12 +35,12 @@ def aside() -> Iterator[Submit]:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Free only what nothing refers to any more, and leave what refers to itself for later.
+def without_collection() -> Iterator[None]:
+    """Leave cycles of objects uncollected within a block in which two threads may parse Python.
 
-    Before CPython 3.11.8 two threads in ``ast.parse`` fail with "AST constructor recursion depth
-    mismatch" (its issue 106905), and NumPy parses the header of each array in an ``.npz``. A thread
-    gives way while it parses only when objects are collected.
+    Before CPython 3.11.8 two threads in ``ast.parse`` at once fail with "AST constructor recursion
+    depth mismatch" (its issue 106905), and not only code fingerprints parse: NumPy does, for the
+    header of each array in an ``.npz``. While it parses, a thread gives way only to a collection.
     """
     was_enabled = gc.isenabled()
     gc.disable()

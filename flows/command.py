@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from prefect import Flow
 from pydantic import BaseModel
 
+from flows.aside import without_collection
 from flows.parameters import fail
 from schemas.errors import GrailError
 
@@ -17,7 +18,8 @@ S = TypeVar("S")
 
 def preload() -> None:
     """Import what asks MLflow: seconds, for which a night would wait at its first question."""
-    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    with without_collection():  # the main thread may parse its code at the same time
+        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def run_flow(flow: Flow[Any, S], config: BaseModel, prog: str, as_text: Callable[[S], str]) -> None:
