@@ -1,4 +1,4 @@
-"""Work done beside other work, where neither needs the other and each keeps one core busy."""
+"""Work done beside other work, where neither needs the other and a core would be idle."""
 
 import gc
 from collections.abc import Callable, Iterator

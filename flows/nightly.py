@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.aside import aside
 from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.stages import ingested, play
@@ -28,9 +29,9 @@ def nightly(**settings: Any) -> Summary:
     config = checked_config(settings)
     root, seed = config.root, config.seed
     check_summary(config.summary)
-    answer = check_tracking.submit(config.tracking_address)
-
-    raw = acquire(config.source, config.scale, seed, root)
+    with aside() as submit:
+        answer = submit(check_tracking, config.tracking_address)
+        raw = acquire(config.source, config.scale, seed, root)
     answer.result()  # a wrong address stops a run here, before any model is trained
     tables = ingested(config, raw)
     played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
