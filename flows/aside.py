@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from threading import Lock
 from typing import Any, TypeAlias
 
 Submit: TypeAlias = Callable[..., Future[Any]]
 """Takes a function and its arguments; the future gives its result, or raises its error."""
+
+_changing = Lock()
+_blocks: set[object] = set()
+"""Those that want no collection at present, of all threads."""
 
 
 @contextmanager
@@ -41,11 +46,16 @@ def without_collection() -> Iterator[None]:
     Before CPython 3.11.8 two threads in ``ast.parse`` at once fail with "AST constructor recursion
     depth mismatch" (its issue 106905), and not only code fingerprints parse: NumPy does, for the
     header of each array in an ``.npz``. While it parses, a thread gives way only to a collection.
+    Blocks of several threads may overlap: the last to end lets collection go on.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
+    here = object()
+    with _changing:
+        _blocks.add(here)
+        gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        with _changing:
+            _blocks.remove(here)
+            if not _blocks:
+                gc.enable()

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.schemas import State
 from prefect.context import TaskRunContext
 
-from flows.aside import aside
+from flows.aside import aside, without_collection
 from schemas.errors import ContractError, StepError
 from tasks.steps import settled, step
 
@@ -112,12 +112,21 @@ def test_python_is_parsed_on_both_sides_at_the_same_time() -> None:
 
 
 def test_garbage_is_collected_again_after_the_block_also_if_it_failed() -> None:
-    assert gc.isenabled()
     with aside():
-        pass
+        assert not gc.isenabled()
     assert gc.isenabled()
     with pytest.raises(ContractError), aside():
         fail()
+    assert gc.isenabled()
+
+
+def test_of_overlapping_blocks_the_last_lets_collection_go_on() -> None:
+    first, second = without_collection(), without_collection()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
     assert gc.isenabled()
 
 
