@@ -16,7 +16,7 @@ from tasks.metrics.block import Exam
 from tasks.metrics.intervals import bootstrap_mean
 from tasks.metrics.ranking import rank
 from tasks.models.hybrid import Hybrid
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -72,14 +72,16 @@ def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         protocol = protocol_of(known.tables["cells"])
         drafts["ablation"].facts["protocol"] = protocol.model_dump(mode="json")
 
-    how = recipe(
+    return make(
+        store,
         "evaluation",
+        ("ablation",),
+        build,
         parents={"model": known.models[name], "cells": known.tables["cells"]},
-        code=(*code_of(known, name), ablation_of, with_cost, protocol_of, CONTRACTS["ablation"]),
+        found=code_of(known, name),
         config={"model": name},
         seed=seed,
     )
-    return make(store, how, ("ablation",), build)
 
 
 def with_cost(table: pl.DataFrame, models: dict[str, ArtifactRef]) -> pl.DataFrame:

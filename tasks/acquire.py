@@ -15,7 +15,7 @@ from tasks.sources.archive import unpack
 from tasks.sources.demo import write_demo_world
 from tasks.sources.download import fetch_kuairec
 from tasks.sources.files import fingerprint, locate
-from tasks.steps import ensure, recipe, settled, step
+from tasks.steps import ensure, settled, step
 from tasks.store import Store
 
 logger = logging.getLogger(__name__)
@@ -85,10 +85,9 @@ def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
         with progress_shown("demo-world"):
             write_demo_world(drafts["demo"].folder, scale, seed, log_progress)
 
-    how = recipe(
-        "sources", parents={}, code=(write_demo_world,), config={"scale": scale}, seed=seed
+    refs, was_there = ensure(
+        store, "sources", ("demo",), build, parents={}, config={"scale": scale}, seed=seed
     )
-    refs, was_there = ensure(store, how, ("demo",), build)
     return store.folder(refs["demo"]), was_there
 
 
@@ -99,6 +98,5 @@ def _unpacked(archive: Path, store: Store) -> tuple[Path, bool]:
             shutil.move(Path(scratch) / "KuaiRec", drafts["archive"].folder)
 
     checksum = fingerprint({"archive": archive})["archive"]
-    how = recipe("sources", parents={"archive": checksum}, code=(unpack,))
-    refs, was_there = ensure(store, how, ("archive",), build)
+    refs, was_there = ensure(store, "sources", ("archive",), build, parents={"archive": checksum})
     return store.folder(refs["archive"]), was_there

@@ -9,7 +9,6 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.protocol import Protocol
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.evaluate import load_exam, protocol_of
 from tasks.metrics.block import PRIMARY, Exam, measure
@@ -17,7 +16,7 @@ from tasks.metrics.next_days import NextDays, measure_next_days
 from tasks.metrics.ranking import rank
 from tasks.metrics.staleness import staleness_of
 from tasks.models.elsewhere import scores_by_id
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -85,16 +84,15 @@ def age(day: Known, earlier: Sequence[Known], next_days: ArtifactRef, root: str)
     for known in asked:
         parents |= {f"{name}_{known.as_of}": ref for name, ref in known.models.items()}
         parents |= {f"{i}_{known.as_of}": known.tables[i] for i in ("user_index", "video_index")}
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("aged",),
+        build,
         parents=parents,
-        code=(
-            *(code for name in day.models for code in code_of(day, name)),
-            *(Beds, scores_by_id, protocol_of, CONTRACTS["aged"]),
-        ),
+        found=[found for name in day.models for found in code_of(day, name)],
         config={"days": [str(known.as_of) for known in asked], "models": list(day.models)},
     )
-    return make(store, how, ("aged",), build)
 
 
 def _ids(store: Store, known: Known, kind: str) -> NDArray[np.int32]:
@@ -119,11 +117,12 @@ def staleness(aged: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Re
             for day, ref in aged.items()
         }
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("staleness",),
+        build,
         parents=aged,
-        code=(staleness_of, CONTRACTS["staleness"]),
         config={"days": list(aged)},
         seed=seed,
     )
-    return make(store, how, ("staleness",), build)

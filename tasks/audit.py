@@ -8,16 +8,15 @@ import polars as pl
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.evaluate import load_exam, per_user_rows, protocol_in, protocol_of
 from tasks.metrics.agreements import agreements_of, boards_by_label
-from tasks.metrics.block import PRIMARY, Exam, measure
+from tasks.metrics.block import PRIMARY, measure
 from tasks.metrics.comparisons import comparisons_of
 from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.next_days import LOG_ESTIMATORS, NextDays, measure_next_days
 from tasks.metrics.ranking import rank
-from tasks.steps import Code, Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -64,23 +63,15 @@ def foresee(name: str, past: Known, root: str) -> State[Refs]:
         for draft in drafts.values():
             draft.facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
 
-    made = ("next_days_per_user", "per_user")
-    measuring: tuple[Code, ...] = (
-        NextDays,
-        measure_next_days,
-        Exam,
-        rank,
-        measure,
-        per_user_rows,
-        protocol_of,
-    )
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("next_days_per_user", "per_user"),
+        build,
         parents={"model": past.models[name], **{table: tables[table] for table in parents}},
-        code=code_of(past, name) + measuring + tuple(CONTRACTS[table] for table in made),
+        found=code_of(past, name),
         config={"model": name, "k": K},
     )
-    return make(store, how, made, build)
 
 
 @step("audit")
@@ -107,16 +98,14 @@ def audit(foreseen: Mapping[str, Mapping[str, ArtifactRef]], seed: int, root: st
         for draft in drafts.values():
             draft.facts["protocol"] = protocol.model_dump(mode="json")
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        TABLES,
+        build,
         parents={
             f"{n}_{table}": ref for n, made in foreseen.items() for table, ref in made.items()
         },
-        code=(
-            *(leaderboard_of, comparisons_of, boards_by_label, agreements_of, protocol_in),
-            *(CONTRACTS[name] for name in TABLES),
-        ),
         config={"models": list(foreseen), "estimators": list(LOG_ESTIMATORS)},
         seed=seed,
     )
-    return make(store, how, TABLES, build)

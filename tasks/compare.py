@@ -7,14 +7,13 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.models import MODEL_CONFIGS
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.evaluate import protocol_in
 from tasks.metrics.agreements import agreements_of, boards_by_label
 from tasks.metrics.block import LABELS, PRIMARY
 from tasks.metrics.comparisons import comparisons_of
 from tasks.metrics.notebook import notebook_figures, whom_to_show
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 
 TABLES = ("comparisons", "agreements", "swaps", "notebook")
@@ -50,15 +49,12 @@ def compare(
         for draft in drafts.values():
             draft.facts["protocol"] = protocol.model_dump(mode="json")
 
-    how = recipe(
+    return make(
+        store,
         "evaluation",
+        TABLES,
+        build,
         parents={**per_user, "leaderboard": leaderboard},
-        code=(
-            *(comparisons_of, rivals, boards_by_label, agreements_of),
-            *(notebook_figures, whom_to_show, protocol_in),
-            *(CONTRACTS[name] for name in TABLES),
-        ),
         config={"models": list(per_user), "against": list(against)},
         seed=seed,
     )
-    return make(store, how, TABLES, build)

@@ -18,7 +18,7 @@ from tasks.metrics.leaderboard import leaderboard_of, order_models
 from tasks.metrics.protocol import exam_protocol
 from tasks.metrics.ranking import rank
 from tasks.provenance import origin_of
-from tasks.steps import Code, Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -65,13 +65,14 @@ def frame(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
         drafts["per_user"].append(per_user_rows(figures, ORACLE, index))
         drafts["per_user"].facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("per_user",),
+        build,
         parents={name: tables[name] for name in ("cells", "user_index")},
-        code=(Exam, bounds, per_user_rows, protocol_of, CONTRACTS["per_user"]),
         config={"model": ORACLE},
     )
-    return make(store, how, ("per_user",), build)
 
 
 @step("evaluate", "evaluate-{name}-{known.as_of}")
@@ -98,24 +99,16 @@ def evaluate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         for table, rows in parts.items():
             drafts[table].append(rows.select(pl.lit(name).alias("model"), pl.all()))
 
-    made = ("per_user", "slices", "beyond")
-    measuring: tuple[Code, ...] = (
-        Exam,
-        rank,
-        check_lists,
-        measure,
-        per_user_rows,
-        dissected,
-        protocol_of,
-    )
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("per_user", "slices", "beyond"),
+        build,
         parents={"model": model, **{table: tables[table] for table in parents}},
-        code=code_of(known, name) + measuring + tuple(CONTRACTS[table] for table in made),
+        found=code_of(known, name),
         config={"model": name},
         seed=seed,
     )
-    return make(store, how, made, build)
 
 
 @step("leaderboard")
@@ -138,14 +131,12 @@ def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> St
         drafts["leaderboard"].facts["order_by_tune_users"] = order_models(figures, models)
         drafts["leaderboard"].facts["protocol"] = protocol.model_dump(mode="json")
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("leaderboard",),
+        build,
         parents=per_user,
-        code=(
-            *(check_users, leaderboard_of, check_oracle, check_random, order_models, protocol_in),
-            CONTRACTS["leaderboard"],
-        ),
         config={"models": list(per_user)},
         seed=seed,
     )
-    return make(store, how, ("leaderboard",), build)

@@ -13,7 +13,7 @@ from tasks.draft import Draft
 from tasks.raw.reader import Counts, Piece, read_raw
 from tasks.raw.tables import RAW_TABLES
 from tasks.raw.text import has_any
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 
 SHOWN_REJECTS = 5
@@ -86,10 +86,11 @@ def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: 
                 pieces = staged(pieces, has_times=has_times)
             write_pieces(pieces, drafts[table], drafts["rejects"])
 
-    how = recipe(
+    return make(
+        store,
         "ingest",
+        (table, "rejects"),
+        build,
         parents={table: checksum},
-        code=(ingested, staged, has_any, write_pieces, CONTRACTS[table]),
         config={"max_reject_share": max_reject_share, "table": table},
     )
-    return make(store, how, (table, "rejects"), build)

@@ -10,7 +10,6 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.features.calendar import before, day_after
 from tasks.features.exam import cells_of, refuse_leak
@@ -20,7 +19,7 @@ from tasks.features.next_days import days_with_views, rehearsal_day
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
-from tasks.steps import Refs, chore, make, recipe, step
+from tasks.steps import Refs, chore, make, step
 from tasks.store import Store
 
 logger = logging.getLogger(__name__)
@@ -79,13 +78,14 @@ def index(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Re
             drafts[f"{kind}_index"].append(index_of(ids, kind))
 
     names = ("user_index", "video_index")
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        names,
+        build,
         parents={name: tables[name] for name in ("users", "videos", "interactions", "block")},
-        code=(index_of, _ids, *_contracts(names)),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, names, build)
 
 
 def _ids(table: pl.LazyFrame, column: str, as_of: date, name: str) -> pl.Series:
@@ -104,13 +104,14 @@ def label(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Re
         columns = views.select("video_duration_ms", "watch_ratio").collect()
         drafts["enjoyed_curve"].append(fit_enjoyed_curve(columns))
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("enjoyed_curve",),
+        build,
         parents={"interactions": tables["interactions"]},
-        code=(fit_enjoyed_curve, before, *_contracts(("enjoyed_curve",))),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, ("enjoyed_curve",), build)
 
 
 @step("pairs", "pairs-{as_of}")
@@ -129,13 +130,14 @@ def pairs(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Re
             if known.height:
                 drafts["pairs"].append(pairs_of(known, curve, users, videos))
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("pairs",),
+        build,
         parents={name: tables[name] for name in parents},
-        code=(pairs_of, before, *_contracts(("pairs",))),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, ("pairs",), build)
 
 
 @step("user-features", "user-features-{as_of}")
@@ -149,13 +151,14 @@ def describe_users(tables: Mapping[str, ArtifactRef], as_of: date, root: str) ->
             user_features(store.read(tables["user_index"]), store.read(tables["users"]), activity)
         )
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("user_features",),
+        build,
         parents={name: tables[name] for name in ("users", "user_index", "pairs")},
-        code=(user_features, activity_of, *_contracts(("user_features",))),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, ("user_features",), build)
 
 
 @step("video-features", "video-features-{as_of}")
@@ -179,16 +182,14 @@ def describe_videos(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -
             )
         )
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("video_features",),
+        build,
         parents={name: tables[name] for name in used},
-        code=(
-            *(video_features, daily_by_cut, durations_of, activity_of, before),
-            *_contracts(("video_features",)),
-        ),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, ("video_features",), build)
 
 
 @step("friendships")
@@ -207,12 +208,13 @@ def befriend(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
         draft.append(edges)
         draft.facts["friends_nobody_knows"] = strangers
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        ("friendships",),
+        build,
         parents={name: tables[name] for name in parents},
-        code=(undirected, *_contracts(("friendships",))),
     )
-    return make(store, how, ("friendships",), build)
 
 
 @step("exam", "exam-{as_of}")
@@ -230,14 +232,11 @@ def examine(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[
         refuse_leak(store.scan(tables["pairs"]), cells, users, videos)
         drafts["cells"].append(cells)
 
-    how = recipe(
+    return make(
+        store,
         "evaluation",
+        ("cells",),
+        build,
         parents={name: tables[name] for name in parents},
-        code=(cells_of, refuse_leak, *_contracts(("cells",))),
         config={"as_of": str(as_of)},
     )
-    return make(store, how, ("cells",), build)
-
-
-def _contracts(names: tuple[str, ...]) -> tuple[type, ...]:
-    return tuple(CONTRACTS[name] for name in names)

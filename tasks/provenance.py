@@ -4,9 +4,9 @@ The code fingerprint follows names: from a function or class, through every top-
 this project that it mentions, into the modules they were imported from. A changed line there
 changes the fingerprint; a comment, a docstring or an unrelated function beside it does not. What a
 module does when it is imported, and the packages around it, counts with everything in it. A module
-that is imported itself (``from tasks import module``) counts with all its definitions. Reached by a
-name only at run time (importlib, a registry) is not seen: such a function or class is given as a
-root of its own.
+that is imported itself (``from tasks import module``) counts with all its definitions. A nested
+function counts as the top-level one around it. It stops at ``CARRIERS``. What is reached by a name
+only at run time (importlib, a registry) is not seen: it is given as a root of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,21 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("schemas", "tasks")
+
+CARRIERS = {
+    "prefect": "runs the tasks",
+    "tasks.steps": "looks an artefact up, has it made, measures what that cost",
+    "tasks.store": "keeps bytes as they are",
+    "tasks.draft": "checks rows against their contract, which counts, and writes them",
+    "tasks.manifests": "names and checks what is kept",
+    "tasks.provenance": "is what looks",
+    "tasks.progress": "shows how far the work is",
+    "tasks.models.registry": "finds a class by name: what it finds is a root of its own",
+    "schemas.tables": "finds a contract by name: those of what is made are roots of their own",
+    "schemas.artifacts": "names what tasks hand each other",
+    "schemas.errors": "says what is wrong: what fails makes nothing",
+}
+"""Modules that carry and show, by the reason why a change in them makes nothing anew."""
 
 Symbol = tuple[str, str]
 """Dotted module, and the name of a top-level definition in it or one of the two below."""
@@ -54,9 +69,16 @@ class _Module:
 def origin_of(*roots: type | Callable[..., Any]) -> Origin:
     """Fingerprint the code behind top-level functions and classes of this project.
 
-    LookupError names what cannot be followed: a star import, a name that is nowhere defined.
+    A function nested in one counts as the whole of it. LookupError names what cannot be followed: a
+    star import, a name that is nowhere defined, a root that is not of this project.
     """
-    return _origin(tuple(sorted({(root.__module__, root.__qualname__) for root in roots})))
+    symbols = {(root.__module__, root.__qualname__.split(".")[0]) for root in roots}
+    for dotted, name in symbols:
+        if not _is_ours(dotted):
+            raise LookupError(
+                f"{dotted}.{name} is not of this project: its code cannot be followed"
+            )
+    return _origin(tuple(sorted(symbols)))
 
 
 @cache
@@ -66,7 +88,7 @@ def _origin(roots: tuple[Symbol, ...]) -> Origin:
     waiting = list(roots)
     while waiting:
         symbol = waiting.pop()
-        if symbol in reached:
+        if symbol in reached or _is_carrier(symbol[0]):
             continue
         if not _is_ours(symbol[0]):
             libraries.add(symbol[0].split(".")[0])
@@ -129,7 +151,18 @@ def _parse(dotted: str) -> _Module:
             module.definitions.setdefault(name, []).append(statement)
         if not is_scope and not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
             module.effects.append(statement)
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            kept = [d for d in statement.decorator_list if not _is_carried(d, module)]
+            statement.decorator_list = kept
     return module
+
+
+def _is_carried(decorator: ast.expr, module: _Module) -> bool:
+    """Whether a decorator is a carrier's: under which name and how long a task runs is not code."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    meant = module.imports.get(called.id, []) if isinstance(called, ast.Name) else []
+    return bool(meant) and all(_is_carrier(dotted) for dotted, _ in meant)
 
 
 def _drop_texts(node: ast.AST) -> None:
@@ -202,6 +235,10 @@ def _imported(statement: ast.stmt) -> Iterator[tuple[str, Symbol]]:
 
 def _is_ours(dotted: str) -> bool:
     return dotted.split(".")[0] in ROOMS
+
+
+def _is_carrier(dotted: str) -> bool:
+    return dotted in CARRIERS or dotted.split(".")[0] in CARRIERS
 
 
 @cache

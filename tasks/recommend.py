@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Known
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.lists import top_lists
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -72,16 +71,15 @@ def recommend(known: Known, leaderboard: ArtifactRef, n: int, root: str) -> Stat
             by_model.update(rows.filter(rank=1)["model"].to_list())
         drafts["top_n"].facts["users_by_model"] = dict(by_model)
 
-    how = recipe(
+    return make(
+        store,
         "lists",
+        ("top_n",),
+        build,
         parents={
             **{f"model_{place}": known.models[name] for place, name in enumerate(names)},
             **{name: known.tables[name] for name in ("user_index", "video_index", "pairs")},
         },
-        code=(
-            *(model_class for name in names for model_class in code_of(known, name)),
-            *(Catalogue, top_lists, lists_by_first_able, CONTRACTS["top_n"]),
-        ),
+        found=[found for name in names for found in code_of(known, name)],
         config={"models": names, "n": n},
     )
-    return make(store, how, ("top_n",), build)

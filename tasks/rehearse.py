@@ -6,12 +6,11 @@ from datetime import date
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.features.calendar import before
 from tasks.features.next_days import first_met, of_same_users
 from tasks.features.pairs import pairs_of
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 
 
@@ -45,10 +44,11 @@ def next_days(
                 draft.append(rows)
         draft.facts["views_of_strangers"] = strangers
 
-    how = recipe(
+    return make(
+        store,
         "evaluation",
+        ("next_days",),
+        build,
         parents={name: tables[name] for name in parents},
-        code=(pairs_of, of_same_users, first_met, before, CONTRACTS["next_days"]),
         config={"earlier": str(earlier), "as_of": str(as_of)},
     )
-    return make(store, how, ("next_days",), build)

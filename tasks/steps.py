@@ -3,10 +3,10 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Required, TypedDict, TypeVar, Unpack
 
 import psutil
 from prefect import Task, task
@@ -19,6 +19,7 @@ from prefect.utilities.annotations import quote
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
 from schemas.errors import GrailError, StepError
+from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.provenance import origin_of
 from tasks.store import Store
@@ -31,6 +32,21 @@ Refs = dict[str, ArtifactRef]
 
 Code = type | Callable[..., Any]
 """What decides how a table is made: functions and classes of this project."""
+
+Build = Callable[[dict[str, Draft]], None]
+"""Fills the drafts of artefacts; mostly nested in the task, whose arguments it uses."""
+
+
+class Decided(TypedDict, total=False):
+    """What decides an artefact beside the code that is written in its task."""
+
+    parents: Required[Mapping[str, ArtifactRef | str]]
+    found: Iterable[Code]
+    """Classes that the code finds only at run time, by a name."""
+    config: Json
+    """The settings used, and no others."""
+    seed: int
+
 
 SAMPLE_SECONDS = 0.02
 RETRY_SECONDS = [1.0, 15.0]
@@ -98,45 +114,33 @@ def chore(
     )
 
 
-def recipe(
+def make(
+    store: Store,
     stage: str,
-    *,
-    parents: Mapping[str, ArtifactRef | str],
-    code: tuple[Code, ...],
-    config: Json | None = None,
-    seed: int | None = None,
-) -> Recipe:
-    """Write down all that decides what a task makes.
-
-    A parent is named by its content: made anew with the same bytes, it changes nothing downstream.
-    """
-    origin = origin_of(*code)
-    return Recipe(
-        stage=stage,
-        parents={
-            role: parent if isinstance(parent, str) else parent.content
-            for role, parent in parents.items()
-        },
-        config=config or {},
-        seed=seed,
-        code=origin.code,
-        tools=origin.tools,
-    )
+    names: tuple[str, ...],
+    build: Build,
+    **decided: Unpack[Decided],
+) -> State[Refs]:
+    """End a task as ``ensure`` does, in a state called "Cached" where nothing was made."""
+    refs, was_there = ensure(store, stage, names, build, **decided)
+    return settled(refs, was_there=was_there, message=_described(refs))
 
 
 def ensure(
     store: Store,
-    recipe: Recipe,
+    stage: str,
     names: tuple[str, ...],
-    build: Callable[[dict[str, Draft]], None],
+    build: Build,
+    **decided: Unpack[Decided],
 ) -> tuple[Refs, bool]:
-    """Return the artefacts ``names`` of ``recipe``, and whether all were there, whole, before.
+    """Return the artefacts ``names``, and whether all were there, whole, before.
 
     ``build`` is called only if one is not. Its seconds and peak memory are kept among each
     artefact's facts.
     """
-    found = {name: store.find(recipe, name) for name in names}
-    refs = {name: ref for name, ref in found.items() if ref is not None}
+    recipe = recipe_of(stage, names, build, **decided)
+    there = {name: store.find(recipe, name) for name in names}
+    refs = {name: ref for name, ref in there.items() if ref is not None}
     if len(refs) == len(names):
         return refs, True
     with store.drafts(recipe, names) as drafts:
@@ -147,15 +151,28 @@ def ensure(
     return {name: draft.ref for name, draft in drafts.items() if draft.ref is not None}, False
 
 
-def make(
-    store: Store,
-    recipe: Recipe,
-    names: tuple[str, ...],
-    build: Callable[[dict[str, Draft]], None],
-) -> State[Refs]:
-    """End a task: with its artefacts, in a state called "Cached" where nothing was made."""
-    refs, was_there = ensure(store, recipe, names, build)
-    return settled(refs, was_there=was_there, message=_described(refs))
+def recipe_of(
+    stage: str, names: tuple[str, ...], build: Build, **decided: Unpack[Decided]
+) -> Recipe:
+    """Write down all that decides what ``build`` makes.
+
+    That is: its code and that of the task that it stands in, with all of this project that they
+    reach by name (``tasks.provenance``), the contracts of what is made, and what is ``decided``. A
+    parent is named by its content: made anew with the same bytes, it changes nothing here.
+    """
+    contracts = [CONTRACTS[name] for name in names if name in CONTRACTS]
+    origin = origin_of(build, *decided.get("found", ()), *contracts)
+    return Recipe(
+        stage=stage,
+        parents={
+            role: parent if isinstance(parent, str) else parent.content
+            for role, parent in decided["parents"].items()
+        },
+        config=decided.get("config", {}),
+        seed=decided.get("seed"),
+        code=origin.code,
+        tools=origin.tools,
+    )
 
 
 def settled(result: Any, *, was_there: bool, message: str) -> State[Any]:

@@ -16,7 +16,7 @@ from tasks.features.calendar import cut_at
 from tasks.models.interface import Recommender, Rehearsal, Training
 from tasks.models.registry import recommender_class
 from tasks.progress import progress_shown
-from tasks.steps import Refs, make, recipe, step
+from tasks.steps import Refs, make, step
 from tasks.store import Store
 
 STAGE = "models"
@@ -99,14 +99,16 @@ def train(
         model.save(drafts[name].folder)
         drafts[name].facts |= {"curves": dict(model.curves()), "findings": dict(model.findings())}
 
-    how = recipe(
+    return make(
+        store,
         STAGE,
+        (name,),
+        build,
         parents=_parents(model_class.uses, known, rehearsed),
-        code=(*code_of(known, name), load_training),
+        found=code_of(known, name),
         config={"model": name, "as_of": str(known.as_of), **config.model_dump(mode="json")},
         seed=seed,
     )
-    return make(store, how, (name,), build)
 
 
 def _parents(uses: frozenset[str], known: Known, rehearsed: Known) -> Refs:

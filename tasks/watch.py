@@ -12,7 +12,6 @@ from schemas.artifacts import ArtifactRef, Known
 from schemas.config import NightlyConfig
 from schemas.errors import TrackingError, WatchError
 from schemas.models import MODEL_CONFIGS
-from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.metrics.drift import log_drift
 from tasks.metrics.watch import (
@@ -27,7 +26,7 @@ from tasks.metrics.watch import (
 )
 from tasks.models.reach import sampled_users, videos_served
 from tasks.notices import show_watch
-from tasks.steps import Refs, ensure, recipe, settled, step
+from tasks.steps import Refs, ensure, settled, step
 from tasks.store import Store
 from tasks.train import code_of, load_model
 
@@ -89,15 +88,17 @@ def watch_table(
         readings = readings_of(config, earlier, known, lists, before.champion_as_of)
         drafts["watch"].append(watch_rows(readings, before.medians))
 
-    models = (model_class for name in names for model_class in code_of(known, name))
-    how = recipe(
+    return ensure(
+        Store(config.root),
         "watch",
+        ("watch",),
+        build,
         parents={
             "top_n": lists,
             **{name: tables[name] for name in PARENTS},
             **{f"model_{name}": known.models[name] for name in names},
         },
-        code=(*models, readings_of, watch_rows, CONTRACTS["watch"]),
+        found=[found for name in names for found in code_of(known, name)],
         config={
             "days": [str(earlier), str(known.as_of)],
             "counts": counts_of(known),
@@ -106,7 +107,6 @@ def watch_table(
             "champion_as_of": str(before.champion_as_of),
         },
     )
-    return ensure(Store(config.root), how, ("watch",), build)
 
 
 @step("watch", "watch-{known.as_of}", retry_on=TrackingError)

@@ -1,0 +1,201 @@
+"""Every task's artefacts are made anew when its code changes, whatever of it, and only then."""
+
+import ast
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks import provenance
+from tasks.models.registry import recommender_class
+from tasks.prepare import pairs
+from tasks.provenance import CARRIERS
+from tasks.steps import recipe_of
+
+ROOT = Path(__file__).parents[2]
+Maker = tuple[str, str]
+"""Module and name of a function that has an artefact made."""
+MAKING = {"make", "ensure"}
+
+
+def parsed(dotted: str, root: Path = ROOT) -> ast.Module:
+    return ast.parse(file_of(dotted, root).read_text(encoding="utf-8"))
+
+
+def file_of(dotted: str, root: Path) -> Path:
+    return root / f"{dotted.replace('.', '/')}.py"
+
+
+def called(node: ast.AST) -> set[str]:
+    calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))
+    return {ast.unparse(call).rsplit(".", 1)[-1] for call in calls}
+
+
+STAGES = [f"tasks.{file.stem}" for file in sorted((ROOT / "tasks").glob("*.py"))]
+MAKERS: list[Maker] = [
+    (dotted, function.name)
+    for dotted in STAGES
+    if dotted not in CARRIERS
+    for function in parsed(dotted).body
+    if isinstance(function, ast.FunctionDef) and called(function) & MAKING
+]
+
+
+def forget() -> None:
+    """Let nothing that was read of the project be remembered."""
+    for cached in (provenance._origin, provenance._parse, provenance._follow):
+        cached.cache_clear()
+
+
+class Copy:
+    """A copy of the project to edit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for room in ("schemas", "tasks"):
+            shutil.copytree(
+                ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__")
+            )
+
+    def code(self, maker: Maker) -> str:
+        return provenance._origin((maker,)).code
+
+    def codes(self) -> dict[Maker, str]:
+        forget()
+        return {maker: self.code(maker) for maker in MAKERS}
+
+    def replace(self, dotted: str, old: str, new: str) -> None:
+        file = file_of(dotted, self.folder)
+        assert file.read_text().count(old) == 1
+        file.write_text(file.read_text().replace(old, new))
+
+    def insert(self, dotted: str, chosen: Callable[[ast.FunctionDef], bool], line: str) -> int:
+        """Begin each chosen function with a line; return how many there were."""
+        file = file_of(dotted, self.folder)
+        lines = file.read_text().splitlines()
+        found = [
+            node
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.FunctionDef) and chosen(node)
+        ]
+        for first in sorted((node.body[0] for node in found), key=lambda s: -s.lineno):
+            lines.insert(first.lineno - 1, " " * first.col_offset + line)
+        file.write_text("\n".join(lines) + "\n")
+        return len(found)
+
+
+@pytest.fixture
+def project(
+    before: dict[Maker, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Copy]:
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    forget()
+    yield Copy(tmp_path)
+    forget()
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[Maker, str]:
+    """The fingerprints of the project as it is."""
+    return {maker: provenance._origin((maker,)).code for maker in MAKERS}
+
+
+def changed(before: dict[Maker, str], after: dict[Maker, str]) -> set[Maker]:
+    return {maker for maker in MAKERS if before[maker] != after[maker]}
+
+
+def within(dotted: str, function: str) -> Callable[[ast.FunctionDef], bool]:
+    """Choose the functions nested in one."""
+    (outer,) = (n for n in parsed(dotted).body if getattr(n, "name", "") == function)
+    nested = [
+        n.lineno for n in ast.walk(outer) if isinstance(n, ast.FunctionDef) and n is not outer
+    ]
+    return lambda node: node.lineno in nested
+
+
+def helpers_of(maker: Maker) -> Iterator[Maker]:
+    """Yield where the functions and classes of this project that a maker names are defined."""
+    dotted, function = maker
+    statements = provenance._parse(dotted).definitions[function]
+    for name in {name for s in statements for name in provenance._names(s)} - {function}:
+        for meant in provenance._meant(dotted, name):
+            where, what = meant
+            while provenance._is_ours(where) and what in provenance._parse(where).imports:
+                ((where, what),) = provenance._parse(where).imports[what]  # handed on by a package
+            if where.startswith("tasks.") and not provenance._is_carrier(where):
+                yield where, what
+
+
+def test_nothing_is_made_past_them():
+    """What the store keeps was asked for by one of the functions found here."""
+    assert len(MAKERS) > 20
+    for dotted in STAGES:
+        if dotted not in {"tasks.steps", "tasks.store"}:
+            assert not called(parsed(dotted)) & {"drafts", "Recipe"}, dotted
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker[1])
+def test_a_line_of_its_nested_function_counts_for_it_alone(project, before, maker):
+    assert project.insert(maker[0], within(*maker), "added = 1")
+    assert changed(before, project.codes()) == {maker}
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker[1])
+def test_a_line_of_each_function_that_it_calls_counts(project, before, maker):
+    tried = 0
+    for dotted, name in helpers_of(maker):
+        kept = file_of(dotted, project.folder).read_text()
+        if project.insert(dotted, lambda node, name=name: node.name == name, "added = 1"):
+            tried += 1
+            forget()
+            assert project.code(maker) != before[maker], name
+            file_of(dotted, project.folder).write_text(kept)
+    assert tried
+
+
+def test_the_cut_at_the_day_counts(project, before):
+    project.replace("tasks.prepare", "known = views.filter(before(as_of))", "known = views")
+    assert changed(before, project.codes()) == {("tasks.prepare", "pairs")}
+
+
+def test_words_about_code_do_not_count(project, before):
+    for dotted in STAGES:
+        project.insert(dotted, lambda _: True, "# said of it")
+        project.insert(dotted, lambda node: not ast.get_docstring(node), '"""Said of it."""')
+    assert changed(before, project.codes()) == set()
+
+
+def test_what_only_carries_does_not_count(project, before):
+    ours = [dotted for dotted in CARRIERS if dotted.startswith(("tasks.", "schemas."))]
+    edited = [project.insert(dotted, lambda _: True, "added = 1") for dotted in ours]
+    assert sum(edited) > 50
+    assert changed(before, project.codes()) == set()
+
+
+def test_a_task_s_name_and_patience_do_not_count(project, before):
+    project.replace("tasks.prepare", '@step("pairs", "pairs-{as_of}")', '@step("other", hours=9)')
+    assert changed(before, project.codes()) == set()
+
+
+def test_the_contract_of_what_is_made_counts():
+    def code(name: str) -> str:
+        return recipe_of("stage", (name,), pairs, parents={}).code
+
+    assert len({code("pairs"), code("cells"), code("no table")}) == 3
+
+
+def test_what_is_found_at_run_time_counts():
+    codes = {
+        recipe_of("stage", ("x",), pairs, parents={}, found=[recommender_class(name)]).code
+        for name in ("als", "popularity")
+    }
+    assert len(codes) == 2
+
+
+def test_code_from_elsewhere_cannot_be_followed():
+    def build(drafts: object) -> None:
+        pass
+
+    with pytest.raises(LookupError, match=r"test_code_from_elsewhere.+ is not of this project"):
+        recipe_of("stage", ("x",), build, parents={})
