@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from urllib.parse import urlsplit
 
 from flows import ENVIRONMENT
 from flows.leftovers import sweep
 from flows.parameters import fail, flags
 from flows.pool import POOL, Pool
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
+from schemas.addresses import without_secrets
 from schemas.errors import GrailError, ServerError, SettingError
+from schemas.paths import sqlite_address
 from schemas.servers import UpConfig
 
 PROG = "python -m flows.up"
@@ -113,10 +114,10 @@ def environment(config: UpConfig) -> dict[str, str]:
     databases = {
         PREFECT_DATABASE: config.prefect_database
         or given.get(PREFECT_DATABASE)
-        or f"sqlite+aiosqlite:///{prefect_home / 'prefect.db'}",
+        or sqlite_address(prefect_home / "prefect.db", "aiosqlite"),
         MLFLOW_DATABASE: config.mlflow_database
         or given.get(MLFLOW_DATABASE)
-        or f"sqlite:///{config.folder / 'mlflow.db'}",
+        or sqlite_address(config.folder / "mlflow.db"),
     }
     check_driver(databases[MLFLOW_DATABASE])
     return {
@@ -145,8 +146,8 @@ def check_driver(database: str) -> None:
 
 def elsewhere(environment: Mapping[str, str]) -> list[str]:
     """Return where databases other than SQLite's are, without their passwords."""
-    urls = [urlsplit(environment[name]) for name in (PREFECT_DATABASE, MLFLOW_DATABASE)]
-    return [f"{u.scheme}://{u.hostname}{u.path}" for u in urls if "sqlite" not in u.scheme]
+    urls = [environment[name] for name in (PREFECT_DATABASE, MLFLOW_DATABASE)]
+    return [without_secrets(url) for url in urls if not url.startswith("sqlite")]
 
 
 def show(what: str, details: dict[str, str]) -> None:

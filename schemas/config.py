@@ -2,7 +2,6 @@
 Prefect deployment and, with their values, a part of what MLflow logs."""
 
 from datetime import date
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import (
@@ -17,6 +16,7 @@ from pydantic import (
 
 from schemas.errors import SettingError
 from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
+from schemas.paths import absolute, sqlite_address
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -40,14 +40,14 @@ class TrackedConfig(BaseModel):
     @property
     def tracking_address(self) -> str:
         """MLflow's address: the one given, or a database under the root."""
-        return self.tracking_uri or f"sqlite:///{Path(self.root).resolve() / 'mlflow.db'}"
+        return self.tracking_uri or sqlite_address(absolute(self.root) / "mlflow.db")
 
     @property
     def artifact_location(self) -> str | None:
         """Where new experiments keep files: as an MLflow server says, else under the root."""
         if self.tracking_address.startswith(("http:", "https:")):
             return None
-        return (Path(self.root).resolve() / "mlflow-artifacts").as_uri()
+        return (absolute(self.root) / "mlflow-artifacts").as_uri()
 
 
 class LearningConfig(TrackedConfig):

@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.paths import absolute
+
 
 class UpConfig(BaseModel):
     """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them."""
@@ -48,7 +50,7 @@ class UpConfig(BaseModel):
     @property
     def folder(self) -> Path:
         """The root as an absolute path."""
-        return Path(self.root).resolve()
+        return absolute(self.root)
 
     @property
     def prefect_address(self) -> str:

@@ -1,7 +1,6 @@
 """Notices: what a run shows on Prefect's pages. The figures themselves are in the tables."""
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig, TrackedConfig
 from tasks.metrics.block import PRIMARY
@@ -55,7 +55,7 @@ def show_gate(promotion: Promotion) -> None:
 
 def show_mlflow(config: TrackedConfig, run_id: str) -> None:
     """Link to a run, or name the command that opens it; from within a task."""
-    address = without_password(config.tracking_address)
+    address = without_secrets(config.tracking_address)
     if address.startswith(("http:", "https:")):
         link = f"{address.rstrip('/')}/#/experiments/{experiment_of(config, run_id)}/runs/{run_id}"
         create_link_artifact(link=link, link_text="the run in MLflow", key="mlflow")
@@ -110,11 +110,6 @@ def leaderboard_rows(board: pl.DataFrame, known: Known, verdict: Verdict) -> lis
         for row in ndcg.iter_rows(named=True)
         if row["model"] in known.models
     ]
-
-
-def without_password(address: str) -> str:
-    """Return a URL without who logs in: a notice can be read by everybody."""
-    return re.sub(r"//[^/]*@", "//", address)
 
 
 def experiment_of(config: TrackedConfig, run_id: str) -> str:

@@ -20,8 +20,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import Json, Known, Verdict
 from schemas.errors import TrackingError
+from schemas.paths import sqlite_file
 from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
@@ -72,14 +74,19 @@ class Night:
 @contextmanager
 def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
     """Give a client of MLflow; whatever it fails with becomes one TrackingError with the cure."""
+    file = sqlite_file(tracking_uri)
     try:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(tracking_uri)
-        yield MlflowClient(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)  # else MLFLOW_REGISTRY_URI's: another champion
+        yield MlflowClient(tracking_uri, tracking_uri)
     except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrackingError(
-            f"MLflow at {tracking_uri} did not answer as it should: {first}. Start it, or choose"
-            " another address with --tracking-uri; what was computed is kept"
+            f"MLflow at {without_secrets(tracking_uri)} did not answer as it should:"
+            f" {without_secrets(first)}. Start it, or choose another address with --tracking-uri;"
+            " what was computed is kept"
         ) from error
 
 

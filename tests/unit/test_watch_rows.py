@@ -24,7 +24,7 @@ from tasks.metrics.watch import (
 )
 from tasks.models.most_viewed import MostViewed
 from tasks.models.reach import sampled_users, videos_served
-from tasks.notices import show_mlflow, show_watch, without_password
+from tasks.notices import show_mlflow, show_watch
 from tests.worlds import COLD, small_world
 
 COUNTS = {"interactions": {"read": 200, "kept": 150, "duplicates_exact": 48, "rejected": 2}}
@@ -133,8 +133,3 @@ def test_a_server_is_linked_to_and_a_database_named(made, monkeypatch, tmp_path:
     link, markdown = made
     assert link["link"] == "http://mlflow:5000/#/experiments/7/runs/abc"
     assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in markdown["markdown"]
-
-
-def test_no_password_is_shown():
-    assert without_password("postgresql://me:se@cret@db/mlflow") == "postgresql://db/mlflow"
-    assert without_password("sqlite:////a/b@c/mlflow.db") == "sqlite:////a/b@c/mlflow.db"

@@ -1,0 +1,42 @@
+"""Paths as each library must be told them: one person's path, and no library's own reading of it.
+
+A folder may be called ``50 % off? [old] #2``. SQLAlchemy takes what follows a ``?`` for a query,
+Polars takes ``[ ] * ?`` for patterns, URLs decode ``%`` and end at ``#``.
+"""
+
+import re
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+AS_THEY_ARE = "/ "
+"""Beside letters, digits and ``_.-~``: what no library reads anything into."""
+
+
+def is_url(place: str) -> bool:
+    """Whether a root or a file is given as a URL, and not as a path of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+
+
+def absolute(path: str) -> Path:
+    """Return the one absolute path that is meant: ``~`` is the home, links are followed."""
+    return Path(path).expanduser().resolve()
+
+
+def sqlite_address(file: Path, driver: str | None = None) -> str:
+    """Return SQLAlchemy's URL of a SQLite file, for MLflow or (``driver`` aiosqlite) for Prefect.
+
+    Only as a ``file:`` URI of SQLite's own can a path have a ``?`` in it. MLflow would make folders
+    for that under the working directory, were the driver not named.
+    """
+    path = str(file)
+    if quote(path, safe=AS_THEY_ARE) == path:
+        return f"sqlite{'+' + driver if driver else ''}:///{path}"
+    return f"sqlite+{driver or 'pysqlite'}:///file:{quote(path)}?uri=true"
+
+
+def sqlite_file(address: str) -> Path | None:
+    """Return the file of a SQLite URL, of either form; None if it is no SQLite file's."""
+    found = re.fullmatch(r"sqlite(?:\+\w+)?:///(file:)?([^?]+)(?:\?.*)?", address)
+    if found is None or found[2] == ":memory:":
+        return None
+    return Path(unquote(found[2]) if found[1] else found[2])

@@ -1,0 +1,88 @@
+"""Paths as libraries are told them: real files in folders whose names mean something to each."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from schemas.config import NightlyConfig
+from schemas.paths import absolute, is_url, sqlite_address, sqlite_file
+
+NASTY = "50 %20% off? #1 [old]*{x} $HOME ~ é & a=b;c:memory:@d%3F+'"
+"""A folder's name that each library reads something else into."""
+
+
+def test_a_plain_path_stays_readable(tmp_path: Path) -> None:
+    file = tmp_path / "a folder-of.mine" / "mlflow.db"
+    assert sqlite_address(file) == f"sqlite:///{file}"
+    assert sqlite_address(file, "aiosqlite") == f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b", "a%20b", "a%3Fb", "a#b", "a[b]", "a b", NASTY])
+def test_a_database_lies_where_its_path_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLAlchemy reads it, and then SQLite; nothing beside it is made."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    file = tmp_path / name / "mlflow.db"
+    file.parent.mkdir()
+    engine = create_engine(sqlite_address(file))
+    with engine.begin() as connection:
+        connection.execute(text("create table kept (it int)"))
+    engine.dispose()
+    connection = sqlite3.connect(file)
+    assert connection.execute("select name from sqlite_master").fetchall() == [("kept",)]
+    connection.close()
+    assert list((tmp_path / "cwd").iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"cwd", name}
+    for driver in (None, "aiosqlite"):
+        assert sqlite_file(sqlite_address(file, driver)) == file
+
+
+def test_mlflow_keeps_its_database_and_files_where_they_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    config = NightlyConfig(root=str(tmp_path / NASTY))
+    Path(config.root).mkdir()
+    client = MlflowClient(config.tracking_address, config.tracking_address)
+    experiment = client.create_experiment("grail", artifact_location=config.artifact_location)
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, "kept", "note.txt")
+    assert {path.name for path in tmp_path.iterdir()} == {"cwd", NASTY}
+    assert list((tmp_path / "cwd").iterdir()) == []
+    root = tmp_path / NASTY
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", "mlflow-artifacts"}
+    kept = root / "mlflow-artifacts" / run.info.run_id / "artifacts" / "note.txt"
+    assert kept.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://mlflow:5000", "postgresql://db/x", "sqlite://", "sqlite:///:memory:"]
+)
+def test_what_is_no_file_of_sqlite_is_none(address: str) -> None:
+    assert sqlite_file(address) is None
+
+
+def test_the_home_and_the_working_directory_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert absolute("~/data/") == tmp_path / "home" / "data"
+    assert absolute("./x/../data//") == tmp_path / "data"
+    assert absolute("link/data") == tmp_path / "real" / "data"
+
+
+def test_a_url_is_told_from_a_path() -> None:
+    assert is_url("s3://bucket/x")
+    assert is_url("file:///x")
+    assert not is_url("data")
+    assert not is_url("/home/a://b")
+    assert not is_url("C:/data")
