@@ -56,21 +56,21 @@ class Packing:
         needed = [pin for pin in pins if _name_of(pin) in named]
         return cls(folder, catalogue.user_ids[:2].tolist(), [*needed, f"-c {constraints}"])
 
-    def log_model(self, name: str, folder: str, *, has_example: bool) -> None:
+    def log_model(self, name: str, folder: str) -> None:
         """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
 
-        With an input example MLflow loads what it has packed and asks it for lists, which takes as
-        long as packing it.
+        For the input example MLflow loads what it has packed and asks it for lists, which takes as
+        long as packing it; without one it warns that nobody has tried the signature.
         """
         example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
         mlflow.pyfunc.log_model(
-            name="model",
+            name=name,
             python_model=str(PROJECT / "tasks" / "served_model.py"),
             artifacts={"model": folder, "catalogue": str(self.catalogue)},
             model_config={"model": name},
             code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
             signature=SIGNATURE,
-            input_example=example if has_example else None,
+            input_example=example,
             pip_requirements=self.requirements,
         )
 

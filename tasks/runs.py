@@ -28,7 +28,7 @@ from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.packing import Packing
-from tasks.verdict import Shown, challenger_of
+from tasks.verdict import Shown
 
 K = 10
 """Length of the lists that figures other than the primary ones are compared at."""
@@ -173,9 +173,7 @@ def _log_model_run(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
         )
         mlflow.log_input(dataset, context="test" if name == "cells" else "training")
-    # Whom the gate may make champion is tried out; all are packed in the same way
-    is_challenger = model == challenger_of(night.known, night.verdict)
-    packing.log_model(model, ref.path, has_example=is_challenger)
+    packing.log_model(model, ref.path)
 
 
 def _log_tables(night: Night) -> None:

@@ -12,10 +12,10 @@ import psutil
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
-from prefect.logging import get_run_logger
 from prefect.states import Completed
 from prefect.task_engine import TaskRunTimeoutError
 from prefect.utilities.annotations import quote
+from prefect.utilities.timeout import timeout
 
 from schemas.artifacts import ArtifactRef, Json, Recipe
 from schemas.errors import GrailError, StepError
@@ -76,11 +76,10 @@ def step(
             name=name,
             task_run_name=run_name or name,
             cache_policy=NO_CACHE,
-            timeout_seconds=hours * 3600,
             retries=len(RETRY_SECONDS) if retry_on else 0,
             retry_delay_seconds=RETRY_SECONDS,
             retry_condition_fn=may_pass,
-        )(function)
+        )(ended_after(hours, function))
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -106,12 +105,27 @@ def chore(
 
     ``hours`` is None for one that is submitted and ends by itself: Prefect cannot end a thread.
     """
-    return task(
-        name=name,
-        task_run_name=run_name or name,
-        cache_policy=NO_CACHE,
-        timeout_seconds=hours and hours * 3600,
-    )
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        timed = function if hours is None else ended_after(hours, function)
+        return task(name=name, task_run_name=run_name or name, cache_policy=NO_CACHE)(timed)
+
+    return decorate
+
+
+def ended_after(hours: float, function: Callable[P, R]) -> Callable[P, R]:
+    """End a task with Prefect's TaskRunTimeoutError when it takes longer than ``hours``.
+
+    By the means of ``timeout_seconds``, of which Prefect warns at every run of a task that is not
+    in the main thread: there it ends a task between two lines of Python, not inside a library.
+    """
+
+    @wraps(function)
+    def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+        with timeout(hours * 3600, TaskRunTimeoutError):
+            return function(*args, **kwargs)
+
+    return timed
 
 
 def make(
@@ -176,8 +190,10 @@ def recipe_of(
 
 
 def settled(result: Any, *, was_there: bool, message: str) -> State[Any]:
-    """Return the final state of a task, named by whether it had to compute anything."""
-    get_run_logger().info("%s: %s", "unchanged" if was_there else "made", message)
+    """Return the final state of a task, named by whether it had to compute anything.
+
+    Prefect logs it with its message: the one line that a task has.
+    """
     return Completed(name="Cached" if was_there else "Completed", message=message, data=result)
 
 
