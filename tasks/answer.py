@@ -88,31 +88,31 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
     check_tracked(config)
     with reachable(config.tracking_address) as client:
         name = family(client, config)
-        with champion(client, name) as found:
-            if found is None:
-                raise SettingError(f"{name} has no champion yet: no night has been promoted")
-            users = found.catalogue.user_ids if asked.users is None else asked.users
-            among = allowed_among(found, asked)
-            lists: Iterable[pl.DataFrame] = lists_for_all(
-                found.model, found.catalogue, users, config.n, among
-            )
-            text = None
-            if config.user is not None:
-                lists = [*lists]
-                text = shown(client, name, found, config, lists[0])
-            counts = write(lists, config.out)
-            notes = [*asked.notes, *strange(found, asked), *without_list(len(users), counts)]
-            made = Answer(
-                registered_model=name,
-                version=found.version,
-                model=found.tags["grail.model"],
-                as_of=found.tags["as_of"],
-                users=len(users),
-                users_by_model=counts,
-                out=config.out,
-                notes=notes,
-                shown=text,
-            )
+        found = champion(client, name)
+        if found is None:
+            raise SettingError(f"{name} has no champion yet: no night has been promoted")
+        users = found.catalogue.user_ids if asked.users is None else asked.users
+        among = allowed_among(found, asked)
+        lists: Iterable[pl.DataFrame] = lists_for_all(
+            found.model, found.catalogue, users, config.n, among
+        )
+        text = None
+        if config.user is not None:
+            lists = [*lists]
+            text = shown(client, name, found, config, lists[0])
+        counts = write(lists, config.out)
+        notes = [*asked.notes, *strange(found, asked), *without_list(len(users), counts)]
+        made = Answer(
+            registered_model=name,
+            version=found.version,
+            model=found.tags["grail.model"],
+            as_of=found.tags["as_of"],
+            users=len(users),
+            users_by_model=counts,
+            out=config.out,
+            notes=notes,
+            shown=text,
+        )
     done = f"lists of {sum(counts.values())} users"
     return settled(made, was_there=False, message="; ".join([done, *notes]))
 

@@ -9,8 +9,7 @@ leaves behind, ``champion`` is a whole version. Here: the registry. Not here: wh
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
-from schemas.errors import SettingError
+from schemas.errors import ModelError, SettingError
+from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.registry import recommender_class
@@ -30,6 +30,10 @@ from tasks.runs import NIGHT
 CHAMPION, PREVIOUS = "champion", "previous"
 CROWNED = "crowned"
 """Tag of a version that has become the champion once: no rerun of its night makes it so again."""
+WAY_OUT = (
+    "python -m flows.rollback --registered-model {name} goes back to the champion before it; with"
+    " --retire the place is empty, and the next night need only beat popularity"
+)
 ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 
 
@@ -54,31 +58,41 @@ def version_at(client: MlflowClient, name: str, alias: str) -> ModelVersion | No
         raise
 
 
-@contextmanager
-def champion(client: MlflowClient, name: str) -> Iterator[Champion | None]:
-    """Load the champion for as long as the block lasts; None if there is none yet.
-
-    ModelError if its files are not whole.
-    """
+def champion(client: MlflowClient, name: str) -> Champion | None:
+    """Load the champion; None if there is none yet. ModelError if its files are not whole."""
     version = version_at(client, name, CHAMPION)
-    if version is None:
-        yield None
-        return
+    return None if version is None else loaded(version)
+
+
+def loaded(version: ModelVersion) -> Champion:
+    """Load a version; ModelError names the file that is not as it was logged, and the way out."""
     with tempfile.TemporaryDirectory() as scratch:
         logged = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{name}/{version.version}", dst_path=scratch
+            artifact_uri=f"models:/{version.name}/{version.version}", dst_path=scratch
         )
-        files = Path(logged) / "artifacts"
-        kind = recommender_class(version.tags["grail.model"])
-        (model,) = (folder for folder in files.iterdir() if (folder / "config.json").is_file())
-        (catalogue,) = (path.parent for path in files.rglob("catalogue.npz"))
-        yield Champion(
-            version=str(version.version),
-            run_id=str(version.run_id),
-            tags=dict(version.tags),
-            model=kind.load(model),
-            catalogue=Catalogue.load(catalogue),
-        )
+        try:
+            model, catalogue = _read_logged(Path(logged), version.tags["grail.model"])
+        except ModelError as error:
+            reason = str(error).replace(f"{logged.rstrip('/')}/", "")
+            raise ModelError(
+                f"{version.name} version {version.version} is not as it was logged: {reason}."
+                f" {WAY_OUT.format(name=version.name)}"
+            ) from error
+    return Champion(
+        version=str(version.version),
+        run_id=str(version.run_id),
+        tags=dict(version.tags),
+        model=model,
+        catalogue=catalogue,
+    )
+
+
+def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue]:
+    models = [config.parent for config in folder.glob("artifacts/*/config.json")]
+    catalogues = [file.parent for file in folder.glob(f"artifacts/*/{CATALOGUE}")]
+    if len(models) != 1 or len(catalogues) != 1:
+        raise ModelError("its folder artifacts does not hold one model and one catalogue")
+    return recommender_class(name).load(models[0]), Catalogue.load(catalogues[0])
 
 
 def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | None:

@@ -134,10 +134,9 @@ def registered_tonight(
         return found, True
     name = challenger_of(known, verdict)
     try:
-        with champion(client, family) as former:
-            decision = decided(config, known, verdict, former)
+        decision = decided(config, known, verdict, champion(client, family))
     except ModelError as error:
-        decision = refused(f"the champion cannot be loaded to compare with ({error})")
+        decision = refused(str(error))
     tags = {
         NIGHT: night,
         "grail.model": name,

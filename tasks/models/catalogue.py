@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
+from tasks.models.checksums import check_checksums, write_checksums
 
 FILE = "catalogue.npz"
 
@@ -65,20 +65,22 @@ class Catalogue:
         return is_unseen
 
     def save(self, folder: Path) -> None:
-        """Write ``catalogue.npz`` into ``folder``."""
+        """Write ``catalogue.npz`` and its checksum into ``folder``."""
         np.savez(
             folder / FILE,
             user_ids=self.user_ids,
             video_ids=self.video_ids,
             seen_bits=self.seen_bits,
         )
+        write_checksums(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what ``save`` wrote; ModelError if it is not there or not whole."""
         try:
+            check_checksums(folder)
             # given a path, NumPy leaves a damaged file open
             with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(arrays["user_ids"], arrays["video_ids"], arrays["seen_bits"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        except (ModelError, OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise ModelError(f"no whole catalogue in {folder}: {error}") from error

@@ -26,6 +26,7 @@ from scipy import sparse
 
 from schemas.errors import GrailError, ModelError
 from schemas.models import ModelConfig
+from tasks.models.checksums import check_checksums, write_checksums
 
 C = TypeVar("C", bound=ModelConfig)
 FloatMatrix = NDArray[np.float32]
@@ -152,7 +153,10 @@ class Recommender(ABC, Generic[C]):
         return scores
 
     def save(self, folder: Path) -> None:
-        """Write config and learned state into the existing, empty ``folder``, without pickle."""
+        """Write config and learned state into the existing, empty ``folder``, without pickle.
+
+        Last their checksums, by which ``load`` knows them again.
+        """
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
         for attribute in ("shape_", *self.learned):
             value: Learned = getattr(self, attribute)
@@ -161,11 +165,13 @@ class Recommender(ABC, Generic[C]):
             else:
                 np.save(folder / f"{attribute}.npy", value, allow_pickle=False)
         self._save(folder)
+        write_checksums(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what ``save`` wrote; ModelError names what is missing or foreign."""
+        """Read what ``save`` wrote; ModelError names what is missing, damaged or foreign."""
         try:
+            check_checksums(folder)
             config = cls.config_type.model_validate(
                 json.loads((folder / "config.json").read_text())
             )

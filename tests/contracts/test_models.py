@@ -189,6 +189,19 @@ def test_a_broken_folder_cannot_be_loaded(name, fitted, tmp_path):
         path.write_bytes(whole)
 
 
+def test_a_turned_bit_is_noticed_before_anything_is_asked(name, fitted, tmp_path):
+    model = fitted(name)
+    model.save(tmp_path)
+    for number, path in enumerate(files_of(tmp_path)):
+        whole = path.read_bytes()
+        turned = bytearray(whole)
+        turned[len(whole) * (1 + number % 3) // 4] ^= 1 << number % 8
+        path.write_bytes(turned)
+        with pytest.raises(ModelError, match=f"no whole {name} model.*{path.name} is damaged"):
+            type(model).load(tmp_path)
+        path.write_bytes(whole)
+
+
 LEAN_WORLDS = {
     "one user": literal_world([(0, 0, 1), (0, 1, 0), (0, 2, 1)], (1, 3)),
     "one video": literal_world([(0, 0, 1), (1, 0, 0), (2, 0, 1)], (3, 1), friends=[(0, 1)]),

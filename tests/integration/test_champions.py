@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -15,7 +18,8 @@ from mlflow import MlflowClient
 
 from flows.parameters import flags
 from schemas.config import RollbackConfig
-from schemas.errors import SettingError
+from schemas.errors import ModelError, SettingError
+from schemas.models import HybridConfig, TwoTowerConfig
 from tasks.champions import (
     CHAMPION,
     CROWNED,
@@ -29,10 +33,13 @@ from tasks.champions import (
 )
 from tasks.models.als import ALS
 from tasks.models.catalogue import Catalogue
+from tasks.models.hybrid import Hybrid
+from tasks.models.interface import Recommender, Training
 from tasks.models.popularity import Popularity
+from tasks.models.registry import recommender_class
 from tasks.provenance import PROJECT
 from tasks.runs import NIGHT
-from tests.worlds import small_world
+from tests.worlds import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 NAME = "grail-test"
@@ -62,17 +69,17 @@ def client(address: str) -> Iterator[MlflowClient]:
 
 @pytest.fixture(scope="module")
 def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Log two little models in the way a night does; return their runs by name."""
+    """Log little models in the way a night does; return their runs by name."""
     world, ids = small_world(), {}
     index = [
         pl.DataFrame({f"{kind}_id": ids})
         for kind, ids in (("user", world.user_ids), ("video", world.video_ids))
     ]
-    for model in (Popularity(), ALS()):
+    for model in (Popularity().fit(world), ALS().fit(world), blend(world)):
         folder = tmp_path_factory.mktemp(model.name)
         (folder / "model").mkdir()
         (folder / "catalogue").mkdir()
-        model.fit(world).save(folder / "model")
+        model.save(folder / "model")
         Catalogue.of(*index, world.pairs).save(folder / "catalogue")
         with mlflow.start_run(run_name=model.name) as run:
             mlflow.pyfunc.log_model(
@@ -84,6 +91,20 @@ def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             )
         ids[model.name] = run.info.run_id
     return ids
+
+
+def blend(world: Training) -> Recommender[Any]:
+    """Fit a hybrid that holds every kind of file, a network too."""
+    components = {
+        name: recommender_class(name)(config).fit(world)
+        for name, config in (
+            *((name, None) for name in ("popularity", "als", "content", "tags", "friends")),
+            ("two_tower", TwoTowerConfig(dim=4, epochs=1, blocks=2)),
+        )
+    }
+    rehearsal = replace(with_components(world).rehearsal, components=components)
+    blended = replace(with_components(world), components=components, rehearsal=rehearsal)
+    return Hybrid(HybridConfig(kind="stacked")).fit(blended)
 
 
 def add(client: MlflowClient, run_ids: dict[str, str], model: str, night: str) -> str:
@@ -98,8 +119,7 @@ def at(client: MlflowClient, alias: str) -> str | None:
 
 def test_without_a_registry_there_is_no_champion(client: MlflowClient) -> None:
     assert at(client, CHAMPION) is None
-    with champion(client, NAME) as found:
-        assert found is None
+    assert champion(client, NAME) is None
     with pytest.raises(SettingError, match="no previous champion"):
         roll_back(client, NAME)
 
@@ -164,10 +184,74 @@ def test_a_champion_answers_as_the_model_that_was_logged(
     crown(client, NAME, add(client, run_ids, "als", "night"))
     world = small_world()
     expected = ALS().fit(world).score(np.arange(5))
-    with champion(client, NAME) as found:
-        assert found is not None
-        np.testing.assert_array_equal(found.model.score(np.arange(5)), expected)
-        np.testing.assert_array_equal(found.catalogue.video_ids, world.video_ids)
+    found = champion(client, NAME)
+    assert found is not None
+    np.testing.assert_array_equal(found.model.score(np.arange(5)), expected)
+    np.testing.assert_array_equal(found.catalogue.video_ids, world.video_ids)
+
+
+# --- damage ------------------------------------------------------------------------------------
+
+PLACES = (0.0, 0.3, 0.6, 0.999)
+"""Where in each file a bit is turned, as a share of its length."""
+
+
+def artifacts_of(client: MlflowClient, run_id: str) -> Path:
+    """The folder of what was logged with a model, as it lies on the disk."""
+    (logged,) = client.get_run(run_id).outputs.model_outputs
+    location = client.get_logged_model(logged.model_id).artifact_location
+    return Path(location.removeprefix("file://")) / "artifacts"
+
+
+def turned(folder: Path) -> Iterator[str]:
+    """Turn one bit of one file after the other and back again; say which."""
+    for number, file in enumerate(sorted(f for f in folder.rglob("*") if f.is_file())):
+        whole = file.read_bytes()
+        for place in PLACES:
+            damaged = bytearray(whole)
+            damaged[int(place * len(whole))] ^= 1 << (number + int(10 * place)) % 8
+            file.write_bytes(damaged)
+            yield f"{file.relative_to(folder)} at {place}"
+        file.write_bytes(whole)
+
+
+def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
+    client: MlflowClient, run_ids: dict[str, str]
+) -> None:
+    from tasks.served_model import ServedModel  # importing it warns
+
+    crown(client, NAME, add(client, run_ids, "hybrid", "night"))
+    folder = artifacts_of(client, run_ids["hybrid"])
+    assert {file.name for file in folder.rglob("*")} >= {"network.keras", "stack.npz"}
+    paths = {path.name: str(path) for path in folder.iterdir()}
+    served, packed = (
+        ServedModel(),
+        SimpleNamespace(artifacts=paths, model_config={"model": "hybrid"}),
+    )
+    found = champion(client, NAME)
+    assert found is not None
+    for damage in turned(folder):
+        with pytest.raises(ModelError) as refused:
+            champion(client, NAME)
+        file = damage.split(" at ")[0].split("/")[-1]
+        assert f"{file} " in str(refused.value), damage
+        assert f"flows.rollback --registered-model {NAME} goes back" in str(refused.value)
+        assert "\n" not in str(refused.value)
+        with pytest.raises(ModelError, match=r"no whole (hybrid model|catalogue) in"):
+            served.load_context(packed)
+    served.load_context(packed)
+    np.testing.assert_array_equal(served.model.score([0]), found.model.score([0]))
+
+
+def test_lost_files_are_noticed_too(client: MlflowClient, run_ids: dict[str, str]) -> None:
+    crown(client, NAME, add(client, run_ids, "als", "night"))
+    folder = artifacts_of(client, run_ids["als"])
+    for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+        file.rename(folder.parent / "away")
+        with pytest.raises(ModelError, match="is not as it was logged"):
+            champion(client, NAME)
+        (folder.parent / "away").rename(file)
+    assert champion(client, NAME) is not None
 
 
 def test_a_kill_while_crowning_leaves_a_whole_champion(

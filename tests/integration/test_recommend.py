@@ -45,9 +45,9 @@ def root(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reigning(root: Path) -> Champion:
-    with champion(MlflowClient(f"sqlite:///{root}/mlflow.db"), "grail-demo") as found:
-        assert found is not None
-        return found
+    found = champion(MlflowClient(f"sqlite:///{root}/mlflow.db"), "grail-demo")
+    assert found is not None
+    return found
 
 
 def asked(root: Path, **settings: Any) -> Answer:

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.errors import ModelError
 from tasks.models.catalogue import FILE, Catalogue
+from tasks.models.checksums import write_checksums
 
 # user 10 saw video 7, user 20 nothing, user 30 all of them
 USER_INDEX = pl.DataFrame({"user_idx": [0, 1, 2], "user_id": [10, 20, 30]})
@@ -95,5 +96,6 @@ def test_a_file_with_a_changed_byte_is_a_model_error(catalogue, tmp_path):
 
 def test_a_file_without_an_array_is_a_model_error(tmp_path):
     np.savez(tmp_path / FILE, user_ids=np.arange(3))
+    write_checksums(tmp_path)
     with pytest.raises(ModelError, match="video_ids"):
         Catalogue.load(tmp_path)

@@ -421,5 +421,7 @@ def test_a_lost_component_is_named(tmp_path):
     world = with_components(small_world(), ("popularity", "random"))
     Hybrid(LINEAR).fit(world).save(tmp_path)
     (tmp_path / "components" / "random" / "config.json").unlink()
-    with pytest.raises(ModelError, match=r"no whole hybrid model in .*: no whole random model in"):
+    with pytest.raises(
+        ModelError, match=r"no whole hybrid model in .*: components/random/config\.json"
+    ):
         Hybrid.load(tmp_path)
