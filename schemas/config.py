@@ -1,10 +1,12 @@
 """What a person can set. One class a command: its fields are the flags, the parameters of the
 Prefect deployment and, with their values, a part of what MLflow logs."""
 
+import os
 from datetime import date
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -14,46 +16,94 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.addresses import has_secret, without_secrets
 from schemas.errors import SettingError
 from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
-from schemas.paths import absolute, sqlite_address
+from schemas.paths import Place, absolute, is_url, place, sqlite_address, sqlite_file
 
 C = TypeVar("C", bound=BaseModel)
+
+
+TRACKING = "MLFLOW_TRACKING_URI"
+"""Environment variable with MLflow's address: it may hold a password, which a setting may not."""
+
+
+def openable(address: str) -> str:
+    """Return MLflow's address with the path of a database made absolute; ValueError if it is none.
+
+    What MLflow takes for a folder of its former kind of store is refused.
+    """
+    file = sqlite_file(address)
+    if file is not None:
+        return sqlite_address(absolute(str(file)))
+    if ":" not in address and address != "databricks":
+        raise ValueError(f"{address!r} is no address: give sqlite:///FILE or http://HOST:PORT")
+    return address
+
+
+def shown(address: str) -> str:
+    """Return a setting as it is; ValueError if it holds what may not be kept and shown."""
+    if has_secret(address):
+        raise ValueError(
+            "it holds a password or token, and settings are shown and kept. Put it into the"
+            f" environment: MLflow's address as {TRACKING}, keys of an object store as"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return address
 
 
 class TrackedConfig(BaseModel):
     """A command that works on a root and on the runs in MLflow."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # its own text would show what was given, and that may be a password
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    root: str = Field("data", min_length=1, description="folder or URL for all tables and models")
-    tracking_uri: str | None = Field(
-        None, description="MLflow's address (default: sqlite:///ROOT/mlflow.db)"
+    root: Annotated[Place, AfterValidator(shown)] = Field(
+        "data",
+        min_length=1,
+        validate_default=True,
+        description="folder or URL for all tables and models",
+    )
+    tracking_uri: Annotated[str, AfterValidator(shown), AfterValidator(openable)] | None = Field(
+        None,
+        description="MLflow's address (default: the environment's MLFLOW_TRACKING_URI, which alone"
+        " may hold a password, or sqlite:///ROOT/mlflow.db)",
     )
 
     @model_validator(mode="after")
     def _tracked_somewhere(self) -> Self:
-        if self.tracking_uri is None and "://" in self.root:
+        if self.tracking_uri is None and is_url(self.root) and not os.environ.get(TRACKING):
             raise ValueError("tracking_uri is needed when root is a URL")
         return self
 
     @property
     def tracking_address(self) -> str:
-        """MLflow's address: the one given, or a database under the root."""
-        return self.tracking_uri or sqlite_address(absolute(self.root) / "mlflow.db")
+        """MLflow's address: the one given, the environment's, or a database under the root."""
+        if self.tracking_uri is not None:
+            return self.tracking_uri
+        if address := os.environ.get(TRACKING):
+            return openable(address)
+        return sqlite_address(absolute(self.root) / "mlflow.db")
 
     @property
     def artifact_location(self) -> str | None:
         """Where new experiments keep files: as an MLflow server says, else under the root."""
         if self.tracking_address.startswith(("http:", "https:")):
             return None
+        if is_url(self.root):
+            return f"{self.root.rstrip('/')}/mlflow-artifacts"
         return (absolute(self.root) / "mlflow-artifacts").as_uri()
+
+
+def named_or_place(source: str) -> str:
+    """Return a source by its name, or the path of its files."""
+    return source if source in {"demo", "kuairec"} else place(source)
 
 
 class LearningConfig(TrackedConfig):
     """What decides what is learned, as of whatever day."""
 
-    source: str = Field(
+    source: Annotated[str, AfterValidator(named_or_place)] = Field(
         "demo",
         min_length=1,
         description="'demo' (a generated world), 'kuairec' (downloaded), or the path of a folder or"
@@ -157,7 +207,7 @@ class NightlyConfig(LearningConfig):
         default=False,
         description="end the run before the gate where the watch warns: the champion stays",
     )
-    summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
+    summary: Place | None = Field(None, description="file for the run's figures and paths, as JSON")
 
 
 class BackfillConfig(LearningConfig):
@@ -179,7 +229,7 @@ class BackfillConfig(LearningConfig):
     workers: int | None = Field(
         None, ge=1, description="nights played at a time (default: as cores and memory allow)"
     )
-    summary: str | None = Field(None, description="file for the run's figures and paths, as JSON")
+    summary: Place | None = Field(None, description="file for the run's figures and paths, as JSON")
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
@@ -194,19 +244,19 @@ class RecommendConfig(TrackedConfig):
     user: int | None = Field(
         None, ge=0, lt=2**31, description="id of one user, whose list is printed"
     )
-    users: str | None = Field(
+    users: Place | None = Field(
         None,
         min_length=1,
         description="CSV or Parquet file with a column user_id (default: all users)",
     )
-    candidates: str | None = Field(
+    candidates: Place | None = Field(
         None,
         min_length=1,
         description="CSV or Parquet file with a column video_id: only these may be listed, less"
         " what the user has seen (default: all videos)",
     )
     n: int = Field(10, ge=1, le=10_000, description="length of each list")
-    out: str | None = Field(
+    out: Place | None = Field(
         None, min_length=1, description="Parquet file to write the lists to, needed without user"
     )
     why: bool = Field(
@@ -227,7 +277,7 @@ class RecommendConfig(TrackedConfig):
             raise ValueError("why explains one user's list: name him with user")
         if self.user is None and self.out is None:
             raise ValueError("out is needed: a file for the lists (or one user, to be printed)")
-        if self.out is not None and ("://" in self.out or not self.out.endswith(".parquet")):
+        if self.out is not None and (is_url(self.out) or not self.out.endswith(".parquet")):
             raise ValueError("out must be a file of this machine that ends in .parquet")
         return self
 
@@ -249,16 +299,19 @@ class DemoDataConfig(BaseModel):
         1.0, gt=0, le=4, description="1 is KuaiRec's size: 12.5 M log rows, 1.6 GB"
     )
     seed: int = Field(42, ge=0, lt=2**32, description="same seed, same bytes")
-    out: str = Field(min_length=1, description="folder to write; it must not exist yet or be empty")
+    out: Place = Field(
+        min_length=1, description="folder to write; it must not exist yet or be empty"
+    )
 
 
 def complaint(error: ValidationError) -> str:
-    """Say in one line what is wrong with which setting."""
-    return "; ".join(
+    """Say in one line what is wrong with which setting, and nothing that is secret."""
+    said = "; ".join(
         f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
         + (f" (got {e['input']!r})" if e["loc"] and e["type"] != "missing" else "")
         for e in error.errors()
     )
+    return without_secrets(said)
 
 
 def checked_config(settings: dict[str, Any]) -> NightlyConfig:

@@ -6,7 +6,10 @@ Polars takes ``[ ] * ?`` for patterns, URLs decode ``%`` and end at ``#``.
 
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote
+from typing import Annotated
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import AfterValidator
 
 AS_THEY_ARE = "/ "
 """Beside letters, digits and ``_.-~``: what no library reads anything into."""
@@ -18,8 +21,25 @@ def is_url(place: str) -> bool:
 
 
 def absolute(path: str) -> Path:
-    """Return the one absolute path that is meant: ``~`` is the home, links are followed."""
-    return Path(path).expanduser().resolve()
+    """Return the one absolute path that is meant: ``~`` is the home, links are followed.
+
+    ValueError if there is no such home, or links lead round in circles.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"{path!r} is no path: {error}") from error
+
+
+def place(given: str) -> str:
+    """Return a root or a file as it is told to everything: an absolute path, or a URL."""
+    if urlsplit(given).scheme == "file":
+        return str(absolute(unquote(urlsplit(given).path)))
+    return given if is_url(given) else str(absolute(given))
+
+
+Place = Annotated[str, AfterValidator(place)]
+"""A path or URL among the settings; relative to where the process that reads them was started."""
 
 
 def sqlite_address(file: Path, driver: str | None = None) -> str:

@@ -5,17 +5,18 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.paths import absolute
+from schemas.paths import Place, absolute, is_url
 
 
 class UpConfig(BaseModel):
     """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    root: str = Field(
+    root: Place = Field(
         "data",
         min_length=1,
+        validate_default=True,
         description="folder for the databases, the logs, and all that the nights compute",
     )
     host: str = Field(
@@ -41,7 +42,7 @@ class UpConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if "://" in self.root:
+        if is_url(self.root):
             raise ValueError("root must be a folder of this machine")
         if self.prefect_port == self.mlflow_port:
             raise ValueError("prefect_port and mlflow_port must differ")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from schemas.config import RecommendConfig
 from schemas.errors import SettingError, TrackingError
+from schemas.paths import sqlite_file
 from tasks.draft import DATA, Draft
 from tasks.models.fallback import lists_for_all
 from tasks.raw.ids import read_ids, some
@@ -119,7 +120,8 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
 
 def check_tracked(config: RecommendConfig) -> None:
     """SettingError if the root has no runs: asking would create an empty database there."""
-    if config.tracking_uri is None and not (Path(config.root) / "mlflow.db").is_file():
+    file = sqlite_file(config.tracking_address)
+    if file is not None and not file.is_file():
         raise SettingError(
             f"root: no night has run in {config.root}: run python -m flows.nightly, or name another"
             " --root or --tracking-uri"

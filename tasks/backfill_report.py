@@ -5,6 +5,7 @@ from datetime import date
 
 from pydantic import BaseModel
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Played
 from schemas.config import BackfillConfig
 from tasks.acquire import RawData
@@ -76,7 +77,7 @@ def summarise_backfill(
             for row in store.read(staleness).iter_rows(named=True)
         ],
         staleness_table=staleness.path,
-        tracking_uri=config.tracking_address,
+        tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=run_id,
     )
     return written(summary, config.summary)

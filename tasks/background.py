@@ -10,13 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import fsspec
 import polars as pl
 from mlflow import MlflowClient
 
 from schemas.errors import StoreError
 from tasks.manifests import from_text, reference
-from tasks.store import MANIFEST, Store
+from tasks.store import MANIFEST, Store, filesystem
 
 SCHEMAS: Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "pairs": {"user_idx": pl.Int32, "video_idx": pl.Int32, "enjoyed": pl.Float32},
@@ -89,8 +88,8 @@ class Background:
 def _table(path: str, content: str) -> pl.LazyFrame | None:
     """Return the table in a folder or URL if it is there, whole, and has this content."""
     try:
-        with fsspec.open(f"{path}/{MANIFEST}", "rb") as file:
-            ref = reference(from_text(file.read()), path)
+        fs, folder = filesystem(path)
+        ref = reference(from_text(fs.cat_file(f"{folder}/{MANIFEST}")), path)
         root = path.rsplit("/", 3)[0]  # of <root>/<stage>/<name>/<fingerprint>
         return Store(root).scan(ref) if ref.content == content else None
     except (OSError, ValueError, ImportError, StoreError):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import polars as pl
 from pydantic import BaseModel
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig
 from schemas.errors import SettingError
@@ -159,7 +160,7 @@ def summarise(
         counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
         artifacts={name: ref.path for name, ref in (known.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
-        tracking_uri=config.tracking_address,
+        tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
         promotion=promotion,
     )

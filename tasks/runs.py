@@ -5,6 +5,7 @@ Here: what is sent and under which names. Not here: any figure; they all come fr
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from mlflow.entities import Metric
 
 from schemas.addresses import without_secrets
 from schemas.artifacts import Json, Known, Verdict
+from schemas.config import TRACKING
 from schemas.errors import TrackingError
 from schemas.paths import sqlite_file
 from tasks.figures.night import night_figures
@@ -78,7 +80,12 @@ def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
     try:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+        given = os.environ.get(TRACKING)
         mlflow.set_tracking_uri(tracking_uri)
+        if given is None:  # MLflow has set it, and other configs of this process would read it
+            os.environ.pop(TRACKING, None)
+        else:
+            os.environ[TRACKING] = given
         mlflow.set_registry_uri(tracking_uri)  # else MLFLOW_REGISTRY_URI's: another champion
         yield MlflowClient(tracking_uri, tracking_uri)
     except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:

@@ -27,6 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.artifacts import ArtifactRef, Manifest, Recipe
 from schemas.errors import StoreError
+from schemas.paths import absolute, is_url
 from tasks.draft import DATA, Draft
 from tasks.manifests import (
     as_text,
@@ -44,13 +45,24 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 
 
+def filesystem(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return what reads and writes a place, and the path of the place for it.
+
+    fsspec itself reads more into a local path than a path: ``a::b`` is b, to be unpacked by a.
+    """
+    if is_url(place):
+        fs, path = fsspec.core.url_to_fs(place)
+        return fs, path
+    return LocalFileSystem(), str(absolute(place))
+
+
 class Store:
     """Artefacts under one root, a local folder or any URL that fsspec knows."""
 
     def __init__(self, root: str) -> None:
         """Open ``root``, creating it; StoreError if it cannot be written."""
         try:
-            self._fs, path = fsspec.core.url_to_fs(root)
+            self._fs, path = filesystem(root)
             self._is_local = isinstance(self._fs, LocalFileSystem)
             self._root = path if self._is_local else self._fs.unstrip_protocol(path)
             self._fs.makedirs(self._root, exist_ok=True)
@@ -101,7 +113,7 @@ class Store:
 
         StoreError if it is gone, damaged, foreign, or written under another contract.
         """
-        return pl.scan_parquet(self._table(ref))
+        return pl.scan_parquet(self._table(ref), glob=False)
 
     def read(self, ref: ArtifactRef, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns, in the order of its rows."""
@@ -207,7 +219,8 @@ class Store:
 
     def _send(self, folder: Path, path: str, manifest: Manifest) -> None:
         if self._fs.exists(path):
-            self._fs.rm(path, recursive=True)
+            for file in self._fs.find(path):  # rm would take the path for a pattern
+                self._fs.rm_file(file)
         for name in (*manifest.files, MANIFEST):
             self._fs.makedirs(f"{path}/{name}".rsplit("/", 1)[0], exist_ok=True)
             self._fs.put_file(str(folder / name), f"{path}/{name}")

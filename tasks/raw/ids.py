@@ -69,9 +69,9 @@ def _column(path: Path, column: str) -> pl.Series:
         with path.open("rb") as file:
             is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
         if is_parquet:
-            frame = pl.read_parquet(path)
+            frame = pl.read_parquet(path, glob=False)
         else:
-            frame = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+            frame = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, glob=False)
         if column in frame.columns:
             return frame[column].cast(pl.String)
     except (OSError, pl.exceptions.PolarsError) as error:

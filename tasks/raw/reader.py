@@ -100,7 +100,7 @@ def read_raw(path: Path, raw: RawFile, table: RawTable, scratch: Path) -> Iterat
 
 
 def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Piece:
-    return _settled(pl.read_parquet(bucket / "*.parquet"), raw, table)
+    return _settled(pl.read_parquet(sorted(bucket.glob("*.parquet")), glob=False), raw, table)
 
 
 def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:

@@ -36,6 +36,7 @@ def scan_text(path: Path, raw: RawFile) -> pl.LazyFrame:
             missing_columns="insert",
             extra_columns="ignore",
             truncate_ragged_lines=True,
+            glob=False,
         )
         .with_row_index(ROW, offset=1)
         .with_columns(uneven.alias(IS_UNEVEN))

@@ -37,6 +37,15 @@ REFUSED = {
     "reject share": ({"max_reject_share": 1.5}, "max_reject_share: "),
     "no root": ({"root": ""}, "root: "),
     "a URL without an address for MLflow": ({"root": "s3://grail"}, "tracking_uri is needed"),
+    "a folder as an address for MLflow": ({"tracking_uri": "mlruns"}, "give sqlite:///FILE or"),
+    "a password for MLflow": (
+        {"tracking_uri": "postgresql://me:pa55@db/mlflow"},
+        "environment: MLflow's address as MLFLOW_TRACKING_URI, keys",
+    ),
+    "a key in the root": (
+        {"root": "s3://key:pa55@bucket", "tracking_uri": "http://m"},
+        "(got 's3://bucket')",
+    ),
     "unknown setting": ({"depth": 3}, "depth: Extra inputs are not permitted (got 3)"),
     "two at once": ({"scale": 0, "top_n": 0}, "; top_n: "),
 }
@@ -48,6 +57,7 @@ def test_wrong_settings_are_refused_in_one_line(settings, reason):
         checked_config(settings)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "pa55" not in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_a_missing_setting_is_named():
@@ -86,6 +96,20 @@ def test_mlflow_lies_under_a_local_root_and_where_it_is_told(tmp_path):
     served = checked_config({"root": "s3://grail", "tracking_uri": "http://mlflow:5000"})
     assert served.tracking_address == "http://mlflow:5000"
     assert served.artifact_location is None
+
+
+def test_the_environments_address_is_asked_unless_another_is_given(tmp_path, monkeypatch):
+    """It alone may hold a password, and is no part of the settings, which are kept."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:pa55@db/mlflow")
+    config = checked_config({"root": "s3://grail"})
+    assert config.tracking_address == "postgresql://me:pa55@db/mlflow"
+    assert config.artifact_location == "s3://grail/mlflow-artifacts"
+    assert "pa55" not in config.model_dump_json() + repr(config)
+    given = checked_config({"tracking_uri": "http://mlflow:5000"})
+    assert given.tracking_address == "http://mlflow:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # set to nothing: not set
+    local = checked_config({"root": str(tmp_path)})
+    assert local.tracking_address == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.parametrize("config", [NightlyConfig, DemoDataConfig, *MODEL_CONFIGS.values()])

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from schemas.config import NightlyConfig
-from schemas.paths import absolute, is_url, sqlite_address, sqlite_file
+from schemas.config import NightlyConfig, RecommendConfig, checked_config
+from schemas.errors import SettingError
+from schemas.paths import absolute, is_url, place, sqlite_address, sqlite_file
+from tasks.store import Store
+from tests.unit.test_store import RECIPE, TABLE, edges, published
 
 NASTY = "50 %20% off? #1 [old]*{x} $HOME ~ é & a=b;c:memory:@d%3F+'"
 """A folder's name that each library reads something else into."""
@@ -86,3 +89,51 @@ def test_a_url_is_told_from_a_path() -> None:
     assert not is_url("data")
     assert not is_url("/home/a://b")
     assert not is_url("C:/data")
+
+
+def test_a_table_is_read_from_its_own_root_alone(tmp_path: Path) -> None:
+    """A pattern in the name of a root does not reach into another one."""
+    for name in ("ab", "[a]b", "a?", "*", NASTY, "a::b", "file:"):
+        store = Store(str(tmp_path / name))
+        ref = published(store, edges(1))
+        assert Path(ref.path).is_relative_to(tmp_path / name)
+        assert store.read(ref).height == 1
+        assert store.find(RECIPE, TABLE) == ref
+
+
+def test_a_place_is_an_absolute_path_or_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place("data/") == str(tmp_path / "data")
+    assert place((tmp_path / NASTY).as_uri()) == str(tmp_path / NASTY)
+    assert place("s3://bucket/x") == "s3://bucket/x"
+
+
+@pytest.mark.parametrize("wrong", ["~nobody-has-this-name/x", "a\0b", "round"])
+def test_what_is_no_path_is_a_wrong_setting(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(SettingError, match=r"^root: .* \(got '[^\n]*$"):
+        checked_config({"root": wrong})
+
+
+def test_settings_mean_places_as_they_are_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = NightlyConfig(source="raw", summary="s.json", tracking_uri="sqlite:///a%3F b/m.db")
+    asked = RecommendConfig(users="u.csv", candidates="v.csv", out="~/l.parquet")
+    monkeypatch.chdir("/")
+    assert config.root == str(tmp_path / "data")
+    assert (config.source, config.summary) == (f"{tmp_path}/raw", f"{tmp_path}/s.json")
+    assert sqlite_file(config.tracking_address) == tmp_path / "a%3F b" / "m.db"
+    assert (asked.users, asked.candidates) == (f"{tmp_path}/u.csv", f"{tmp_path}/v.csv")
+    assert asked.out == str(Path.home() / "l.parquet")
+    assert NightlyConfig.model_validate(config.model_dump()) == config
+    assert {NightlyConfig(source=name).source for name in ("demo", "kuairec")} == {
+        "demo",
+        "kuairec",
+    }

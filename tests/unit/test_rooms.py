@@ -1,6 +1,7 @@
 """The rooms: imports point one way, and the pure ones load without the heavy tools."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -89,6 +90,17 @@ def test_tasks_itself_is_empty():
 def test_no_room_is_a_lumber_room():
     parts = {part for name in MODULES for part in name.split(".")}
     assert parts & {"utils", "util", "core", "helpers", "common", "misc"} == set()
+
+
+def test_polars_takes_no_path_for_a_pattern():
+    """Otherwise a root called ``[ab]`` is two others."""
+    for name, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                kept = [k for k in node.keywords if ast.unparse(k) == "glob=False"]
+                reads = re.fullmatch(r"(pl|polars)\.(read|scan)_\w+", called)
+                assert kept or not reads, f"{name}: {called} must have glob=False"
 
 
 def test_nothing_is_pickled_or_evaluated():

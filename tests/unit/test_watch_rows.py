@@ -128,7 +128,9 @@ def test_what_is_past_is_shown_first(made):
 
 def test_a_server_is_linked_to_and_a_database_named(made, monkeypatch, tmp_path: Path):
     monkeypatch.setattr(tasks.notices, "experiment_of", lambda config, run_id: "7")
-    show_mlflow(NightlyConfig(tracking_uri="http://me:secret@mlflow:5000/"), "abc")
+    with monkeypatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000/")
+        show_mlflow(NightlyConfig(), "abc")
     show_mlflow(NightlyConfig(root=str(tmp_path)), "abc")
     link, markdown = made
     assert link["link"] == "http://mlflow:5000/#/experiments/7/runs/abc"
