@@ -16,14 +16,16 @@ N = 100
 
 def lists_by(ground: Ground, name: str) -> tuple[Facts, pl.DataFrame]:
     """List as the recommend task does, without writing; models and seen pairs are loaded before."""
-    from tasks.recommend import lists_by_first_able, load_catalogue
+    from tasks.models.fallback import fallback_of
+    from tasks.models.lists import lists_for_all
+    from tasks.recommend import load_catalogue
     from tasks.store import Store
 
     catalogue = load_catalogue(Store(ground.root), ground.known.tables)
     model = ground.model(name)
-    everybody = np.arange(len(catalogue.user_ids))
     with timed() as facts:
-        rows = pl.concat(lists_by_first_able([model], catalogue, everybody, N))
+        lists = lists_for_all(model, fallback_of(model), catalogue, catalogue.user_ids, N)
+        rows = pl.concat(lists)
     return facts | {"rows": rows.height}, rows
 
 
@@ -63,7 +65,8 @@ def check(ground: Ground) -> Facts:
     Below that implicit lists what has no factors, which our model cannot serve.
     """
     known = pl.read_parquet(f"{ground.known.tables['user_index'].path}/data.parquet")
-    ours = pl.read_parquet(ground.result("top-n-ours.parquet")).join(known, on="user_id")
+    ours = pl.read_parquet(ground.result("top-n-ours.parquet")).filter(model="als")
+    ours = ours.join(known, on="user_id")
     with np.load(ground.result("top-n-implicit.npz"), allow_pickle=False) as theirs:
         ours = ours.filter(pl.col("score") > 0, pl.col("rank") <= theirs["scores"].shape[1])
         same = theirs["scores"][ours["user_idx"].to_numpy(), ours["rank"].to_numpy() - 1]

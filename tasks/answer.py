@@ -19,7 +19,8 @@ from schemas.config import RecommendConfig
 from schemas.errors import SettingError, TrackingError
 from schemas.paths import sqlite_file
 from tasks.draft import DATA, Draft
-from tasks.models.fallback import lists_for_all
+from tasks.models.fallback import fallback_of
+from tasks.models.lists import lists_for_all
 from tasks.raw.ids import read_ids, some
 from tasks.steps import chore, settled, step
 
@@ -95,7 +96,7 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
         users = found.catalogue.user_ids if asked.users is None else asked.users
         among = allowed_among(found, asked)
         lists: Iterable[pl.DataFrame] = lists_for_all(
-            found.model, found.catalogue, users, config.n, among
+            found.model, fallback_of(found.model), found.catalogue, users, config.n, among
         )
         text = None
         if config.user is not None:

@@ -20,7 +20,8 @@ from tasks.provenance import PROJECT
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("long", "user_id")]),
     outputs=Schema(
-        [ColSpec("long", c) for c in ("user_id", "rank", "video_id")] + [ColSpec("float", "score")]
+        [ColSpec("long", c) for c in ("user_id", "rank", "video_id")]
+        + [ColSpec("float", "score"), ColSpec("string", "model")]
     ),
     params=ParamSchema(
         [ParamSpec("n", "long", 10), ParamSpec("candidates", "long", [], shape=(-1,))]

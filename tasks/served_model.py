@@ -17,12 +17,11 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from schemas.errors import ModelError
 from tasks.models.catalogue import Catalogue
-from tasks.models.lists import top_lists
+from tasks.models.fallback import fallback_of
+from tasks.models.lists import lists_for_all
 from tasks.models.registry import recommender_class
 
 DEFAULT_N = 10
-USERS_AT_ONCE = 512
-"""Users scored together, so that a request for everybody needs no more memory than this."""
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped to mypy
@@ -32,16 +31,20 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped t
         """Load the model that the artefacts hold and the catalogue it was trained on."""
         name = context.model_config["model"]
         self.model = recommender_class(name).load(Path(context.artifacts["model"]))
+        self.fallback = fallback_of(self.model)
         self.catalogue = Catalogue.load(Path(context.artifacts["catalogue"]))
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Rank videos for the users in column ``user_id``: rows (user_id, rank, video_id, score).
+        """Rank videos for the users in column ``user_id``, in their order.
 
-        ``params``: ``n``, the length of a list, and ``candidates``, the ids of the videos that may
-        be listed, all if empty. MlflowException, which MLflow's server answers with status 400 and
-        the reason, for a request without users, unknown users or videos, and an ``n`` below 1.
+        Rows (user_id, rank, video_id, score, model). ``model`` says whose list it is: this one's,
+        or, for users whom it does not know or cannot serve, that of what is popular, marked as
+        ``flows.recommend`` marks it. ``params``: ``n``, the length of a list, and ``candidates``,
+        the ids of the videos that may be listed, all if empty. MlflowException, which MLflow's
+        server answers with status 400 and the reason, for a request without users, unknown videos,
+        and an ``n`` below 1.
         """
         del context  # loaded already
         try:
@@ -55,17 +58,12 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped t
             raise ModelError(f"n must be 1 or more, not {n}")
         if not len(user_ids):
             raise ModelError("no users: give at least one user_id")
-        user_idx = self.catalogue.user_idx(user_ids)
         candidates = np.asarray(params.get("candidates", []), dtype=np.int64)
         among = self.catalogue.among(candidates) if candidates.size else None
         # No list is longer than the catalogue, and each place asked for takes memory
         n = min(int(n), len(self.catalogue.video_ids))
-        starts = range(0, len(user_idx), USERS_AT_ONCE)
-        lists = [
-            top_lists(self.model, self.catalogue, user_idx[start : start + USERS_AT_ONCE], n, among)
-            for start in starts
-        ]
-        return pl.concat(lists).drop("model")  # one model answers all
+        lists = lists_for_all(self.model, self.fallback, self.catalogue, user_ids, n, among)
+        return pl.concat(lists)
 
 
 mlflow.models.set_model(ServedModel())

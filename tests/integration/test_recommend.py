@@ -237,7 +237,8 @@ def post(url: str, body: Any) -> httpx.Response:
 
 
 def test_the_served_champion_answers_as_the_table_says(root, reigning, server, tmp_path):
-    users = reigning.catalogue.user_ids[:3].tolist()
+    first, *others = reigning.catalogue.user_ids[:3].tolist()
+    users = [first, STRANGER, *others]
     videos = reigning.catalogue.video_ids[::2].tolist()
     answer = asked(
         root,
@@ -250,11 +251,13 @@ def test_the_served_champion_answers_as_the_table_says(root, reigning, server, t
     asking = {"dataframe_records": records, "params": {"n": 5, "candidates": videos}}
     served = post(server, asking)
     assert served.status_code == 200, served.text
-    columns = ["user_id", "rank", "video_id"]
+    columns = ["user_id", "rank", "video_id", "model"]
     expected = rows_of(answer).select(columns).to_dicts()
     found = served.json()["predictions"]
     assert [{name: row[name] for name in columns} for row in found] == expected
     assert set(found[0]) == {*columns, "score"}
+    by_user = {row["user_id"]: row["model"] for row in found}  # one stranger spoils nobody's list
+    assert by_user == {**dict.fromkeys(users, "hybrid"), STRANGER: "popularity (fallback)"}
 
 
 def test_a_list_is_10_long_unless_asked_otherwise(reigning, server):
@@ -264,7 +267,6 @@ def test_a_list_is_10_long_unless_asked_otherwise(reigning, server):
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "unknown user": ({"dataframe_records": [{"user_id": STRANGER}]}, "1 unknown users: 999999"),
     "no rows": ({"dataframe_split": {"columns": ["user_id"], "data": []}}, "no users: give at"),
     "no records": ({"dataframe_records": []}, "missing inputs ['user_id']"),
     "no body": ("", "valid JSON"),

@@ -6,14 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-import tasks.recommend
-from schemas.errors import ModelError
+import tasks.models.lists
 from schemas.models import RandomConfig
 from tasks.draft import validated
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
-from tasks.models.lists import top_lists
-from tasks.recommend import lists_by_first_able
+from tasks.models.lists import lists_for_all
 from tests.worlds import literal_world
 
 NAN = float("nan")
@@ -49,11 +47,14 @@ class Slow(Written):
         return super()._score(user_idx)
 
 
-class Able(Written):
-    """Can serve everybody, the last video first."""
+def nothing():
+    """A fallback that has nothing to say."""
+    return "nothing (fallback)", np.full((1, SCORES.shape[1]), NAN, dtype=np.float32)
 
-    def _score(self, user_idx):
-        return np.tile(np.arange(SCORES.shape[1], dtype=np.float32), (len(user_idx), 1))
+
+def last_first():
+    """A fallback for which later videos are better."""
+    return "last (fallback)", np.arange(SCORES.shape[1], dtype=np.float32)[None]
 
 
 @pytest.fixture
@@ -73,9 +74,14 @@ def catalogue(world):
 
 @pytest.fixture
 def ask(world, catalogue):
-    """Ask for the lists of users."""
+    """Ask for the lists of users by index, of the model alone unless there is a fallback."""
     model = Written().fit(world)
-    return lambda users, n: top_lists(model, catalogue, np.array(users, dtype=np.int64), n)
+
+    def lists(users, n, fallback=nothing):
+        ids = world.user_ids[np.array(users, dtype=np.int64)]
+        return pl.concat(lists_for_all(model, fallback, catalogue, ids, n))
+
+    return lists
 
 
 def rows(frame: pl.DataFrame) -> list[tuple[int, int, int]]:
@@ -104,7 +110,6 @@ def test_no_more_than_n_are_listed(ask):
 
 def test_users_come_in_the_order_asked(ask):
     assert rows(ask([1, 3, 0], 1)) == [(13, 1, 305), (3, 1, 205)]
-    assert ask([], 5).is_empty()
 
 
 @pytest.mark.parametrize("users", [[0, 1], [2]])
@@ -113,16 +118,27 @@ def test_lists_keep_the_contract(ask, users):
     assert validated(lists, "top_n").equals(lists)
 
 
-def test_an_index_that_is_nobody_is_refused(ask):
-    with pytest.raises(ModelError, match="0 to 3"):
-        ask([4], 1)
+def test_a_stranger_spoils_nobodys_list_and_everybody_keeps_their_place(world, catalogue, ask):
+    ids = np.array([23, 3, 999_999_999_999, -7, 3, 13], dtype=np.int64)  # one asked for twice
+    fallback = last_first
+    lists = pl.concat(lists_for_all(Written().fit(world), fallback, catalogue, ids, 2))
+    popular = [(1, 305), (2, 205)]
+    expected = [
+        *((23, *place, "last (fallback)") for place in popular),
+        *((3, 1, 205, "random"), (3, 2, 305, "random")),
+        *((999_999_999_999, *place, "last (fallback)") for place in popular),
+        *((-7, *place, "last (fallback)") for place in popular),
+        *((3, 1, 205, "random"), (3, 2, 305, "random")),
+        *((13, 1, 305, "random"), (13, 2, 105, "random")),
+    ]
+    assert lists.select("user_id", "rank", "video_id", "model").rows() == expected
 
 
-def test_lists_made_side_by_side_keep_the_order_of_users_and_models(world, catalogue, monkeypatch):
-    monkeypatch.setattr(tasks.recommend, "USERS_AT_ONCE", 1)
-    models = (kind().fit(world) for kind in (Slow, Able))
-    lists = pl.concat(lists_by_first_able(models, catalogue, np.arange(4), 2))
-    # the third has nothing by the first model; the fourth has seen everything
+def test_lists_made_side_by_side_keep_the_order_of_users(world, catalogue, monkeypatch):
+    monkeypatch.setattr(tasks.models.lists, "USERS_AT_ONCE", 1)
+    users = catalogue.user_ids
+    lists = pl.concat(lists_for_all(Slow().fit(world), last_first, catalogue, users, 2))
+    # the third has nothing by the model; the fourth has seen everything
     assert rows(lists) == [
         *((3, 1, 205), (3, 2, 305)),
         *((13, 1, 305), (13, 2, 105)),

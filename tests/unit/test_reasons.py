@@ -10,9 +10,10 @@ from tasks.models.als import ALS
 from tasks.models.blends.scale import standardised
 from tasks.models.catalogue import Catalogue
 from tasks.models.content import Content
-from tasks.models.fallback import lists_for_all, popular_with
+from tasks.models.fallback import fallback_of, popular_with
 from tasks.models.friends import Friends
 from tasks.models.hybrid import Hybrid
+from tasks.models.lists import lists_for_all
 from tasks.models.popularity import Popularity
 from tasks.models.reasons import Likeness, Reason, nearest_watched, parts_of, reasons
 from tasks.why import Line, Names, as_text, columns, cut
@@ -170,15 +171,16 @@ def test_each_user_has_one_list_and_fallbacks_are_marked():
         pl.DataFrame({"video_id": [100, 101, 102, 103, 104]}),
         pl.DataFrame({"user_idx": [0, 2], "video_idx": [2, 2]}),
     )
-    users = np.array([99, 30, 10], dtype=np.int32)
-    (rows,) = lists_for_all(als(), catalogue, users, 2)
+    users, model = np.array([99, 30, 10], dtype=np.int32), als()
+    (rows,) = lists_for_all(model, fallback_of(model), catalogue, users, 2)
     found = rows.group_by("user_id", "model", maintain_order=True).agg("video_id").rows()
     assert found == [
-        (10, "als", [100, 101]),
         (99, "mean of als (fallback)", [102, 100]),
         (30, "mean of als (fallback)", [100, 103]),
+        (10, "als", [100, 101]),
     ]
-    (rows,) = lists_for_all(als(), catalogue, users, 2, among=np.array([0, 0, 1, 0, 1]) > 0)
+    among = np.array([0, 0, 1, 0, 1]) > 0
+    (rows,) = lists_for_all(model, fallback_of(model), catalogue, users, 2, among)
     assert rows.select("user_id", "video_id").rows() == [(99, 102)]
 
 
