@@ -42,7 +42,7 @@ bench: install ## Measure it side by side with what one would otherwise write (B
 	$(BIN)/python -m benchmarks --out benchmarks/results.json --readme benchmarks/README.md $(BENCH)
 
 mlflow: install ## Open the runs of ROOT in MLflow, on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(abspath $(ROOT))/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false GRAIL_ROOT='$(ROOT)' $(BIN)/python -m flows.mlflow_server --host 127.0.0.1 --port 5000 --workers 1
 
 clean: ## Remove the environment and all that was computed under ROOT
 	rm -rf $(VENV) $(ROOT)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from flows import ENVIRONMENT
 from flows.leftovers import sweep
+from flows.mlflow_server import MLFLOW_DATABASE
 from flows.parameters import fail, flags
 from flows.pool import POOL, Pool
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
@@ -20,7 +21,6 @@ from schemas.servers import UpConfig
 PROG = "python -m flows.up"
 PREFECT = ("prefect", "--no-prompt")
 PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 DRIVERS = {
     "postgresql": "psycopg2",
     "postgresql+psycopg2": "psycopg2",
@@ -99,7 +99,7 @@ def start_mlflow(servers: Servers, config: UpConfig) -> None:
     """
     artifacts = (servers.root / "mlflow-artifacts").as_uri()
     where = ("--host", config.host, "--port", str(config.mlflow_port), "--workers", "1")
-    servers.start("mlflow", "mlflow", "server", *where, "--default-artifact-root", artifacts)
+    servers.start("mlflow", "flows.mlflow_server", *where, "--default-artifact-root", artifacts)
 
 
 def environment(config: UpConfig) -> dict[str, str]:

@@ -57,5 +57,9 @@ class TrackingError(GrailError):
     """MLflow cannot be reached or refused what it was sent."""
 
 
+class UnreachableError(TrackingError):
+    """MLflow cannot be reached now; another try may do."""
+
+
 class ServerError(GrailError):
     """A server cannot be started, does not answer, or ended by itself."""

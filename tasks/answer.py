@@ -16,7 +16,7 @@ from prefect.client.schemas import State
 from pydantic import BaseModel, Field
 
 from schemas.config import RecommendConfig
-from schemas.errors import SettingError, TrackingError
+from schemas.errors import SettingError, UnreachableError
 from schemas.paths import sqlite_file
 from tasks.draft import DATA, Draft
 from tasks.models.fallback import fallback_of
@@ -77,7 +77,7 @@ def read_asked(config: RecommendConfig) -> Asked:
     )
 
 
-@step("answer", retry_on=TrackingError)
+@step("answer", retry_on=UnreachableError)
 def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
     """Ask the champion for the lists, write them, and lay one user's out.
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig
-from schemas.errors import ModelError, TrackingError
+from schemas.errors import ModelError, UnreachableError
 from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import PRIMARY
@@ -148,7 +148,7 @@ def registered_tonight(
     return register(client, family, runs[name], tags, "\n".join(decision.reasons)), False
 
 
-@step("gate", "gate-{known.as_of}", retry_on=TrackingError)
+@step("gate", "gate-{known.as_of}", retry_on=UnreachableError)
 def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> State[Promotion]:
     """Register tonight's blend, and make it the champion if it is really better."""
     from tasks.champions import CHAMPION, CROWNED, crown, version_at

@@ -21,15 +21,14 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
 
-from schemas.addresses import without_secrets
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import TRACKING
-from schemas.errors import TrackingError
-from schemas.paths import sqlite_file
 from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.packing import Packing
+from tasks.tracker import FAR_SIDE, ask_database, tracking_error
+from tasks.tracking_database import prepare_database
 from tasks.verdict import Shown
 
 K = 10
@@ -75,11 +74,13 @@ class Night:
 
 @contextmanager
 def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
-    """Give a client of MLflow; whatever it fails with becomes one TrackingError with the cure."""
-    file = sqlite_file(tracking_uri)
+    """Give a client of MLflow; what reaching or using it fails with becomes one TrackingError.
+
+    Whatever else the block raises is not about MLflow, and passes as it is.
+    """
     try:
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        prepare_database(tracking_uri)
+        ask_database(tracking_uri)
         given = os.environ.get(TRACKING)
         mlflow.set_tracking_uri(tracking_uri)
         if given is None:  # MLflow has set it, and other configs of this process would read it
@@ -88,13 +89,11 @@ def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
             os.environ[TRACKING] = given
         mlflow.set_registry_uri(tracking_uri)  # else MLFLOW_REGISTRY_URI's: another champion
         yield MlflowClient(tracking_uri, tracking_uri)
-    except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TrackingError(
-            f"MLflow at {without_secrets(tracking_uri)} did not answer as it should:"
-            f" {without_secrets(first)}. Start it, or choose another address with --tracking-uri;"
-            " what was computed is kept"
-        ) from error
+    except FAR_SIDE as error:
+        meant = tracking_error(tracking_uri, error)
+        if meant is None:
+            raise
+        raise meant from error
 
 
 def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None) -> str:

@@ -12,7 +12,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import LearningConfig
-from schemas.errors import TrackingError
+from schemas.errors import UnreachableError
 from tasks.acquire import RawData
 from tasks.evaluate import protocol_in
 from tasks.provenance import PROJECT
@@ -40,7 +40,7 @@ def check_tracking(tracking_uri: str) -> None:
     logger.info("MLflow answers: %d experiments", len(found))
 
 
-@step("track", "track-{known.as_of}", retry_on=TrackingError)
+@step("track", "track-{known.as_of}", retry_on=UnreachableError)
 def track(
     config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
 ) -> State[dict[str, str]]:

@@ -9,7 +9,7 @@ from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.config import BackfillConfig
-from schemas.errors import TrackingError
+from schemas.errors import UnreachableError
 from tasks.acquire import RawData
 from tasks.steps import settled, step
 from tasks.store import Store
@@ -22,7 +22,7 @@ BACKFILL = "grail.backfill"
 """Tag with the content of what a run shows: equal backfills are logged once."""
 
 
-@step("track-backfill", retry_on=TrackingError)
+@step("track-backfill", retry_on=UnreachableError)
 def track_backfill(
     config: BackfillConfig, raw: RawData, first: str, staleness: ArtifactRef
 ) -> State[str]:

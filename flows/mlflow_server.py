@@ -1,0 +1,32 @@
+"""MLflow's server, on a database that is made whole before the server opens it.
+
+The flags are those of `mlflow server`. The database is MLFLOW_BACKEND_STORE_URI's, in the
+environment, where no other user can see a password, or else that of the root in GRAIL_ROOT.
+"""
+
+import os
+import sys
+
+from flows.parameters import fail
+from schemas.errors import TrackingError
+from schemas.paths import absolute, sqlite_address
+from tasks.tracking_database import prepare_database
+
+PROG = "python -m flows.mlflow_server"
+MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
+
+
+def main() -> None:
+    """Look at the database, make it if it is not there, and become the server."""
+    if MLFLOW_DATABASE not in os.environ:
+        file = absolute(os.environ.get("GRAIL_ROOT", "data")) / "mlflow.db"
+        os.environ[MLFLOW_DATABASE] = sqlite_address(file)
+    try:
+        prepare_database(os.environ[MLFLOW_DATABASE])
+    except TrackingError as error:
+        fail(PROG, str(error), code=1)
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *sys.argv[1:]])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
