@@ -92,9 +92,7 @@ def _reason(causes: list[BaseException]) -> str:
         if isinstance(cause, ConnectionError | socket.gaierror) and cause.strerror:
             return cause.strerror
     if _was_waited_for(causes):
-        return (
-            "it accepted the question and said nothing (MLFLOW_HTTP_REQUEST_TIMEOUT is the limit)"
-        )
+        return "it said nothing within MLFLOW_HTTP_REQUEST_TIMEOUT"
     inner = [cause for cause in causes if isinstance(cause, FAR_SIDE)][-1]
     return next(iter(str(inner).strip().splitlines()), type(inner).__name__)
 

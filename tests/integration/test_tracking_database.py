@@ -174,7 +174,8 @@ def test_an_older_schema_is_brought_up_to_date_and_kept_as_it_was(tmp_path: Path
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     engine.dispose()
-    execute(file, "INSERT INTO experiments (experiment_id, name) VALUES (?, ?)", 7, "old")
+    columns = "experiment_id, name, lifecycle_stage"
+    execute(file, f"INSERT INTO experiments ({columns}) VALUES (7, 'old', 'active')")  # noqa: S608
     with reachable(f"sqlite:///{file}") as client:
         assert client.get_experiment_by_name("old").experiment_id == "7"
     with closing(sqlite3.connect(tmp_path / f"mlflow.db.{revision}")) as kept:
