@@ -8,6 +8,7 @@ from prefect import flow
 from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.replay import replayed
+from flows.run_names import named_by
 from flows.stages import ingested
 from schemas.config import BackfillConfig, checked
 from tasks.acquire import acquire
@@ -25,7 +26,11 @@ from tasks.walk import walk
 PROG = "python -m flows.backfill"
 
 
-@flow(name="backfill", flow_run_name="backfill-{source}", validate_parameters=False)
+@flow(
+    name="backfill",
+    flow_run_name=named_by("source", "from_day", "to_day"),
+    validate_parameters=False,
+)
 @takes(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:
     """Play the nights of the past, and measure how models age. The champion stays who it is."""

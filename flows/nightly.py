@@ -7,6 +7,7 @@ from prefect import flow
 from flows.aside import aside
 from flows.command import run_flow
 from flows.parameters import flags, takes
+from flows.run_names import add_day, named_by
 from flows.stages import ingested, play
 from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
@@ -20,9 +21,11 @@ from tasks.track import check_tracking, track
 from tasks.watch import watch
 
 PROG = "python -m flows.nightly"
+NAMED_BY = ("source", "as_of")
+"""Settings in the name of a run."""
 
 
-@flow(name="nightly", flow_run_name="nightly-{source}", validate_parameters=False)
+@flow(name="nightly", flow_run_name=named_by(*NAMED_BY), validate_parameters=False)
 @takes(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
@@ -34,7 +37,9 @@ def nightly(**settings: Any) -> Summary:
         raw = acquire(config.source, config.scale, seed, root)
     answer.result()  # a wrong address stops a run here, before any model is trained
     tables = ingested(config, raw)
-    played = play(config, tables, cut(tables, config.as_of, config.window_days, root))
+    days = cut(tables, config.as_of, config.window_days, root)
+    add_day(days.as_of, *NAMED_BY)
+    played = play(config, tables, days)
     known, verdict = played.known, played.verdict
 
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]

@@ -3,9 +3,10 @@
 import inspect
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -23,7 +24,8 @@ R = TypeVar("R")
 def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function ``f(**settings)`` the fields of ``config`` as its keyword parameters.
 
-    Prefect reads types and defaults off the signature, descriptions off the docstring.
+    Prefect reads types, limits and defaults off the signature, descriptions off the docstring. Its
+    server refuses a deployment's run past a limit, before there is one.
     """
 
     def sign(function: Callable[..., R]) -> Callable[..., R]:
@@ -31,7 +33,7 @@ def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[...,
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                annotation=field.annotation,
+                annotation=_limited(field),
                 default=inspect.Parameter.empty
                 if field.is_required()
                 else field.get_default(call_default_factory=True),
@@ -44,6 +46,11 @@ def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[...,
         return function
 
     return sign
+
+
+def _limited(field: FieldInfo) -> Any:
+    """Return a field's type with its limits."""
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
 def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:

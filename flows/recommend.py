@@ -5,6 +5,7 @@ from typing import Any
 from prefect import flow
 
 from flows.parameters import fail, flags, takes
+from flows.run_names import named_by
 from schemas.config import RecommendConfig, checked
 from schemas.errors import GrailError
 from tasks.answer import Answer, answer, read_asked
@@ -13,7 +14,7 @@ from tasks.notices import show_answer
 PROG = "python -m flows.recommend"
 
 
-@flow(name="recommend", flow_run_name="recommend", validate_parameters=False)
+@flow(name="recommend", flow_run_name=named_by("user"), validate_parameters=False)
 @takes(RecommendConfig)
 def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""

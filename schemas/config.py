@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -22,6 +23,17 @@ from schemas.models import MODEL_CONFIGS, ModelConfig, config_class
 from schemas.paths import Place, absolute, is_url, place, sqlite_address, sqlite_file
 
 C = TypeVar("C", bound=BaseModel)
+
+# What the validators below demand, for Prefect's form and its server, which refuses the rest
+ONE_OF_THE_MODELS = {"type": "string", "enum": list(MODEL_CONFIGS)}
+SETTINGS_BY_MODEL = {
+    "type": "object",
+    # Named "properties", Prefect's form would fill in the defaults of models that are not asked for
+    "patternProperties": {
+        f"^{name}$": config.model_json_schema() for name, config in MODEL_CONFIGS.items()
+    },
+    "additionalProperties": False,
+}
 
 
 TRACKING = "MLFLOW_TRACKING_URI"
@@ -119,10 +131,10 @@ class LearningConfig(TrackedConfig):
         description="days of the log before as_of on which the night is rehearsed: models trained"
         " before them teach the blend, and show what an offline test on the log is worth",
     )
-    models: tuple[str, ...] = Field(
+    models: tuple[Annotated[str, WithJsonSchema(ONE_OF_THE_MODELS)], ...] = Field(
         tuple(MODEL_CONFIGS), min_length=1, description="models to train, by name"
     )
-    model_params: dict[str, dict[str, Any]] = Field(
+    model_params: Annotated[dict[str, dict[str, Any]], WithJsonSchema(SETTINGS_BY_MODEL)] = Field(
         default_factory=dict,
         description='hyper-parameters by model that differ from the defaults: {"als": {"factors":'
         " 128}}",

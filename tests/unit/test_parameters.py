@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools import ValidationError as ParametersRefused
+from prefect.utilities.schema_tools import validate
 
+from flows.backfill import backfill
 from flows.nightly import nightly
 from flows.parameters import flags, takes
-from schemas.config import DemoDataConfig, NightlyConfig
+from flows.recommend import recommend
+from schemas.config import BackfillConfig, DemoDataConfig, NightlyConfig, RecommendConfig
 
 FIELDS = NightlyConfig.model_fields
 
@@ -44,6 +48,43 @@ def test_prefect_has_the_types():
 
     own = NightlyConfig.model_json_schema()["properties"]
     assert types(parameter_schema(nightly).properties) == types(own)
+
+
+FLOWS = [(nightly, NightlyConfig), (backfill, BackfillConfig), (recommend, RecommendConfig)]
+
+
+@pytest.mark.parametrize(("flow", "config"), FLOWS, ids=[flow.name for flow, _ in FLOWS])
+def test_prefect_has_the_limits_and_choices(flow, config):
+    """All that pydantic says of a field, such as minimum, maximum and enum."""
+
+    def limits(properties):
+        words = ("title", "description", "position", "default")
+        return [{k: v for k, v in p.items() if k not in words} for p in properties.values()]
+
+    own = config.model_json_schema(by_alias=False)["properties"]
+    assert limits(parameter_schema(flow).properties) == limits(own)
+
+
+BEYOND = {
+    "scale": [99, 0, -1, "big"],
+    "seed": [-1, 2**32, 1.5],
+    "window_days": [0],
+    "models": [["nope"], []],
+    "model_params": [{"nope": {}}, {"als": {"factors": 0}}, {"tags": {"preference": "none"}}],
+    "max_reject_share": [1.1],
+    "top_n": [0, 10_001],
+    "root": [""],
+}
+
+
+@pytest.mark.parametrize(("name", "values"), BEYOND.items(), ids=BEYOND)
+def test_prefects_server_refuses_what_is_past_a_limit(name, values):
+    """By the very check that it makes before it creates a run of a deployment."""
+    schema = parameter_schema(nightly).model_dump_for_openapi()
+    validate(NightlyConfig().model_dump(mode="json"), schema, raise_on_error=True)
+    for value in values:
+        with pytest.raises(ParametersRefused, match=f"field '{name}"):
+            validate({name: value}, schema, raise_on_error=True)
 
 
 def test_a_field_without_default_is_a_required_parameter():
