@@ -19,12 +19,15 @@ class ModelConfig(BaseModel):
     """The model's name in flags, folders, MLflow and the leaderboard."""
     is_blend: ClassVar[bool] = False
     """Whether it is made of the night's other models."""
+    is_noise: ClassVar[bool] = False
+    """Whether it knows nothing of anybody: in a blend it never weighs anything."""
 
 
 class RandomConfig(ModelConfig):
     """Uniformly random scores: the floor every other figure is read against."""
 
     name: ClassVar[str] = "random"
+    is_noise: ClassVar[bool] = True
 
 
 class MostViewedConfig(ModelConfig):

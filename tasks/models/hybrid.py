@@ -38,10 +38,12 @@ class Hybrid(Recommender[HybridConfig]):
     How to combine is learned from a rehearsal: components as they were some days before the cut,
     and what users enjoyed of the videos they first saw after that. Two kinds: ``linear``,
     non-negative weights, and ``stacked``, a small network that sees traits of user and video too.
-    By default both are learned, and the one with the higher NDCG@10 on tune users is used.
+    Whichever it is, only components that help for sure count: to the network the others are not
+    even an input. By default both are learned, and the one with the higher NDCG@10 on tune users is
+    used.
 
     NaN where no component that counts can serve. If none helps for sure, or nothing was seen in the
-    rehearsal, all weigh the same.
+    rehearsal, all weigh the same, what is known to be noise apart, and there is no network.
     """
 
     config_type = HybridConfig
@@ -64,8 +66,9 @@ class Hybrid(Recommender[HybridConfig]):
         heard = _heard([rehearsed[name] for name in self.names_], pairs)
         starts = np.flatnonzero(np.diff(pairs["user_idx"].to_numpy(), prepend=-1))
         self.moments_ = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
-        self.weights_ = self._weights(self.moments_)
-        self.stack_ = self._stack(training.rehearsal, heard, pairs)
+        self.weights_, is_sure = self._weights(self.names_)
+        self.heard_ = self._weighing()
+        self.stack_ = self._stack(training.rehearsal, heard, pairs) if is_sure else None
         self.tune_ndcg_ = self._tried(Exam.of(training.tune_cells))
         # Of equals the first, which is the simpler one
         best = max(self.tune_ndcg_, key=lambda kind: self.tune_ndcg_[kind])
@@ -80,13 +83,30 @@ class Hybrid(Recommender[HybridConfig]):
             "user_idx", "video_idx"
         )
 
-    def _weights(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the sure weights, or equal ones if none is."""
-        weights = sure_weights(moments, self.seed_, self.config.certainty, self.config.least_weight)
-        return weights if weights.any() else np.full_like(weights, 1 / len(weights))
+    def _weights(self, names: Sequence[str]) -> tuple[NDArray[np.float64], bool]:
+        """Return the weight of each component as learned from those called ``names``.
+
+        And whether they are sure; if none is, they are equal. Noise is asked only where it is all
+        there is.
+        """
+        telling = [name for name in names if not self.components_[name].config.is_noise] or names
+        places = [self.names_.index(name) for name in telling]
+        weights = np.zeros(len(self.names_))
+        if not places:
+            return weights, False
+        moments = self.moments_[:, [*places, -1]][:, :, places]
+        sure = sure_weights(moments, self.seed_, self.config.certainty, self.config.least_weight)
+        weights[places] = sure if sure.any() else 1 / len(places)
+        return weights, bool(sure.any())
+
+    def _weighing(self) -> tuple[str, ...]:
+        return tuple(name for name in self.components_ if self.weights[name] > 0)
 
     def _stack(self, rehearsal: Rehearsal, heard: FloatMatrix, pairs: pl.DataFrame) -> Stack | None:
-        """Learn the network; None if it is not asked for, or the pairs are all of one kind."""
+        """Learn the network on what ``heard_`` say, their columns of ``heard``.
+
+        None if it is not asked for, or the pairs are all of one kind.
+        """
         is_enjoyed = pairs["enjoyed"].to_numpy() >= 0.5
         if self.config.kind == "linear" or is_enjoyed.all() or not is_enjoyed.any():
             return None
@@ -95,7 +115,8 @@ class Hybrid(Recommender[HybridConfig]):
         n_taken = min(self.config.pairs, pairs.height)
         taken = np.sort(rng.choice(pairs.height, n_taken, replace=False))
         users, videos = (pairs[name].to_numpy()[taken] for name in ("user_idx", "video_idx"))
-        rows = np.hstack([heard[taken], user_traits[users], video_traits[videos]])
+        said = heard[taken][:, [self.names_.index(name) for name in self.heard_]]
+        rows = np.hstack([said, user_traits[users], video_traits[videos]])
         return Stack.fit(
             rows, is_enjoyed[taken], self.config.hidden_units, self.config.epochs, self.seed_
         )
@@ -119,8 +140,13 @@ class Hybrid(Recommender[HybridConfig]):
 
     @property
     def counting(self) -> tuple[str, ...]:
-        """Components that decide: those of weight above 0, or all of them for the network."""
-        return tuple(n for n in self.components_ if self.kind_ == "stacked" or self.weights[n] > 0)
+        """Components that decide: those of weight above 0, or that the network has as inputs."""
+        return self._counting(self.kind_)
+
+    def _counting(self, kind: str) -> tuple[str, ...]:
+        if kind == "linear":
+            return self._weighing()
+        return tuple(name for name in self.heard_ if name in self.components_)
 
     def inputs(self, user_idx: Index, video_idx: Index, names: Iterable[str]) -> Inputs:
         """Return what the components called ``names`` say of users and videos, by component."""
@@ -141,15 +167,16 @@ class Hybrid(Recommender[HybridConfig]):
     def without(self, component: str) -> Self:
         """Return the blend as it would have been learned without ``component``.
 
-        Linear weights are learned anew from the others; to the network it is silent.
+        Linear weights are learned anew from the others; to the network it is silent, and where that
+        leaves it nothing to hear, the linear blend takes its place.
         """
         other = type(self)(self.config)
         other.__dict__.update(self.__dict__)
-        left = [c for c, name in enumerate(self.names_) if name != component]
-        other.components_ = {self.names_[c]: self.components_[self.names_[c]] for c in left}
-        other.weights_ = np.zeros(len(self.names_))
-        if left:
-            other.weights_[left] = self._weights(self.moments_[:, [*left, -1]][:, :, left])
+        left = [name for name in self.names_ if name != component]
+        other.components_ = {name: self.components_[name] for name in left}
+        other.weights_, _ = other._weights(left)
+        if not other.counting:
+            other.kind_ = "linear"
         return other
 
     def _score(self, user_idx: NDArray[np.int64]) -> FloatMatrix:
@@ -163,13 +190,12 @@ class Hybrid(Recommender[HybridConfig]):
     def _blended(self, kind: str, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
         blended = np.zeros((len(user_idx), len(video_idx)), dtype=np.float32)
         is_unserved = np.ones(blended.shape, dtype=bool)
-        for name, scores in inputs.items():
-            if kind == "stacked" or self.weights[name] > 0:
-                is_silent = np.isnan(scores)
-                is_unserved &= is_silent
-                weighted = np.float32(self.weights[name]) * scores
-                np.copyto(weighted, 0, where=is_silent)
-                blended += weighted
+        for name in (name for name in self._counting(kind) if name in inputs):
+            is_silent = np.isnan(inputs[name])
+            is_unserved &= is_silent
+            weighted = np.float32(self.weights[name]) * inputs[name]
+            np.copyto(weighted, 0, where=is_silent)
+            blended += weighted
         if kind == "stacked":
             for rows in _chunks(len(user_idx)):
                 said = {name: scores[rows] for name, scores in inputs.items()}
@@ -181,7 +207,7 @@ class Hybrid(Recommender[HybridConfig]):
         assert self.stack_ is not None  # noqa: S101  # the kind is chosen only where it is there
         shape = (len(user_idx), len(video_idx))
         silent = np.zeros(shape, dtype=np.float32)
-        planes = [np.nan_to_num(inputs.get(name, silent)) for name in self.names_]
+        planes = [np.nan_to_num(inputs.get(name, silent)) for name in self.heard_]
         planes += [np.broadcast_to(t[:, None], shape) for t in self.user_traits_[user_idx].T]
         planes += [np.broadcast_to(t, shape) for t in self.video_traits_[video_idx].T]
         rows = np.stack(planes, axis=-1).reshape(-1, len(planes))
@@ -217,6 +243,7 @@ class Hybrid(Recommender[HybridConfig]):
         self.components_ = {
             name: recommender_class(name).load(folder / "components" / name) for name in self.names_
         }
+        self.heard_ = self._weighing()
         self.stack_ = None
         if "stacked" in self.tune_ndcg_:
             # given a path, NumPy leaves a damaged file open

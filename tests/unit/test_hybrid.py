@@ -9,11 +9,12 @@ import pytest
 
 from schemas.errors import ModelError
 from schemas.evaluation import Cells
-from schemas.models import HybridConfig, RandomConfig
+from schemas.models import HybridConfig, PopularityConfig
 from tasks.models.blends.scale import standardised
 from tasks.models.hybrid import USERS_AT_ONCE, Hybrid
 from tasks.models.interface import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.random import Random
+from tasks.models.reasons import parts_of
 from tests.worlds import literal_world, small_world, with_components
 
 NAN = np.nan
@@ -22,10 +23,10 @@ LINEAR = HybridConfig(kind="linear")
 THOROUGH: dict[str, Any] = {"epochs": 120, "hidden_units": 16}
 
 
-class Planted(Recommender[RandomConfig]):
+class Planted(Recommender[PopularityConfig]):
     """A component that says what the test wrote down."""
 
-    config_type = RandomConfig
+    config_type = PopularityConfig
 
     def __init__(self, scores) -> None:
         super().__init__()
@@ -174,16 +175,53 @@ def test_without_its_only_component_nothing_is_left():
     assert np.isnan(alone.without("a").score(everybody())).all()
 
 
+def with_random(training: Training) -> Training:
+    """The night with the random model as one more component."""
+    random = {"random": Random().fit(training)}
+    rehearsal = replace(training.rehearsal, components={**training.rehearsal.components, **random})
+    return replace(training, components={**training.components, **random}, rehearsal=rehearsal)
+
+
 def test_the_random_model_as_a_component_changes_nothing():
     scores = drawn("a", "b")
     training = night(scores, shares(scores, noise=0.1, a=0.6, b=0.4))
-    random = {"random": Random().fit(training)}
-    rehearsal = replace(training.rehearsal, components={**training.rehearsal.components, **random})
-    joined = replace(training, components={**training.components, **random}, rehearsal=rehearsal)
-    blend = Hybrid(LINEAR).fit(joined)
+    blend = Hybrid(LINEAR).fit(with_random(training))
     assert blend.weights["random"] == 0
     expected = Hybrid(LINEAR).fit(training).score(everybody())
     np.testing.assert_allclose(blend.score(everybody()), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["linear", "stacked"])
+def test_noise_weighs_nothing_whichever_kind_is_used(kind):
+    """Neither a component that happens to be noise, nor the model that is nothing else."""
+    scores = drawn("a", "noise", "b")
+    training = with_random(night(scores, shares(scores, noise=0.1, a=0.6, b=0.4)))
+    blend = Hybrid(HybridConfig(kind=kind, epochs=5)).fit(training)
+    assert blend.findings()["kind"] == kind
+    assert blend.weights["noise"] == blend.weights["random"] == 0
+    assert blend.counting == ("a", "b")
+    assert parts_of(blend, 3, np.arange(5)).keys() == {"a", "b"}
+    otherwise = drawn("a", "noise", seed=9)["noise"]
+    blend.components_["noise"] = Planted(otherwise)
+    blend.components_["random"] = Planted(otherwise)
+    expected = Hybrid(HybridConfig(kind=kind, epochs=5)).fit(training)
+    np.testing.assert_array_equal(blend.score(everybody()), expected.score(everybody()))
+    without = expected.without("noise")
+    np.testing.assert_allclose(without.score(everybody()), expected.score(everybody()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["best", "stacked"])
+def test_where_nothing_helps_for_sure_noise_still_weighs_nothing(kind):
+    scores = drawn("a", "b")
+    training = with_random(night(scores, shares(drawn("c", seed=9), c=1)))
+    blend = Hybrid(HybridConfig(kind=kind)).fit(training)
+    assert blend.findings()["kind"] == "linear"
+    assert blend.weights == {"a": 0.5, "b": 0.5, "random": 0}
+
+
+def test_noise_alone_is_better_than_nothing():
+    training = with_random(night({}, np.full((N, M), 0.5)))
+    assert Hybrid().fit(training).weights == {"random": 1}
 
 
 def test_more_users_than_are_scored_at_once():
