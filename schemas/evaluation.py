@@ -156,7 +156,7 @@ class Beyond(pa.DataFrameModel):
 
 
 class Ablation(pa.DataFrameModel):
-    """One row per component of the blend: what it earns and what it costs."""
+    """One row per component of the blend: what it earns, and whom it reaches."""
 
     component: pl.String = pa.Field(unique=True)
     weight: pl.Float64 = pa.Field(ge=0, le=1, description="share in the linear blend")
@@ -165,8 +165,6 @@ class Ablation(pa.DataFrameModel):
     high: pl.Float64 = pa.Field(nullable=True)
     reach_users: pl.Float64 = pa.Field(ge=0, le=1, description="share of test users it serves")
     reach_cells: pl.Float64 = pa.Field(ge=0, le=1, description="share of their candidates")
-    seconds: pl.Float64 = pa.Field(ge=0, description="to train it")
-    peak_mib: pl.Float64 = pa.Field(description="rise of memory while training it")
     users: pl.Int32 = pa.Field(ge=0, description="test users the difference is over")
 
     class Config:

@@ -1,4 +1,4 @@
-"""What each component of a blend earns: the blend against itself without it, and at what cost."""
+"""What each component of a blend earns: the blend against itself without it."""
 
 from collections.abc import Iterable
 
@@ -7,8 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known
-from schemas.tables import CONTRACTS
+from schemas.artifacts import Known
 from tasks.draft import Draft
 from tasks.evaluate import load_exam, protocol_of
 from tasks.metrics.accuracy import accuracy_at_k
@@ -26,8 +25,8 @@ K = 10
 def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
     """Return what each component earns in NDCG@10 on the exam's users, and whom it reaches.
 
-    Columns of ``ablation`` but its cost. A component earns the mean, paired by user, of the blend's
-    figure minus that of ``blend.without(component)``; its interval is a bootstrap over users.
+    Rows of ``ablation``. A component earns the mean, paired by user, of the blend's figure minus
+    that of ``blend.without(component)``; its interval is a bootstrap over users.
     """
     users, candidates, enjoyed = exam.user_idx, exam.candidates, exam.enjoyed
     inputs = blend.inputs(users, exam.video_idx, blend.names_)
@@ -68,7 +67,7 @@ def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         blend = load_model(store, known.models[name])
         assert isinstance(blend, Hybrid)  # noqa: S101  # the flow ablates blends alone
         table = ablation_of(blend, load_exam(root, known.tables["cells"]).of_test_users, seed)
-        drafts["ablation"].append(with_cost(table, known.models))
+        drafts["ablation"].append(table)
         protocol = protocol_of(known.tables["cells"])
         drafts["ablation"].facts["protocol"] = protocol.model_dump(mode="json")
 
@@ -82,13 +81,3 @@ def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
         config={"model": name},
         seed=seed,
     )
-
-
-def with_cost(table: pl.DataFrame, models: dict[str, ArtifactRef]) -> pl.DataFrame:
-    """Add what it cost to train each component, in the order of ``ablation``."""
-    costs = {
-        cost: [float(models[name].facts[cost]) for name in table["component"]]
-        for cost in ("seconds", "peak_mib")
-    }
-    columns = list(CONTRACTS["ablation"].to_schema().columns)
-    return table.with_columns(**{cost: pl.Series(v) for cost, v in costs.items()}).select(columns)

@@ -140,7 +140,7 @@ def summarise(
     promotion: Promotion,
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
-    shown = Shown.of(Store(config.root), verdict)
+    shown = Shown.of(Store(config.root), known, verdict)
     board = shown.leaderboard.filter(label=PRIMARY)
     bounds = _figures(board.filter(model=ORACLE))
     single = {name: ref for name, ref in verdict if isinstance(ref, ArtifactRef)}

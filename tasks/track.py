@@ -64,7 +64,7 @@ def track(
         model_settings=settings,
         known=known,
         verdict=verdict,
-        shown=Shown.of(store, verdict),
+        shown=Shown.of(store, known, verdict),
         tags={
             "source": raw.source,
             "as_of": str(known.as_of),

@@ -19,6 +19,15 @@ def challenger_of(known: Known, verdict: Verdict) -> str:
     return blends[-1] if blends else order[0]
 
 
+def with_cost(ablation: pl.DataFrame, models: Mapping[str, ArtifactRef]) -> pl.DataFrame:
+    """Add ``seconds`` and ``peak_mib`` of training each component: no table holds what varies."""
+    costs = {
+        cost: [float(models[name].facts[cost]) for name in ablation["component"]]
+        for cost in ("seconds", "peak_mib")
+    }
+    return ablation.with_columns(**{cost: pl.Series(v) for cost, v in costs.items()})
+
+
 @dataclass(frozen=True)
 class Shown:
     """All tables of a verdict; those made a model at a time in one frame.
@@ -42,8 +51,8 @@ class Shown:
     audit_swaps: pl.DataFrame
 
     @classmethod
-    def of(cls, store: Store, verdict: Verdict) -> Shown:
-        """Read them."""
+    def of(cls, store: Store, known: Known, verdict: Verdict) -> Shown:
+        """Read them, and put beside each component of an ablation what it cost to train."""
 
         def together(refs: Mapping[str, ArtifactRef]) -> pl.DataFrame:
             return pl.concat([store.read(ref) for ref in refs.values()])
@@ -56,7 +65,10 @@ class Shown:
             notebook=store.read(verdict.notebook),
             slices=together(verdict.slices),
             beyond=together(verdict.beyond),
-            ablation={blend: store.read(ref) for blend, ref in verdict.ablation.items()},
+            ablation={
+                blend: with_cost(store.read(ref), known.models)
+                for blend, ref in verdict.ablation.items()
+            },
             next_days=store.read(verdict.audit["next_days_leaderboard"]),
             next_days_comparisons=store.read(verdict.audit["comparisons"]),
             rehearsed=store.read(verdict.audit["leaderboard"]),

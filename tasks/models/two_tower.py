@@ -55,7 +55,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
 
     def _fit(self, training: Training) -> None:
         # TensorFlow takes seconds to import, and only fit and embed_users need it
-        from tasks.models.towers.network import write_network
+        from tasks.models.towers.network import network_bytes
         from tasks.models.towers.objectives import OBJECTIVES
         from tasks.models.towers.training import hold_out_last_days, train
 
@@ -69,9 +69,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
         self.user_vectors_ = network.user_tower.all_vectors()
         self.user_vectors_[:, -1] += network.overall_bias()
         self.video_vectors_ = network.video_tower.all_vectors()
-        with tempfile.TemporaryDirectory() as folder:
-            write_network(network, Path(folder) / NETWORK)
-            self.network_ = (Path(folder) / NETWORK).read_bytes()
+        self.network_ = network_bytes(network)
 
     def _refuse_empty(self, pairs: pl.DataFrame) -> None:
         if pairs.is_empty():

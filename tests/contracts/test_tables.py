@@ -137,7 +137,7 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     "beyond": {"model": "als", "measure": "novelty", "value": 3.5, "low": 3.0, "high": 4.0}
     | {"users": 0},
     "ablation": {"component": "als", "weight": 0.0, "earns": -0.1, "low": -0.2, "high": 0.0}
-    | {"reach_users": 0.0, "reach_cells": 0.0, "seconds": 0.0, "peak_mib": -1.0, "users": 0},
+    | {"reach_users": 0.0, "reach_cells": 0.0, "users": 0},
     "notebook": {"model": "als", "whose": "all", "metric": "recall", "k": 1, "value": 0.0}
     | {"notebook": 0.0},
     "next_days": CELL | {"is_test": True, "is_cold": False, "watch_ratio": 0.0, "enjoyed": 0.0},

@@ -9,11 +9,12 @@ import pytest
 
 from schemas.artifacts import ArtifactRef
 from schemas.evaluation import Ablation, Cells
-from schemas.models import HybridConfig, RandomConfig
-from tasks.ablate import ablation_of, with_cost
+from schemas.models import HybridConfig, PopularityConfig
+from tasks.ablate import ablation_of
 from tasks.metrics.block import Exam
 from tasks.models.hybrid import Hybrid
 from tasks.models.interface import FloatMatrix, Recommender, Rehearsal, Training
+from tasks.verdict import with_cost
 from tests.worlds import literal_world
 
 NAN = np.nan
@@ -23,10 +24,10 @@ NO_CELLS = pl.DataFrame(
 )
 
 
-class Planted(Recommender[RandomConfig]):
+class Planted(Recommender[PopularityConfig]):
     """A component that says what the test wrote down."""
 
-    config_type = RandomConfig
+    config_type = PopularityConfig
 
     def __init__(self, scores) -> None:
         super().__init__()
@@ -216,7 +217,7 @@ def trained(**facts) -> ArtifactRef:
     )
 
 
-def test_costs_are_put_beside_their_component_and_the_contract_holds():
+def test_the_contract_holds_and_costs_are_put_beside_their_component():
     scores = drawn("b", "a")
     blend = blend_of(scores, scores, 0.5 + 0.1 * (scores["a"] + scores["b"]), kind="linear")
     table = ablation_of(blend, exam_of(scores["a"] > 1), seed=7)
@@ -225,11 +226,11 @@ def test_costs_are_put_beside_their_component_and_the_contract_holds():
         "hybrid": trained(seconds=99, peak_mib=99),
         "b": trained(seconds=3, peak_mib=-0.5, curves={}),
     }
+    assert table.columns == list(Ablation.to_schema().columns)
+    assert table.equals(Ablation.validate(table))
     costed = with_cost(table, models)
     assert costed.select("component", "seconds", "peak_mib").rows() == [
         ("b", 3.0, -0.5),
         ("a", 1.5, 20.0),
     ]
-    assert costed.columns == list(Ablation.to_schema().columns)
-    assert costed.equals(Ablation.validate(costed))
     assert costed.drop("seconds", "peak_mib").equals(table)

@@ -79,6 +79,14 @@ def test_differences_are_written_with_their_sign(difference: float, text: str) -
 # --- ablation ----------------------------------------------------------------------------------
 
 
+def ablation(rows: list[dict]) -> pl.DataFrame:
+    """Rows of ``ablation`` with what each component cost to train."""
+    costs = {cost: [row.pop(cost) for row in rows] for cost in ("seconds", "peak_mib")}
+    return frame("ablation", rows).with_columns(
+        pl.Series(cost, values, dtype=pl.Float64) for cost, values in costs.items()
+    )
+
+
 def component(name: str, earns: float, **others) -> dict:
     row = {
         "component": name,
@@ -101,7 +109,7 @@ def test_ablation_has_a_bar_and_the_costs_of_each_component() -> None:
         component("friends", -0.001, reach_users=0.11, reach_cells=0.03, low=None, high=None),
         component("two_tower", 0.03, seconds=115.5),
     ]
-    bars, costs = drawn(ablation_figure(frame("ablation", rows), "a night")).axes
+    bars, costs = drawn(ablation_figure(ablation(rows), "a night")).axes
     assert yticks(bars) == ["friends", "als", "two_tower"]  # the best on top
     assert [bar.get_width() for bar in bars.patches] == [-0.001, 0.02, 0.03]
     assert bars.patches[2].get_facecolor()[:3] != bars.patches[1].get_facecolor()[:3]
@@ -327,7 +335,7 @@ def test_leaderboard_and_curves_have_the_colours_of_the_models() -> None:
 
 
 def test_empty_tables_make_empty_figures() -> None:
-    drawn(ablation_figure(frame("ablation", []), "nothing"))
+    drawn(ablation_figure(ablation([]), "nothing"))
     drawn(slices_figure(frame("slices", []), "nothing"))
     drawn(swaps_figure({}, "nothing"))
     drawn(swaps_figure({"block/enjoyed": {}}, "nothing"))

@@ -1,6 +1,8 @@
 """Two-tower: encoding by hand, losses by hand, small worlds whose answer is known."""
 
+import zipfile
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +201,15 @@ def test_saved_and_loaded_is_the_same_to_the_bit(taste: TwoTower, tmp_path: Path
     )
     later = later_users("busy", None)
     np.testing.assert_array_equal(loaded.score_users(later), taste.score_users(later))
+
+
+def test_equal_weights_are_equal_bytes_whenever_they_are_saved(taste: TwoTower) -> None:
+    again = TwoTower(taste.config).fit(taste_world())
+    assert again.network_ == taste.network_
+    with zipfile.ZipFile(BytesIO(again.network_)) as file:
+        assert {entry.date_time[0] for entry in file.infolist()} == {1980}
+    other = TwoTower(taste.config).fit(replace(taste_world(), seed=8))
+    assert other.network_ != taste.network_
 
 
 def test_a_damaged_network_is_refused(taste: TwoTower, tmp_path: Path) -> None:

@@ -16,9 +16,13 @@ feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Reco
 
 from __future__ import annotations
 
+import json
+import tempfile
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,7 +48,8 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]  # keras is not typed
 
     def __init__(self, *, sizes: dict[str, int], id_dropout: float, l2: float, seed: int) -> None:
         """Take the sizes of the tables; ``Tower.of`` derives them, ``build`` makes the weights."""
-        super().__init__()
+        # Keras would number the towers of a process, and write the number down
+        super().__init__(name="tower")
         self.sizes = sizes
         self.id_dropout = id_dropout
         self.l2 = l2
@@ -152,7 +157,7 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
 
     def __init__(self, user_tower: Tower, video_tower: Tower) -> None:
         """Join two built towers of equal ``dim``."""
-        super().__init__()
+        super().__init__(name="two_tower")
         self.user_tower = user_tower
         self.video_tower = video_tower
         self.mean = self.add_weight(name="mean", shape=(), initializer="zeros")
@@ -201,10 +206,26 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
         return cls(**towers)
 
 
-def write_network(network: TwoTowerNetwork, path: Path) -> None:
-    """Write the network as a ``.keras`` file."""
-    with _numpy_notice_hidden():
-        network.save(path)
+def network_bytes(network: TwoTowerNetwork) -> bytes:
+    """Return the network as the content of a ``.keras`` file: equal weights, equal bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        with _numpy_notice_hidden():
+            network.save(path)
+        with zipfile.ZipFile(path) as dated:
+            parts = {name: dated.read(name) for name in sorted(dated.namelist())}
+    parts["metadata.json"] = _without_date(parts["metadata.json"])
+    timeless = BytesIO()
+    with zipfile.ZipFile(timeless, "w") as file:
+        for name, content in parts.items():
+            file.writestr(zipfile.ZipInfo(name), content)  # always of 1980
+    return timeless.getvalue()
+
+
+def _without_date(metadata: bytes) -> bytes:
+    told = json.loads(metadata)
+    del told["date_saved"]
+    return json.dumps(told, sort_keys=True).encode()
 
 
 def read_network(path: Path) -> TwoTowerNetwork:
