@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 
-from flows import ENVIRONMENT
+from flows.environment import ENVIRONMENT
 from flows.leftovers import sweep
 from flows.mlflow_server import MLFLOW_DATABASE
 from flows.parameters import fail, flags

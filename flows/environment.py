@@ -1,0 +1,133 @@
+"""The environment: one rule for each variable that reaches Prefect, MLflow, HTTP or their caches.
+
+What a person has set counts, but for what would lead a run astray. ``docs/environment.md`` says it
+for people. Nothing is imported here that reads the environment: it is settled before that.
+"""
+
+import argparse
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from schemas.paths import absolute, is_url
+
+ENVIRONMENT = {
+    # implicit and Polars bring their own threads; a BLAS with threads of its own fights them
+    "OPENBLAS_NUM_THREADS": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # the tasks also work without a flow
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server that is not there, or says nothing, is an error after half a minute: two questions of
+    # 14 s, and no more waits than tasks.steps makes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "14",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "PGCONNECT_TIMEOUT": "14",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+}
+"""What holds where a person has set nothing else."""
+
+NOT_OURS = (
+    "MLFLOW_REGISTRY_URI",  # the champion is where the runs are
+    "MLFLOW_REGISTRY_DIR",
+    "MLFLOW_TRACKING_DIR",
+    "MLFLOW_RUN_ID",  # a night makes its own runs, experiments and models
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_ENABLE_ASYNC_LOGGING",  # a night is logged when all of it is
+)
+"""What of MLflow's is meant for other programs: it is taken out, also for what we start."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def settle(environment: MutableMapping[str, str], argv: Sequence[str]) -> None:
+    """Apply the rule to an environment, of a command with these arguments; twice is as once."""
+    for name in NOT_OURS:
+        environment.pop(name, None)
+    for name, value in ENVIRONMENT.items():
+        environment.setdefault(name, value)
+    pass_proxies_by(environment)
+    if not can_keep_files(home := environment.get("HOME", os.path.expanduser("~"))):  # noqa: PTH111
+        keep_files_in(place_for_files(root_of(argv)), Path(home), environment)
+
+
+def pass_proxies_by(environment: MutableMapping[str, str]) -> None:
+    """Let no proxy be asked for this machine, and none be set that would stop every client.
+
+    httpx fails for all addresses where one proxy is a SOCKS one and the package for that is not
+    there.
+    """
+    # Some read the one and some the other, which may differ
+    given = [environment.get(name, "") for name in ("no_proxy", "NO_PROXY")]
+    names = [name.strip() for name in ",".join(given).split(",")]
+    bypassed = ",".join(dict.fromkeys([*filter(None, names), *LOOPBACK]))
+    environment.update(no_proxy=bypassed, NO_PROXY=bypassed)
+    if find_spec("socksio") is not None:
+        return
+    for name in [name for name in environment if name.lower() in PROXIES]:
+        if environment[name].lower().startswith("socks"):
+            del environment[name]
+            print(f"{name} is not used: SOCKS needs the package socksio", file=sys.stderr)
+
+
+def can_keep_files(home: str) -> bool:
+    """Whether a home is there and Prefect's folder in it is, or can be made."""
+    folder = Path(home) / ".prefect"
+    held = folder if folder.exists() else Path(home)
+    return held.is_dir() and os.access(held, os.W_OK | os.X_OK)
+
+
+def keep_files_in(folder: Path, home: Path, environment: MutableMapping[str, str]) -> None:
+    """Keep in a folder what Prefect and others would keep in a home that cannot be written."""
+    profiles = home / ".prefect" / "profiles.toml"
+    if os.access(profiles, os.R_OK):
+        environment.setdefault("PREFECT_PROFILES_PATH", str(profiles))
+    places = {
+        "PREFECT_HOME": "prefect",
+        "MPLCONFIGDIR": "matplotlib",
+        "KERAS_HOME": "keras",
+        "XDG_CACHE_HOME": "cache",
+    }
+    for name, place in places.items():
+        environment.setdefault(name, str(folder / place))
+
+
+def place_for_files(root: str) -> Path:
+    """Return a folder for the files of a home that is none: hidden under the root, if that can be.
+
+    Otherwise, as for an object store, a private one that goes with this process.
+    """
+    if not is_url(root):
+        with suppress(OSError, ValueError):  # what is wrong with the root, the command will say
+            folder = absolute(root) / ".home"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return folder
+    folder = Path(tempfile.mkdtemp(prefix="grail-home-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def root_of(argv: Sequence[str]) -> str:
+    """Return the root among a command's arguments, before anything can read them properly."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--root", default="data")
+    try:
+        return str(parser.parse_known_args(argv)[0].root)
+    except argparse.ArgumentError:  # the command itself will say so
+        return "data"
