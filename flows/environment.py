@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from schemas.paths import absolute, is_url
+from schemas.paths import absolute, is_url, sqlite_address
 
 ENVIRONMENT = {
     # implicit and Polars bring their own threads; a BLAS with threads of its own fights them
@@ -52,6 +52,7 @@ NOT_OURS = (
 )
 """What of MLflow's is meant for other programs: it is taken out, also for what we start."""
 
+PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -76,7 +77,8 @@ def pass_proxies_by(environment: MutableMapping[str, str]) -> None:
     # Some read the one and some the other, which may differ
     given = [environment.get(name, "") for name in ("no_proxy", "NO_PROXY")]
     names = [name.strip() for name in ",".join(given).split(",")]
-    bypassed = ",".join(dict.fromkeys([*filter(None, names), *LOOPBACK]))
+    named = ",".join(dict.fromkeys([*filter(None, names), *LOOPBACK]))
+    bypassed = "*" if "*" in names else named  # among others it is no more than a name to some
     environment.update(no_proxy=bypassed, NO_PROXY=bypassed)
     if find_spec("socksio") is not None:
         return
@@ -106,6 +108,9 @@ def keep_files_in(folder: Path, home: Path, environment: MutableMapping[str, str
     }
     for name, place in places.items():
         environment.setdefault(name, str(folder / place))
+    database = folder / "prefect" / "prefect.db"
+    if sqlite_address(database) != f"sqlite:///{database}":  # Prefect would ask for that
+        environment.setdefault(PREFECT_DATABASE, sqlite_address(database, "aiosqlite"))
 
 
 def place_for_files(root: str) -> Path:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 
-from flows.environment import ENVIRONMENT
+from flows.environment import ENVIRONMENT, PREFECT_DATABASE
 from flows.leftovers import sweep
 from flows.mlflow_server import MLFLOW_DATABASE
 from flows.parameters import fail, flags
@@ -20,7 +20,6 @@ from schemas.servers import UpConfig
 
 PROG = "python -m flows.up"
 PREFECT = ("prefect", "--no-prompt")
-PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 DRIVERS = {
     "postgresql": "psycopg2",
     "postgresql+psycopg2": "psycopg2",

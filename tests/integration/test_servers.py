@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.environment import PREFECT_DATABASE
 from flows.leftovers import MARK, marked, sweep
 from flows.parameters import flags
 from flows.pool import Pool
 from flows.servers import Servers, only_one
-from flows.up import MLFLOW_DATABASE, PREFECT_DATABASE, check_driver, elsewhere, environment
+from flows.up import MLFLOW_DATABASE, check_driver, elsewhere, environment
 from schemas.errors import ServerError, SettingError
 from schemas.servers import UpConfig
 from tests.integration.up_process import eventually, free_port
