@@ -178,7 +178,7 @@ class NightlyConfig(LearningConfig):
     as_of: date | None = Field(
         None,
         description="learn only from what was known at the start of this day, Asia/Shanghai"
-        " (default: the day after the last event of the log)",
+        " (default: the day after the last of the log, whatever a few wrong clocks say)",
     )
     refresh_margin: float = Field(
         0.005,

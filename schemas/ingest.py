@@ -6,6 +6,11 @@ import polars as pl
 from schemas.features import UtcMs
 from schemas.order import ascending_by
 
+MOST_COUNT = 10**12
+"""More than one day can hold of anything; sums of counts stay far below what int64 holds."""
+MOST_MS = 10**15
+"""Likewise of milliseconds: 31,700 years."""
+
 
 class Interactions(pa.DataFrameModel):
     """One row per view event of the ordinary log (big_matrix.csv), duplicates removed."""
@@ -105,10 +110,14 @@ class Daily(pa.DataFrameModel):
     video_tag_id: pl.Int64 = pa.Field(nullable=True)
     video_tag_name: pl.String = pa.Field(nullable=True)
     play_progress: pl.Float64 = pa.Field(ge=0, nullable=True)
-    play_duration_ms: pl.Int64 = pa.Field(ge=0, nullable=True)
-    comment_stay_duration_ms: pl.Int64 = pa.Field(ge=0, nullable=True)
-    counts: pl.Int64 = pa.Field(alias=r"^[a-z_]+_cnt$", regex=True, ge=0, nullable=True)
-    user_counts: pl.Int64 = pa.Field(alias=r"^[a-z_]+_user_num$", regex=True, ge=0, nullable=True)
+    play_duration_ms: pl.Int64 = pa.Field(ge=0, le=MOST_MS, nullable=True)
+    comment_stay_duration_ms: pl.Int64 = pa.Field(ge=0, le=MOST_MS, nullable=True)
+    counts: pl.Int64 = pa.Field(
+        alias=r"^[a-z_]+_cnt$", regex=True, ge=0, le=MOST_COUNT, nullable=True
+    )
+    user_counts: pl.Int64 = pa.Field(
+        alias=r"^[a-z_]+_user_num$", regex=True, ge=0, le=MOST_COUNT, nullable=True
+    )
 
     class Config:
         """Closed, and unique on the grain."""

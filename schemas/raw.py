@@ -30,10 +30,14 @@ class RawFile:
     """What a run without this optional file cannot do."""
     is_quoted: bool = True
     """Whether fields may stand in quotes; where they may not, every line is one row."""
+    has_nulls: bool = True
+    """Whether a value may be absent from a good row, by whatever word its writer used."""
 
 
 RAW_FILES: dict[str, RawFile] = {
-    "interactions": RawFile("big_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
+    "interactions": RawFile(
+        "big_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False, has_nulls=False
+    ),
     "block": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
     "users": RawFile(
         "user_features.csv",

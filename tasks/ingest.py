@@ -1,6 +1,7 @@
 """Raw CSV to typed Parquet: one task a file, its rejects kept beside it, its counts in balance."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -10,17 +11,24 @@ from schemas.errors import ContractError
 from schemas.raw import RAW_FILES
 from schemas.tables import CONTRACTS
 from tasks.draft import Draft
+from tasks.raw.clock import disagreement
 from tasks.raw.reader import Counts, Piece, read_raw
 from tasks.raw.tables import RAW_TABLES
-from tasks.raw.text import has_any
+from tasks.raw.text import has_any, scan_text
 from tasks.steps import Refs, make, step
 from tasks.store import Store
 
 SHOWN_REJECTS = 5
 
 
-def ingested(path: Path, table: str, scratch: Path, max_reject_share: float) -> Iterator[Piece]:
-    """Yield the pieces of one raw file as rows of its table.
+TOLERANCE = timedelta(days=1)
+"""How far this machine's clock and those of others may be apart."""
+
+
+def ingested(
+    path: Path, table: str, scratch: Path, max_reject_share: float, now: datetime
+) -> Iterator[Piece]:
+    """Yield the pieces of one raw file as rows of its table; what is dated after now is rejected.
 
     ContractError if the file cannot be read, has no good row, loses a row, or has a larger share of
     rejects than ``max_reject_share``; the first rejects are named.
@@ -28,7 +36,7 @@ def ingested(path: Path, table: str, scratch: Path, max_reject_share: float) -> 
     raw = RAW_FILES[table]
     counts = Counts()
     shown: list[pl.DataFrame] = []
-    for piece in read_raw(path, raw, RAW_TABLES[table], scratch):
+    for piece in read_raw(path, raw, RAW_TABLES[table], scratch, now + TOLERANCE):
         counts.add(piece.counts)
         shown.append(piece.rejects.head(SHOWN_REJECTS))
         yield piece
@@ -41,6 +49,7 @@ def ingested(path: Path, table: str, scratch: Path, max_reject_share: float) -> 
         raise ContractError(
             f"{raw.file_name}: {counts.rejected:,} of {counts.read:,} rows are rejected, more than"
             f" max_reject_share={max_reject_share:g} allows. The first: {first}"
+            + disagreement(scan_text(path, raw), raw)
         )
     if not counts.kept:
         raise ContractError(
@@ -80,7 +89,8 @@ def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: 
 
     def build(drafts: dict[str, Draft]) -> None:
         with store.scratch() as scratch:
-            pieces = ingested(Path(file), table, Path(scratch), max_reject_share)
+            now = datetime.now(UTC)
+            pieces = ingested(Path(file), table, Path(scratch), max_reject_share, now)
             if table == "block":
                 has_times = has_any(Path(file), RAW_FILES[table], "timestamp")
                 pieces = staged(pieces, has_times=has_times)

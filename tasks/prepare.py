@@ -11,11 +11,12 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
 from tasks.draft import Draft
-from tasks.features.calendar import before, day_after
+from tasks.features.calendar import before
+from tasks.features.days import days_with_views, strays
 from tasks.features.exam import cells_of, refuse_leak
 from tasks.features.index import index_of
 from tasks.features.labels import fit_enjoyed_curve
-from tasks.features.next_days import days_with_views, rehearsal_day
+from tasks.features.next_days import rehearsal_day
 from tasks.features.pairs import activity_of, pairs_of
 from tasks.features.users import undirected, user_features
 from tasks.features.videos import daily_by_cut, durations_of, video_features
@@ -35,18 +36,16 @@ class Days(NamedTuple):
 
 
 def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Days:
-    """Return ``as_of``, or the day after the last event, and the rehearsal's day.
+    """Return ``as_of``, or the day after the log's last, and the rehearsal's day.
 
     SettingError if fewer than two days of the log are before ``as_of``.
     """
-    last = log.select(pl.col("viewed_at").max()).collect().item()
-    day = as_of if as_of is not None else day_after(last)
+    after_last = days_with_views(log)[-1] + timedelta(days=1)
+    day = as_of if as_of is not None else after_last
     earlier = rehearsal_day(log, day, window_days)
     if earlier is None:
         first, *others = days_with_views(log)
-        later = [
-            f"a day from {second + timedelta(days=1)} to {day_after(last)}" for second in others
-        ]
+        later = [f"a day from {second + timedelta(days=1)} to {after_last}" for second in others]
         raise SettingError(
             f"as_of {day}: the log begins on {first}, and two days with views are needed before it:"
             " one to learn from, one to rehearse on. Choose"
@@ -58,7 +57,10 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Da
 @chore("cut")
 def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, window_days: int, root: str) -> Days:
     """Settle the day as of which everything is learned, and the day of its rehearsal."""
-    days = resolved_days(Store(root).scan(tables["interactions"]), as_of, window_days)
+    log = Store(root).scan(tables["interactions"])
+    days = resolved_days(log, as_of, window_days)
+    if far := strays(log):
+        logger.warning("%s", far)
     logger.info("as of %s, rehearsed as of %s", days.as_of, days.earlier)
     return days
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from schemas.artifacts import ArtifactRef
 from schemas.config import BackfillConfig
 from schemas.errors import SettingError
-from tasks.features.next_days import days_with_views
+from tasks.features.days import days_with_views, strays
 from tasks.prepare import Days, resolved_days
 from tasks.steps import chore
 from tasks.store import Store
@@ -43,6 +43,8 @@ def walked(there: Sequence[date], first: date | None, last: date | None, every: 
 def walk(config: BackfillConfig, tables: Mapping[str, ArtifactRef]) -> list[Days]:
     """Settle the days of a backfill, and the day on which each is rehearsed."""
     log = Store(config.root).scan(tables["interactions"])
+    if far := strays(log):
+        logger.warning("%s", far)
     days = walked(days_with_views(log), config.from_day, config.to_day, config.every)
     logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
     return [resolved_days(log, day, config.window_days) for day in days]

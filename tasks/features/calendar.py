@@ -1,6 +1,6 @@
-"""The cut: which instant ``as_of`` means, and which day an instant falls on."""
+"""The cut: which instant ``as_of`` means."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -11,11 +11,6 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 def cut_at(as_of: date) -> datetime:
     """Return midnight of ``as_of`` in Shanghai, in UTC: what is before it may be learned from."""
     return datetime.combine(as_of, time(), tzinfo=SHANGHAI).astimezone(UTC)
-
-
-def day_after(last: datetime) -> date:
-    """Return the first day, in Shanghai, whose midnight is later than the instant ``last``."""
-    return last.astimezone(SHANGHAI).date() + timedelta(days=1)
 
 
 def before(as_of: date, column: str = "viewed_at") -> pl.Expr:

@@ -4,15 +4,8 @@ from datetime import date
 
 import polars as pl
 
-from tasks.features.calendar import SHANGHAI, before
-
-
-def days_with_views(log: pl.LazyFrame) -> list[date]:
-    """Return the days, in Shanghai, on which anything was viewed, ascending."""
-    # An hour is of one day, there and in UTC: so few instants need their zone looked up
-    hours = log.select(pl.col("viewed_at").dt.truncate("1h").unique())
-    viewed = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
-    return hours.select(viewed.unique().sort()).collect()["viewed_at"].to_list()
+from tasks.features.calendar import before
+from tasks.features.days import days_with_views
 
 
 def rehearsal_day(log: pl.LazyFrame, as_of: date, days: int) -> date | None:

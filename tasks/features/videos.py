@@ -95,7 +95,8 @@ def durations_of(views: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _shrunk(count: str) -> pl.Expr:
-    total = pl.col("plays").sum()
-    overall = pl.when(total > 0).then(pl.col(count).sum() / total).otherwise(0.0)
+    # as reals: many sums that fit in int64 may together be past it
+    total, counted = (pl.col(c).cast(pl.Float64).sum() for c in ("plays", count))
+    overall = pl.when(total > 0).then(counted / total).otherwise(0.0)
     shrunk = (pl.col(count) + PRIOR_PLAYS * overall) / (pl.col("plays") + PRIOR_PLAYS)
     return shrunk.cast(pl.Float32)

@@ -8,6 +8,7 @@ read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -66,12 +67,15 @@ class Piece:
     counts: Counts
 
 
-def read_raw(path: Path, raw: RawFile, table: RawTable, scratch: Path) -> Iterator[Piece]:
+def read_raw(
+    path: Path, raw: RawFile, table: RawTable, scratch: Path, latest: datetime
+) -> Iterator[Piece]:
     """Yield ``path`` piece by piece; ``scratch`` is an empty folder for the buckets.
 
     ContractError if the file as a whole cannot be read. Text is never guessed at: a field that
-    breaks a rule puts its row among the rejects.
+    breaks a rule puts its row among the rejects, as does a moment after ``latest``.
     """
+    table = table.believed_until(latest)
     marked = _typed(scan_text(path, raw), table)
     try:
         if table.bucket is None:

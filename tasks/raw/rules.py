@@ -5,11 +5,16 @@ that is true where a row breaks the rule and never null.
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+
+FIRST_DAY = date(2000, 1, 1)
+LAST_DAY = date(2100, 1, 1)
+"""Bounds of a believable day, for timestamps and dates alike."""
 
 _JSON_ID = "(0|[1-9][0-9]{0,9})"
 """A whole number as JSON writes it; anything else would stop the parser, and with it the file."""
@@ -31,6 +36,21 @@ class Column:
     name: str
     typed: pl.Expr = field(hash=False, compare=False)
     rules: tuple[Rule, ...] = ()
+    dated: "Dated | None" = None
+    """What holds a moment; only those of the past are believed."""
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A raw column with a moment, in unix seconds; null where it cannot be read."""
+
+    column: str
+    seconds: pl.Expr = field(hash=False, compare=False)
+
+    def past(self, latest: datetime) -> Rule:
+        """Return the rule that it is not after ``latest``, a day from now."""
+        late = (self.seconds > latest.timestamp()).fill_null(value=False)
+        return Rule(self.column, "no later than tomorrow, by this machine's clock", late)
 
 
 def whole(
@@ -79,25 +99,38 @@ def text(raw: str, name: str | None = None, *, unknown: tuple[str, ...] = ()) ->
     return Column(name or raw, _known(raw, unknown).alias(name or raw))
 
 
-def day(raw: str, name: str, form: str, *, nullable: bool = False) -> Column:
-    """A calendar day written as ``form`` (``%Y%m%d``)."""
+def day(
+    raw: str, name: str, form: str, *, nullable: bool = False, first: date = FIRST_DAY
+) -> Column:
+    """A calendar day written as ``form`` (``%Y%m%d``), from ``first`` to the year 2100."""
     column = pl.col(raw)
     parsed = column.str.to_date(form, strict=False)
     # Polars also takes 2020075 for a day
     broken = (parsed.dt.to_string(form) != column).fill_null(value=True)
-    rule = Rule(raw, f"a day as {form}", column.is_not_null() & broken)
-    return Column(name, parsed.alias(name), (*_required(raw, nullable=nullable), rule))
+    far = ~parsed.is_between(first, LAST_DAY)
+    return Column(
+        name,
+        parsed.alias(name),
+        (
+            *_required(raw, nullable=nullable),
+            Rule(raw, f"a day as {form}", column.is_not_null() & broken),
+            Rule(raw, f"a day from {first.year} to {LAST_DAY.year}", far.fill_null(value=False)),
+        ),
+        Dated(raw, parsed.cast(pl.Datetime("ms")).dt.epoch("s")),
+    )
 
 
 def moment(raw: str, name: str, *, nullable: bool = False) -> Column:
     """Unix seconds between the years 2000 and 2100, to the millisecond, as UTC."""
     column = pl.col(raw)
     seconds = column.cast(pl.Float64, strict=False)
-    broken = seconds.is_null() | ~seconds.is_between(946_684_800, 4_102_444_800)
+    first, last = (datetime.combine(d, time(), UTC).timestamp() for d in (FIRST_DAY, LAST_DAY))
+    broken = seconds.is_null() | ~seconds.is_between(first, last)
     rule = Rule(raw, "unix seconds from 2000 to 2100", column.is_not_null() & broken)
     ms = (seconds * 1000).round().cast(pl.Int64, strict=False)
     typed = ms.cast(pl.Datetime("ms", "UTC")).alias(name)
-    return Column(name, typed, (*_required(raw, nullable=nullable), rule))
+    rules = (*_required(raw, nullable=nullable), rule)
+    return Column(name, typed, rules, Dated(raw, seconds))
 
 
 def id_list(raw: str, name: str, dtype: type[pl.Int16] | type[pl.Int32], high: int) -> Column:

@@ -1,16 +1,23 @@
 """The seven raw tables: which columns they have, what each must be, and what makes a row unique."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Self
 
 import polars as pl
 
+from schemas.ingest import MOST_COUNT, MOST_MS
 from schemas.raw import ONEHOT_COLUMNS, RAW_FILES
 from tasks.raw import rules
+from tasks.raw.clock import agreement
 from tasks.raw.rules import INT32_MAX, INT64_MAX, Column, Rule
 
 NONE = ("UNKNOWN", "-124")
 """How the captions file writes a level that a video does not have."""
+
+EPOCH = date(1970, 1, 1)
+"""An upload that is so dated is merely unknown."""
 
 USERS_A_BUCKET = 512
 LAST_BUCKET = 63
@@ -30,6 +37,11 @@ class RawTable:
     bucket: pl.Expr | None = None
     """Cuts a table too large for memory; equal keys fall into one bucket."""
 
+    def believed_until(self, latest: datetime) -> Self:
+        """Return the same table with the rules that nothing in it is dated after ``latest``."""
+        past = (c.dated.past(latest) for c in self.columns if c.dated is not None)
+        return replace(self, rules=(*past, *self.rules))
+
 
 def _events(*, is_block: bool) -> RawTable:
     return RawTable(
@@ -44,14 +56,17 @@ def _events(*, is_block: bool) -> RawTable:
         key=("user_id", "video_id")
         if is_block
         else ("user_id", "viewed_at", "video_id", "play_duration_ms", "video_duration_ms"),
-        rules=(rules.ratio_agrees("watch_ratio", "play_duration", "video_duration"),),
+        rules=(
+            rules.ratio_agrees("watch_ratio", "play_duration", "video_duration"),
+            *agreement("timestamp", "time", "date"),
+        ),
         tiebreak=None if is_block else "date",
         bucket=(pl.col("user_id") // USERS_A_BUCKET).clip(0, LAST_BUCKET).fill_null(0),
     )
 
 
 def _count(raw: str) -> Column:
-    return rules.whole(raw, high=INT64_MAX, nullable=True)
+    return rules.whole(raw, high=MOST_COUNT, nullable=True)
 
 
 def _nullable(raw: str, name: str | None = None, high: int = INT32_MAX, low: int = 0) -> Column:
@@ -90,7 +105,9 @@ RAW_TABLES: Mapping[str, RawTable] = {
             rules.day("date", "day", "%Y%m%d"),
             _nullable("author_id", high=INT64_MAX),
             rules.text("video_type"),
-            rules.day("upload_dt", "uploaded_on", "%Y-%m-%d", nullable=True),
+            rules.day(
+                "upload_dt", "uploaded_on", "%Y-%m-%d", nullable=True, first=date(1970, 1, 1)
+            ),
             rules.text("upload_type"),
             rules.text("visible_status"),
             _nullable("video_duration", "video_duration_ms", low=1),
@@ -100,8 +117,8 @@ RAW_TABLES: Mapping[str, RawTable] = {
             _nullable("video_tag_id", high=INT64_MAX),
             rules.text("video_tag_name"),
             rules.real("play_progress", nullable=True),
-            _nullable("play_duration", "play_duration_ms", high=INT64_MAX),
-            _nullable("comment_stay_duration", "comment_stay_duration_ms", high=INT64_MAX),
+            _nullable("play_duration", "play_duration_ms", high=MOST_MS),
+            _nullable("comment_stay_duration", "comment_stay_duration_ms", high=MOST_MS),
             *(_count(c) for c in RAW_FILES["daily"].columns if c.endswith(("_cnt", "_user_num"))),
         ),
         key=("video_id", "day"),

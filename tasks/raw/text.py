@@ -11,6 +11,8 @@ from schemas.raw import RawFile
 ROW = "row_number"
 SURPLUS = "surplus"
 """Holds the first field too many of a row; null in a good row."""
+NULLS = ("", "None", "NaN", "NA", "null", "nan", "NULL", "N/A", "<NA>")
+"""What programs write for a value that is not there; an empty field in quotes is none either."""
 IS_UNEVEN = "is_uneven"
 """True where a row has not as many fields as the header."""
 
@@ -33,6 +35,7 @@ def scan_text(path: Path, raw: RawFile) -> pl.LazyFrame:
             skip_lines=1,
             schema={**dict.fromkeys(columns, pl.String), SURPLUS: pl.String},
             quote_char='"' if raw.is_quoted else None,
+            null_values=list(NULLS) if raw.has_nulls else None,
             missing_columns="insert",
             extra_columns="ignore",
             truncate_ragged_lines=True,

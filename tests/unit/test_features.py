@@ -10,7 +10,7 @@ from schemas.errors import SettingError
 from schemas.features import Friendships, Pairs, UserIndex, Users, VideoIndex, Videos
 from schemas.ingest import Daily, RawUsers
 from schemas.raw import ONEHOT_COLUMNS
-from tasks.features.calendar import before, cut_at, day_after
+from tasks.features.calendar import before, cut_at
 from tasks.features.index import index_of, indexed
 from tasks.features.labels import fit_enjoyed_curve
 from tasks.features.pairs import activity_of, pairs_of
@@ -35,19 +35,6 @@ def test_cut_is_midnight_in_shanghai() -> None:
     assert cut_at(AS_OF) == MIDNIGHT
 
 
-@pytest.mark.parametrize(
-    ("moment", "day"),
-    [
-        (MIDNIGHT, date(2020, 7, 13)),
-        (MIDNIGHT - timedelta(milliseconds=1), AS_OF),
-        (MIDNIGHT + timedelta(hours=23, minutes=59), date(2020, 7, 13)),
-    ],
-)
-def test_day_after_is_the_first_whose_midnight_is_later(moment: datetime, day: date) -> None:
-    assert day_after(moment) == day
-    assert cut_at(day) > moment >= cut_at(day - timedelta(days=1))
-
-
 def test_only_what_is_before_midnight_is_known() -> None:
     ms = timedelta(milliseconds=1)
     events = log([(1, 1, 1.0, 10_000, MIDNIGHT + n * ms) for n in (-1, 0, 1)])
@@ -59,7 +46,7 @@ def events_on(*days: int) -> pl.LazyFrame:
     return log([(1, 1, 1.0, 10_000, START + timedelta(days=day - 10)) for day in days]).lazy()
 
 
-def test_day_not_given_is_the_one_after_the_last_event() -> None:
+def test_day_not_given_is_the_one_after_the_last() -> None:
     assert resolved_days(events_on(10, 11), None, 7) == (date(2020, 7, 11), date(2020, 7, 12))
 
 
@@ -167,6 +154,30 @@ def test_like_view_ratio_is_shrunk_towards_the_overall_rate(tmp_path) -> None:
     ]
     assert known["like_view_ratio"].to_list() == pytest.approx(expected)
     assert known["complete_play_ratio"].to_list() == pytest.approx([1, 1, 1])
+
+
+def test_counts_that_would_wrap_are_rejected_and_the_largest_do_not(tmp_path) -> None:
+    most, wraps = 10**12, 2**63 - 1
+    rows = [day(n, "20200710", str(most), str(most)) for n in range(30)]
+    outcome = read_rows(
+        tmp_path / "read",
+        "daily",
+        [row("daily", **fields) for fields in (*rows, day(99, "20200710", str(wraps)))],
+    )
+    assert outcome.counts.rejected == 1
+    known = daily_by_cut(Daily.validate(outcome.kept).lazy(), AS_OF)
+    assert known["plays"].min() == most
+    assert known["like_view_ratio"].to_list() == pytest.approx([1] * 30)
+
+
+def test_ratios_of_sums_past_int64_do_not_wrap() -> None:
+    counts = {"play_cnt": 2**61, "like_cnt": 2**60, "complete_play_cnt": 2**61}
+    names = ("author_id", "video_type", "upload_type", "uploaded_on", "video_duration_ms")
+    daily = pl.DataFrame(
+        {"video_id": range(9), "day": [date(2020, 7, 10)] * 9} | dict.fromkeys(names)
+    ).with_columns(**{name: pl.lit(n) for name, n in counts.items()})
+    known = daily_by_cut(daily.lazy(), AS_OF)
+    assert known["like_view_ratio"].to_list() == pytest.approx([0.5] * 9)
 
 
 def test_ratios_are_defined_without_any_play_at_all(tmp_path) -> None:

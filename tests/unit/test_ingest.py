@@ -13,7 +13,7 @@ from tasks.draft import Draft
 from tasks.ingest import ingested, staged, write_pieces
 from tasks.raw.reader import Counts, Piece
 from tasks.raw.text import has_any
-from tests.raw_files import row, text_of
+from tests.raw_files import LATEST, row, text_of
 
 COUNTS = Counts(read=2, kept=2)
 
@@ -27,7 +27,7 @@ def write(folder: Path, table: str, *rows: str) -> Path:
 def pieces_of(path: Path, table: str, folder: Path, share: float = 0.01) -> Iterator[Piece]:
     scratch = folder / f"scratch-{table}"
     scratch.mkdir(parents=True)
-    return ingested(path, table, scratch, share)
+    return ingested(path, table, scratch, share, LATEST)
 
 
 def log_with_rejects(good: int, bad: int) -> list[str]:

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from schemas.evaluation import NextDays as NextDaysTable
 from tasks.features.calendar import SHANGHAI
-from tasks.features.next_days import days_with_views, first_met, of_same_users, rehearsal_day
+from tasks.features.days import days_with_views
+from tasks.features.next_days import first_met, of_same_users, rehearsal_day
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.next_days import (
     COLD,

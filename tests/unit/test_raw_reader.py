@@ -213,7 +213,16 @@ def test_row_numbers_count_data_rows_blank_ones_too(tmp_path: Path) -> None:
         ("videos", "feat", "ids up to 32767", "[32768]"),
         ("friends", "friend_list", "JSON list of whole numbers", "[1.5]"),
         ("daily", "date", "a day as %Y%m%d", "20200230"),
-        ("daily", "play_cnt", "whole number from 0 to 9223372036854775807", "-3"),
+        ("daily", "play_cnt", "whole number from 0 to 1000000000000", "-3"),
+        ("daily", "play_cnt", "whole number from 0 to 1000000000000", "9223372036854775807"),
+        ("daily", "like_user_num", "whole number from 0 to 1000000000000", "1000000000001"),
+        ("daily", "play_duration", "whole number from 0 to 1000000000000000", "1" + "0" * 15 + "1"),
+        ("daily", "date", "a day from 2000 to 2100", "19991231"),
+        ("daily", "date", "a day from 2000 to 2100", "21000102"),
+        ("daily", "date", "no later than tomorrow, by this machine's clock", "20260102"),
+        ("daily", "upload_dt", "no later than tomorrow, by this machine's clock", "2038-01-19"),
+        ("block", "timestamp", "no later than tomorrow, by this machine's clock", "2147483647"),
+        ("interactions", "timestamp", "no later than tomorrow, by this machine's clock", "4e9"),
         ("daily", "video_duration", "whole number from 1 to 2147483647", "0.0"),
         ("captions", "first_level_category_id", "whole number from 0 to 2147483647", "颜值"),
     ],
@@ -298,7 +307,7 @@ def test_exact_duplicates_and_one_event_in_two_partitions_are_counted_apart(tmp_
 
 
 def test_views_at_another_time_are_honest_rewatches(tmp_path: Path) -> None:
-    rows = [event(timestamp=f"{1593878903 + i}.438") for i in range(3)]
+    rows = [event(timestamp=f"{1593878903 + i}.438", time="") for i in range(3)]
     assert read_rows(tmp_path, "interactions", rows).counts == Counts(read=3, kept=3)
 
 
