@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from mlflow.entities import Metric
 
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import TRACKING
+from tasks.claims import CLAIM, PARENT, Outrun, claim, come_first, runs_left
 from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
 from tasks.models.catalogue import Catalogue
@@ -60,6 +61,11 @@ class Night:
     verdict: Verdict
     shown: Shown
     tags: Mapping[str, str]
+
+    @property
+    def tag(self) -> tuple[str, str]:
+        """What all runs of the night have, and no others."""
+        return NIGHT, self.fingerprint
 
     @property
     def best(self) -> str:
@@ -107,18 +113,33 @@ def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None)
     return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
 
 
+def log_once(
+    client: MlflowClient, experiment: str, night: Night, catalogue: Callable[[], Catalogue]
+) -> tuple[dict[str, str], bool]:
+    """Log a night unless it is there, or another process is at it; return ids, and if it was there.
+
+    The ids are those of ``log_night``. The catalogue is read only if it is to be logged.
+    """
+    while True:
+        found = logged_runs(client, experiment, night)
+        if found is not None:
+            return found, True
+        with suppress(Outrun):
+            return log_night(client, experiment, night, catalogue()), False
+
+
 def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str, str] | None:
     """Return the run ids by model of a night logged whole, the parent's as ``night``, or None.
 
-    Runs that a killed run left half-logged are deleted.
+    Whoever is at it is waited for. Runs that a killed run left half-logged are deleted.
     """
-    runs = client.search_runs([experiment], f"tags.`{NIGHT}` = '{night.fingerprint}'")
-    parent_of = {r.info.run_id: r.data.tags.get("mlflow.parentRunId") for r in runs}
+    runs = runs_left(client, experiment, night.tag)
+    parent_of = {run.info.run_id: run.data.tags.get(PARENT) for run in runs}
     whole = next(
         (
-            r.info.run_id
-            for r in runs
-            if parent_of[r.info.run_id] is None and r.info.status == "FINISHED"
+            run.info.run_id
+            for run in runs
+            if PARENT not in run.data.tags and run.info.status == "FINISHED"
         ),
         None,
     )
@@ -128,7 +149,9 @@ def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str
     if whole is None:
         return None
     children = {
-        r.data.tags["grail.model"]: r.info.run_id for r in runs if parent_of[r.info.run_id] == whole
+        run.data.tags["grail.model"]: run.info.run_id
+        for run in runs
+        if run.data.tags.get(PARENT) == whole
     }
     return {"night": whole, **children}
 
@@ -138,7 +161,8 @@ def log_night(
 ) -> dict[str, str]:
     """Log the parent run and a nested run a model; return their ids, the parent's as ``night``.
 
-    The parent finishes last: only then does ``logged_runs`` know the night.
+    The parent finishes last: only then does ``logged_runs`` know the night. Outrun if another
+    process is logging it.
     """
     ids: dict[str, str] = {}
     mlflow.set_experiment(experiment_id=experiment)
@@ -146,9 +170,10 @@ def log_night(
         tempfile.TemporaryDirectory() as scratch,
         mlflow.start_run(
             run_name=f"{night.known.as_of} {night.source}",
-            tags={NIGHT: night.fingerprint, **night.tags},
+            tags={NIGHT: night.fingerprint, CLAIM: claim(), **night.tags},
         ) as parent,
     ):
+        come_first(client, experiment, night.tag, parent.info.run_id)
         ids["night"] = parent.info.run_id
         packing = Packing.of(catalogue, Path(scratch))
         mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))

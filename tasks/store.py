@@ -147,6 +147,17 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @contextmanager
+    def turn(self, work: str) -> Iterator[None]:
+        """Wait until no other process of this machine does ``work`` on this root."""
+        with (self._staging / f"{work}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("another run is at the %s of this root: waiting for it", work)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
         """Return a temporary folder, on the root's own disk where that is local."""
         prefix = f"{socket.gethostname()}-{os.getpid()}-"

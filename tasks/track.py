@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import subprocess
+from functools import partial
 from typing import Any
 
 from prefect.client.schemas import State
@@ -45,7 +46,7 @@ def track(
     config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
-    from tasks.runs import Night, experiment_id, log_night, logged_runs, reachable
+    from tasks.runs import Night, experiment_id, log_once, reachable
 
     store = Store(config.root)
     models, tables = known.models, known.tables
@@ -73,11 +74,11 @@ def track(
             "code": code_version(),
         },
     )
-    with reachable(config.tracking_address) as client:
+    catalogue = partial(load_catalogue, store, tables)
+    with store.turn("tracking"), reachable(config.tracking_address) as client:
         experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
-        found = logged_runs(client, experiment, night)
-        ids = found or log_night(client, experiment, night, load_catalogue(store, tables))
-    return settled(ids, was_there=found is not None, message=f"{len(ids)} runs in MLflow")
+        ids, was_there = log_once(client, experiment, night, catalogue)
+    return settled(ids, was_there=was_there, message=f"{len(ids)} runs in MLflow")
 
 
 def _contents(verdict: Verdict) -> Json:
