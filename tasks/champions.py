@@ -96,22 +96,26 @@ def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue]:
 
 
 def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | None:
-    """Return the version that a night has registered before, or None."""
+    """Return the version that a night has registered before, its first one, or None."""
     found = client.search_model_versions(f"name = '{name}'")
-    return next((v for v in found if v.tags.get(NIGHT) == night), None)
+    of_night = [version for version in found if version.tags.get(NIGHT) == night]
+    return min(of_night, key=lambda version: int(version.version), default=None)
 
 
 def register(
     client: MlflowClient, name: str, run_id: str, tags: Mapping[str, str], description: str
 ) -> ModelVersion:
-    """Make the model logged in a run a version of ``name``, with tags and a description."""
+    """Make the model logged in a run a version of ``name``, with tags and a description.
+
+    Of two processes that register the same night at once, both get the version of the first.
+    """
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != ALREADY_THERE:
             raise
     (logged,) = client.get_run(run_id).outputs.model_outputs
-    return client.create_model_version(
+    made = client.create_model_version(
         name,
         source=f"models:/{logged.model_id}",
         run_id=run_id,
@@ -119,6 +123,10 @@ def register(
         tags=dict(tags),
         description=description,
     )
+    first = registered(client, name, tags[NIGHT]) or made
+    if first.version != made.version:
+        client.delete_model_version(name, made.version)
+    return first
 
 
 def crown(client: MlflowClient, name: str, version: str) -> None:

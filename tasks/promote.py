@@ -154,7 +154,7 @@ def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> S
     from tasks.champions import CHAMPION, CROWNED, crown, version_at
     from tasks.runs import reachable
 
-    with reachable(config.tracking_address) as client:
+    with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
         version, was_there = registered_tonight(client, config, known, verdict, runs)
         is_promoted = version.tags["decision"] == "promoted"
         # A run killed after registering has not crowned; one rolled back since must stay so
