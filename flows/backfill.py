@@ -15,10 +15,11 @@ from tasks.acquire import acquire
 from tasks.aging import age, staleness
 from tasks.backfill_report import BackfillSummary, as_text, summarise_backfill
 from tasks.notices import show_backfill
+from tasks.pending import track_night
 from tasks.rehearse import next_days
 from tasks.report import check_summary
 from tasks.steps import Refs
-from tasks.track import check_tracking, track
+from tasks.track import check_experiment, check_tracking
 from tasks.track_backfill import track_backfill
 from tasks.verdict import challenger_of
 from tasks.walk import walk
@@ -37,12 +38,13 @@ def backfill(**settings: Any) -> BackfillSummary:
     config = checked(BackfillConfig, settings)
     root = config.root
     check_summary(config.summary)
-    check_tracking(config.tracking_address)
+    deleted = check_tracking(config.tracking_address)
 
     raw = acquire(config.source, config.scale, config.seed, root)
+    check_experiment(deleted, config.tracking_address, is_demo=raw.is_demo)
     tables = ingested(config, raw)
     nights = replayed(config, tables, walk(config, tables))
-    runs = {n.known.as_of: track(config, raw, n.known, n.verdict)["night"] for n in nights}
+    runs = {n.known.as_of: track_night(config, raw, n.known, n.verdict)["night"] for n in nights}
 
     days = [night.known for night in nights]
     aged: Refs = {}

@@ -12,12 +12,13 @@ from flows.stages import ingested, play
 from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
 from tasks.notices import show_gate, show_night
+from tasks.pending import track_night
 from tasks.prepare import cut
 from tasks.promote import gate
 from tasks.recommend import recommend
 from tasks.report import Summary, check_summary, summarise
 from tasks.screen import as_text
-from tasks.track import check_tracking, track
+from tasks.track import check_experiment, check_tracking
 from tasks.watch import watch
 
 PROG = "python -m flows.nightly"
@@ -30,12 +31,13 @@ NAMED_BY = ("source", "as_of")
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
     config = checked_config(settings)
-    root, seed = config.root, config.seed
+    root, seed, address = config.root, config.seed, config.tracking_address
     check_summary(config.summary)
     with aside() as submit:
-        answer = submit(check_tracking, config.tracking_address)
+        answer = submit(check_tracking, address)
         raw = acquire(config.source, config.scale, seed, root)
-    answer.result()  # a wrong address stops a run here, before any model is trained
+    # a wrong address stops a run here, before any model is trained
+    check_experiment(answer.result(), address, is_demo=raw.is_demo)
     tables = ingested(config, raw)
     days = cut(tables, config.as_of, config.window_days, root)
     add_day(days.as_of, *NAMED_BY)
@@ -43,7 +45,7 @@ def nightly(**settings: Any) -> Summary:
     known, verdict = played.known, played.verdict
 
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
-    runs = track(config, raw, known, verdict)
+    runs = track_night(config, raw, known, verdict)
     show_night(config, known, verdict, runs)
     watch(config, played.past.as_of, known, lists, runs)
     promotion = gate(config, known, verdict, runs)

@@ -6,14 +6,16 @@ import hashlib
 import json
 import logging
 import subprocess
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from prefect.client.schemas import State
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import LearningConfig
-from schemas.errors import UnreachableError
+from schemas.errors import TrackingError, UnreachableError
 from tasks.acquire import RawData
 from tasks.evaluate import protocol_in
 from tasks.provenance import PROJECT
@@ -29,16 +31,33 @@ DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
 
 
 @chore("check-tracking", hours=None)
-def check_tracking(tracking_uri: str) -> None:
+def check_tracking(tracking_uri: str) -> dict[str, str]:
     """Ask MLflow for its experiments, so that a wrong address stops a run early.
 
-    It ends by MLflow's own limits of time and tries.
+    Returns the ids of the deleted ones by name. It ends by MLflow's own limits of time and tries.
     """
-    from tasks.runs import reachable  # MLflow takes seconds to import
+    from mlflow.entities import ViewType  # MLflow takes seconds to import
+
+    from tasks.runs import reachable
 
     with reachable(tracking_uri) as client:
-        found = client.search_experiments()
-    logger.info("MLflow answers: %d experiments", len(found))
+        found = client.search_experiments(view_type=ViewType.ALL)
+    deleted = {e.name: str(e.experiment_id) for e in found if e.lifecycle_stage == "deleted"}
+    logger.info("MLflow answers: %d experiments", len(found) - len(deleted))
+    return deleted
+
+
+def check_experiment(deleted: Mapping[str, str], tracking_uri: str, *, is_demo: bool) -> None:
+    """TrackingError if the experiment for this kind of data is among the deleted ones."""
+    from tasks.runs import EXPERIMENTS
+
+    name = EXPERIMENTS[is_demo]
+    if name in deleted:
+        raise TrackingError(
+            f"MLflow's experiment {name} is deleted, and its name cannot be given again:"
+            f" MLFLOW_TRACKING_URI={without_secrets(tracking_uri)} mlflow experiments restore"
+            f" --experiment-id {deleted[name]}"
+        )
 
 
 @step("track", "track-{known.as_of}", retry_on=UnreachableError)
