@@ -7,10 +7,11 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from prefect import Flow
-from pydantic import BaseModel
 
 from flows.aside import without_collection
+from flows.introduce import introduce
 from flows.parameters import fail
+from schemas.config import TrackedConfig
 from schemas.errors import GrailError
 
 S = TypeVar("S")
@@ -22,11 +23,14 @@ def preload() -> None:
         importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
-def run_flow(flow: Flow[Any, S], config: BaseModel, prog: str, as_text: Callable[[S], str]) -> None:
+def run_flow(
+    flow: Flow[Any, S], config: TrackedConfig, prog: str, as_text: Callable[[S], str]
+) -> None:
     """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
-    # Prefect's server takes as long to start, in a process of its own
-    Thread(target=preload, daemon=True).start()
     try:
+        introduce(config)
+        # Prefect's server takes as long to start, in a process of its own
+        Thread(target=preload, daemon=True).start()
         summary = flow(**config.model_dump())
     except GrailError as error:
         fail(prog, str(error), code=1)
