@@ -14,7 +14,7 @@ from tasks.progress import progress_shown
 from tasks.sources.archive import unpack
 from tasks.sources.demo import write_demo_world
 from tasks.sources.download import fetch_kuairec
-from tasks.sources.files import fingerprint, locate
+from tasks.sources.files import fingerprint, locate, unchanged
 from tasks.steps import ensure, settled, step
 from tasks.store import Store
 
@@ -92,11 +92,12 @@ def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
 
 
 def _unpacked(archive: Path, store: Store) -> tuple[Path, bool]:
+    checksum = fingerprint({"archive": archive})["archive"]
+
     def build(drafts: dict[str, Draft]) -> None:
-        with store.scratch() as scratch:
+        with unchanged(archive, checksum), store.scratch() as scratch:
             unpack(archive, Path(scratch) / "KuaiRec")
             shutil.move(Path(scratch) / "KuaiRec", drafts["archive"].folder)
 
-    checksum = fingerprint({"archive": archive})["archive"]
     refs, was_there = ensure(store, "sources", ("archive",), build, parents={"archive": checksum})
     return store.folder(refs["archive"]), was_there

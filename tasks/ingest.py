@@ -15,6 +15,7 @@ from tasks.raw.clock import disagreement
 from tasks.raw.reader import Counts, Piece, read_raw
 from tasks.raw.tables import RAW_TABLES
 from tasks.raw.text import has_any, scan_text
+from tasks.sources.files import unchanged
 from tasks.steps import Refs, make, step
 from tasks.store import Store
 
@@ -88,7 +89,7 @@ def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: 
     store = Store(root)
 
     def build(drafts: dict[str, Draft]) -> None:
-        with store.scratch() as scratch:
+        with unchanged(Path(file), checksum), store.scratch() as scratch:
             now = datetime.now(UTC)
             pieces = ingested(Path(file), table, Path(scratch), max_reject_share, now)
             if table == "block":

@@ -5,6 +5,7 @@ Not here: reading the files (ingest), and getting them (``archive``, ``download`
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,29 @@ def fingerprint(files: Mapping[str, Path]) -> dict[str, str]:
     """
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         return dict(zip(files, pool.map(_digest, files.values()), strict=True))
+
+
+@contextmanager
+def unchanged(path: Path, checksum: str) -> Iterator[None]:
+    """Hold a block that reads a file to the file's SHA-256, which was taken before.
+
+    Raises:
+        SourceError: the file was another one while the block read it, whatever came of that.
+    """
+    try:
+        yield
+    except Exception as error:
+        _refuse_changed(path, checksum, error)
+        raise
+    _refuse_changed(path, checksum, None)
+
+
+def _refuse_changed(path: Path, checksum: str, error: Exception | None) -> None:
+    if _digest(path) != checksum:
+        raise SourceError(
+            f"{path} changed while it was read. Let it be finished, then run again: nothing of it"
+            " was kept."
+        ) from error
 
 
 def _digest(path: Path) -> str:

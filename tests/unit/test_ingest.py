@@ -1,18 +1,25 @@
 """Ingest stops at too many rejects, tells the block's stages, and reads KuaiRec's real rows."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from prefect import flow
 
-from schemas.errors import ContractError
+from schemas.errors import ContractError, SourceError
 from schemas.raw import RAW_FILES
 from schemas.tables import CONTRACTS
+from tasks.acquire import _unpacked
 from tasks.draft import Draft
-from tasks.ingest import ingested, staged, write_pieces
+from tasks.ingest import ingest, ingested, staged, write_pieces
 from tasks.raw.reader import Counts, Piece
 from tasks.raw.text import has_any
+from tasks.sources.archive import unpack
+from tasks.sources.files import fingerprint, unchanged
+from tasks.steps import Refs
+from tasks.store import Store
 from tests.raw_files import LATEST, row, text_of
 
 COUNTS = Counts(read=2, kept=2)
@@ -133,3 +140,78 @@ def test_real_rows_are_read_as_documented(real_slice: Path, tmp_path: Path, tabl
     if table == "videos":
         assert round(kept[0]["tags"].list.len().mean(), 3) == 1.183
         assert kept[0]["tags"].explode().unique().sort().to_list() == list(range(31))
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "interactions", *log_with_rejects(good=93, bad=0))
+    checksum = fingerprint({"interactions": path})["interactions"]
+
+    def read() -> None:
+        pieces = pieces_of(path, "interactions", tmp_path)
+        with unchanged(path, checksum):
+            next(pieces)
+            write(tmp_path, "interactions", *log_with_rejects(good=94, bad=0))
+            assert list(pieces)
+
+    with pytest.raises(SourceError, match=r"big_matrix\.csv changed while it was read.+run again"):
+        read()
+
+
+def test_that_it_changed_is_said_rather_than_what_came_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "users", row("users"))
+    checksum = fingerprint({"users": path})["users"]
+    path.write_text("half a file")
+    with pytest.raises(SourceError, match="changed") as caught, unchanged(path, checksum):
+        list(pieces_of(path, "users", tmp_path))
+    assert isinstance(caught.value.__cause__, ContractError)
+
+
+def test_a_file_that_stays_as_it_is_may_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "users", row("users"))
+    with unchanged(path, fingerprint({"users": path})["users"]):
+        (piece,) = pieces_of(path, "users", tmp_path)
+    assert piece.kept.height == 1
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_no_table_stands_under_the_checksum_of_another_file(tmp_path: Path) -> None:
+    path, root = write(tmp_path, "users", row("users")), tmp_path / "root"
+    good, checksum = path.read_bytes(), fingerprint({"users": path})["users"]
+
+    @flow(name="ingests")
+    def ingests() -> Refs:
+        return ingest("users", str(path), checksum, 0.0, str(root))
+
+    write(tmp_path, "users", row("users", user_id="5"))
+    with pytest.raises(SourceError, match="changed"):
+        ingests()
+    assert not list(root.glob("ingest/*/*"))
+    path.write_bytes(good)
+    (user,) = Store(str(root)).read(ingests()["users"])["user_id"]
+    assert user != 5
+
+
+def test_a_zip_that_changes_while_it_is_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, root = tmp_path / "KuaiRec.zip", tmp_path / "root"
+
+    def pack(user_id: str) -> None:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            for table, raw in RAW_FILES.items():
+                if raw.is_required:
+                    opened.writestr(raw.file_name, text_of(table, row(table, user_id=user_id)))
+
+    def after_another_was_put_there(*paths: Path) -> None:
+        pack("5")
+        unpack(*paths)
+
+    pack("3")
+    with monkeypatch.context() as busy:
+        busy.setattr("tasks.acquire.unpack", after_another_was_put_there)
+        with pytest.raises(SourceError, match=r"KuaiRec\.zip changed while it was read"):
+            _unpacked(archive, Store(str(root)))
+    assert not list(root.glob("sources/*/*"))
+    folder, was_there = _unpacked(archive, Store(str(root)))
+    assert not was_there
+    assert ",5," in (folder / "KuaiRec" / "big_matrix.csv").read_text().replace("\n", ",")
