@@ -1,5 +1,6 @@
 """Raw CSV to typed Parquet: one task a file, its rejects kept beside it, its counts in balance."""
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,15 @@ from schemas.raw import RAW_FILES
 from schemas.tables import CONTRACTS
 from tasks.draft import Draft
 from tasks.raw.clock import disagreement
+from tasks.raw.dialect import ends_in_a_line, shown
 from tasks.raw.reader import Counts, Piece, read_raw
 from tasks.raw.tables import RAW_TABLES
-from tasks.raw.text import has_any, scan_text
+from tasks.raw.text import WHOLE_ROW, has_any, scan_text
 from tasks.sources.files import unchanged
 from tasks.steps import Refs, make, step
 from tasks.store import Store
+
+logger = logging.getLogger(__name__)
 
 SHOWN_REJECTS = 5
 
@@ -36,26 +40,34 @@ def ingested(
     """
     raw = RAW_FILES[table]
     counts = Counts()
-    shown: list[pl.DataFrame] = []
+    samples: list[pl.DataFrame] = []
     for piece in read_raw(path, raw, RAW_TABLES[table], scratch, now + TOLERANCE):
         counts.add(piece.counts)
-        shown.append(piece.rejects.head(SHOWN_REJECTS))
+        samples.append(piece.rejects.head(SHOWN_REJECTS))
         yield piece
     counts.balance(raw.file_name)
     if counts.rejected > max_reject_share * counts.read:
         first = "; ".join(
-            f"row {r['row_number']}, column {r['column']}: {r['value']!r} is not '{r['rule']}'"
-            for r in pl.concat(shown).sort("row_number").head(SHOWN_REJECTS).to_dicts()
+            _complaint(**reject)
+            for reject in pl.concat(samples).sort("row_number").head(SHOWN_REJECTS).to_dicts()
         )
         raise ContractError(
             f"{raw.file_name}: {counts.rejected:,} of {counts.read:,} rows are rejected, more than"
             f" max_reject_share={max_reject_share:g} allows. The first: {first}"
-            + disagreement(scan_text(path, raw), raw)
+            f"{disagreement(scan_text(path, raw), raw)}"
         )
     if not counts.kept:
         raise ContractError(
             f"{raw.file_name} has a header but no good row among {counts.read:,}. Fetch it again"
         )
+
+
+def _complaint(*, row_number: int, column: str, rule: str, value: str | None, **_: str) -> str:
+    """Say of a reject where it is and what is wrong with it."""
+    if column == WHOLE_ROW:
+        return f"row {row_number} has fewer or more fields than the header"
+    said = "nothing" if value is None else shown(value)
+    return f"row {row_number}, column {column}: {said} is not '{rule}'"
 
 
 def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
@@ -90,6 +102,12 @@ def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: 
 
     def build(drafts: dict[str, Draft]) -> None:
         with unchanged(Path(file), checksum), store.scratch() as scratch:
+            if not ends_in_a_line(Path(file)):
+                logger.warning(
+                    "%s does not end with the end of a line: it may be cut off. Compare its size"
+                    " with the original's",
+                    Path(file).name,
+                )
             now = datetime.now(UTC)
             pieces = ingested(Path(file), table, Path(scratch), max_reject_share, now)
             if table == "block":

@@ -72,14 +72,14 @@ def disagreement(text: pl.LazyFrame, raw: RawFile) -> str:
     ).collect()
     if rows["is_rounded"].mean() > 0.5:  # type: ignore[operator]  # rows were rejected: there are some
         return (
-            "Most timestamps are rounded, as a spreadsheet shows them (1.59879E+09): take the file"
-            " as it was published, or have the column written as a plain number"
+            ". Most timestamps are rounded, as a spreadsheet shows them (1.59879E+09): take the"
+            " file as it was published, or have the column written as a plain number"
         )
     (minutes, count), *_ = rows["minutes"].value_counts(sort=True).rows()
     if not minutes or count * 2 <= rows.height:
         return ""
     return (
-        f"In most rows time is {abs(minutes) / 60:g} h {'ahead of' if minutes > 0 else 'behind'}"
+        f". In most rows time is {abs(minutes) / 60:g} h {'ahead of' if minutes > 0 else 'behind'}"
         " timestamp: timestamp must be unix seconds, and time the clock in Shanghai (UTC+8)."
         " Convert the one that is written in another time zone"
     )

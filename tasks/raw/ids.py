@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ContractError
+from tasks.raw.dialect import shown
 from tasks.raw.rules import whole
 from tasks.raw.text import ROW
 
@@ -59,7 +60,7 @@ def some(values: Sequence[object]) -> str:
 def _refusals(path: Path, refused: pl.DataFrame) -> tuple[str, ...]:
     if refused.is_empty():
         return ()
-    named = [f"row {row} ({'no value' if v is None else repr(v)})" for row, v in refused.rows()]
+    named = [f"row {row} ({'no value' if v is None else shown(v)})" for row, v in refused.rows()]
     return (f"{path.name}: no id in {refused.height} rows, left out: {some(named)}",)
 
 
@@ -76,5 +77,6 @@ def _column(path: Path, column: str) -> pl.Series:
             return frame[column].cast(pl.String)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ContractError(f"{path} cannot be read as CSV or Parquet: {reason}") from error
-    raise ContractError(f"{path.name} has no column {column}: it has {some(frame.columns)}")
+        raise ContractError(f"{path} cannot be read as CSV or Parquet: {shown(reason)}") from error
+    there = some([shown(c)[1:-1] for c in frame.columns])
+    raise ContractError(f"{path.name} has no column {column}: it has {there}")

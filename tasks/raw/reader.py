@@ -18,7 +18,7 @@ from schemas.errors import ContractError
 from schemas.raw import RawFile
 from tasks.raw.rules import Rule
 from tasks.raw.tables import RawTable
-from tasks.raw.text import IS_UNEVEN, ROW, SURPLUS, scan_text, unreadable
+from tasks.raw.text import EXTRA, IS_UNEVEN, ROW, WHOLE_ROW, scan_text, unreadable
 
 _BROKEN = "broken_rule"
 _VALUE = "broken_value"
@@ -142,7 +142,7 @@ def _value_blamed(rows: pl.Series, rules: Sequence[Rule]) -> pl.Series:
 
 def _rules(table: RawTable) -> list[Rule]:
     """All rules in the order in which they are blamed; a ragged row comes first."""
-    even = Rule(SURPLUS, "as many fields as the header", pl.col(IS_UNEVEN))
+    even = Rule(EXTRA, "as many fields as the header", pl.col(IS_UNEVEN))
     return [even, *(rule for column in table.columns for rule in column.rules), *table.rules]
 
 
@@ -200,7 +200,7 @@ def _rejects(broken: pl.DataFrame, raw: RawFile, rules: list[Rule]) -> pl.DataFr
     by_number = pl.DataFrame(
         {
             _BROKEN: pl.Series(range(len(rules)), dtype=pl.UInt8),
-            "column": [rule.column for rule in rules],
+            "column": [WHOLE_ROW if rule.column == EXTRA else rule.column for rule in rules],
             "rule": [rule.name for rule in rules],
         }
     )

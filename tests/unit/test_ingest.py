@@ -58,6 +58,18 @@ def test_more_rejects_than_allowed_stop_the_run_and_the_first_are_named(tmp_path
     assert "'x5'" not in message
 
 
+def test_what_is_quoted_of_a_file_is_short_and_printable(tmp_path: Path) -> None:
+    hostile = "\x1b]0;owned\x07" + "z" * 100_000
+    rows = [row("users", user_id=hostile), "1,2", row("users", user_id=str(2), fans_user_num="\0")]
+    with pytest.raises(ContractError) as caught:
+        list(pieces_of(write(tmp_path, "users", *rows), "users", tmp_path, share=0))
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 800
+    assert "row 2 has fewer or more fields than the header" in message
+    assert "surplus" not in message
+
+
 @pytest.mark.parametrize("share", [0.07, 1])
 def test_rejects_up_to_the_share_are_kept_aside(tmp_path: Path, share: float) -> None:
     path = write(tmp_path, "interactions", *log_with_rejects(good=93, bad=7))

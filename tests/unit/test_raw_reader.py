@@ -160,7 +160,7 @@ def test_too_many_fields_reject_the_row(tmp_path: Path, surplus: str, place: int
     rows = [event(1), event(2)]
     rows[place] += f",{surplus}"
     out = read_rows(tmp_path, "interactions", rows)
-    assert out.blamed == [(place + 1, "surplus", "as many fields as the header", "9")]
+    assert out.blamed == [(place + 1, "(row)", "as many fields as the header", "9")]
     assert out.counts == Counts(read=2, kept=1, rejected=1)
 
 
@@ -181,7 +181,7 @@ def test_rows_of_another_length_are_rejected_though_nulls_are_allowed(
     if table in {"friends", "videos"} and surplus < 0:
         uneven = "1"
     out = read_rows(tmp_path, table, [uneven, good])
-    assert out.blamed == [(1, "surplus", "as many fields as the header", None)]
+    assert out.blamed == [(1, "(row)", "as many fields as the header", None)]
     assert out.counts.kept == 1
 
 
@@ -189,6 +189,85 @@ def test_row_numbers_count_data_rows_blank_ones_too(tmp_path: Path) -> None:
     rows = [event(1), "", event(2), event(3, watch_ratio="x"), *[event(4)] * 2, event(5, date="")]
     out = read_rows(tmp_path, "interactions", [*rows, event(6, user_id="x")])
     assert [blame[0] for blame in out.blamed] == [2, 4, 8]
+
+
+# --- dialects --------------------------------------------------------------------------------
+
+
+def test_log_whose_fields_are_all_in_quotes_is_read_as_without(tmp_path: Path) -> None:
+    rows = [event(1), event(2, watch_ratio="x"), event(3, time="")]
+    plain = read_rows(tmp_path / "plain", "interactions", rows)
+    head, *quoted = [
+        ",".join(f'"{f}"' for f in line.split(",")) for line in [header("interactions"), *rows]
+    ]
+    for name, first in {"all": head, "all but the header": header("interactions")}.items():
+        out = read(tmp_path / name, "\n".join([first, *quoted]) + "\n")
+        assert out.kept.equals(plain.kept)
+        assert out.blamed == plain.blamed
+        assert out.counts == Counts(read=3, kept=2, rejected=1)
+
+
+@pytest.mark.parametrize("word", ['""', "None", "NaN", "nan", "NA", "N/A", "null", "NULL", "<NA>"])
+@pytest.mark.parametrize("table", ["users", "daily", "captions", "block"])
+def test_words_for_nothing_are_null_where_nothing_may_be(
+    tmp_path: Path, table: str, word: str
+) -> None:
+    needed = {"user_id", "video_id", "play_duration", "video_duration", "watch_ratio"}
+    needed |= {"date"} if table == "daily" else set()
+    absent = [c for c in RAW_FILES[table].columns if c not in needed]
+    empty = read_rows(tmp_path / "empty", table, [row(table, **dict.fromkeys(absent, ""))])
+    out = read_rows(tmp_path / "words", table, [row(table, **dict.fromkeys(absent, word))])
+    assert out.counts == Counts(read=1, kept=1)
+    assert out.kept.equals(empty.kept)
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n\n", "\r\n\r\n", "\n\r\n"])
+@pytest.mark.parametrize("table", sorted(GOOD))
+def test_blank_lines_at_the_end_are_no_rows(tmp_path: Path, table: str, end: str) -> None:
+    out = read(tmp_path, text_of(table, row(table), row(table)) + end, table)
+    assert (out.counts.read, out.counts.rejected) == (2, 0)
+
+
+ODD_FILES = {
+    "UTF-16": (lambda text: text.encode("utf-16"), "is in UTF-16, not UTF-8. Save it as UTF-8"),
+    "UTF-16 unmarked": (lambda text: text.encode("utf-16-le"), "is in UTF-16"),
+    "UTF-32": (lambda text: text.encode("utf-32"), "is in UTF-32"),
+    "GBK": (lambda text: text.encode("gbk"), "is in GBK, not UTF-8. Save it as UTF-8: iconv -f GB"),
+    "carriage returns": (lambda text: text.replace("\n", "\r").encode(), "carriage return alone"),
+    "semicolons": (lambda text: text.replace(",", ";").encode(), "parted by ';'"),
+    "tabs": (lambda text: text.replace(",", "\t").encode(), "parted by '\\t'"),
+    "commas at the end": (lambda text: text.replace("\n", ",\n").encode(), "end in a comma"),
+    "spaces in the header": (
+        lambda text: text.replace(",caption", ", caption", 1).encode(),
+        "without spaces",
+    ),
+    "capitals": (lambda text: text.replace("video_id", "Video_ID", 1).encode(), "in lower case"),
+    "blank first": (lambda text: b"\n" + text.encode(), "line 1 is blank"),
+    "zeros": (lambda text: bytes(200_000), "begins with zeros"),
+    "no line at all": (lambda text: b"x" * 200_000, "missing columns"),
+    "endless header": (lambda text: (text[:-1] + ",x" * 90_000).encode(), "header"),
+}
+
+
+@pytest.mark.parametrize("case", ODD_FILES)
+def test_other_ways_to_write_are_refused_with_the_cure_on_one_screen(
+    tmp_path: Path, case: str
+) -> None:
+    write, said = ODD_FILES[case]
+    content = write(text_of("captions", row("captions")))
+    if case == "endless header":
+        content = header("captions").encode() + b",x" * 90_000
+    message = refusal(tmp_path, content, "captions")
+    assert said in message
+    assert len(message) < 800
+    assert message.isprintable()
+
+
+def test_damage_in_utf8_is_not_taken_for_gbk(tmp_path: Path) -> None:
+    rows = [row("captions", video_id=str(i)) for i in range(3)]
+    content = bytearray(text_of("captions", *rows).encode())
+    content[-12] ^= 0xFF
+    assert "data row 3: not UTF-8" in refusal(tmp_path, bytes(content), "captions")
 
 
 # --- rejects ---------------------------------------------------------------------------------
@@ -374,10 +453,11 @@ dirty_rows = dirty_events | st.sampled_from([event(), event(), "", ",,,", "1,2",
 @example([event()], None)
 def test_any_dirt_is_settled_row_by_row(tmp_path_factory, rows, random) -> None:
     folder = tmp_path_factory.mktemp("dirt")
-    out = read_rows(folder / "as is", "interactions", rows)
+    last = event(9)  # blank lines at the end are no rows
+    out = read_rows(folder / "as is", "interactions", [*rows, last])
     counts = out.counts
     counts.balance("big_matrix.csv")
-    assert counts.read == len(rows)
+    assert counts.read == len(rows) + 1
     assert counts.kept == out.kept.height
     assert counts.rejected == out.rejects.height
     if counts.kept:
@@ -388,13 +468,13 @@ def test_any_dirt_is_settled_row_by_row(tmp_path_factory, rows, random) -> None:
     shuffled = list(rows)
     if random is not None:
         random.shuffle(shuffled)
-    again = read_rows(folder / "shuffled", "interactions", shuffled)
+    again = read_rows(folder / "shuffled", "interactions", [*shuffled, last])
     assert again.kept.equals(out.kept)
     assert again.counts == counts
     assert faults(again.blamed) == faults(out.blamed)
 
     whole = replace(RAW_TABLES["interactions"], bucket=None)
-    unbucketed = read(folder / "whole", text_of("interactions", *rows), how=whole)
+    unbucketed = read(folder / "whole", text_of("interactions", *rows, last), how=whole)
     assert unbucketed.counts == counts
     assert unbucketed.kept.equals(out.kept.sort(RAW_TABLES["interactions"].key))
     assert sorted(unbucketed.blamed, key=json.dumps) == sorted(out.blamed, key=json.dumps)
