@@ -147,12 +147,18 @@ def ensure(
     build: Build,
     **decided: Unpack[Decided],
 ) -> tuple[Refs, bool]:
-    """Return the artefacts ``names``, and whether all were there, whole, before.
+    """Return the artefacts ``names``, and whether all were there, whole, before."""
+    return build_or_reuse(store, recipe_of(stage, names, build, **decided), names, build)
+
+
+def build_or_reuse(
+    store: Store, recipe: Recipe, names: tuple[str, ...], build: Build
+) -> tuple[Refs, bool]:
+    """Return the artefacts ``names`` of a recipe, and whether all were there, whole, before.
 
     ``build`` is called only if one is not. Its seconds and peak memory are kept among each
     artefact's facts.
     """
-    recipe = recipe_of(stage, names, build, **decided)
     there = {name: store.find(recipe, name) for name in names}
     refs = {name: ref for name, ref in there.items() if ref is not None}
     if len(refs) == len(names):

@@ -8,12 +8,11 @@ import logging
 import subprocess
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from prefect.client.schemas import State
 
 from schemas.addresses import without_secrets
-from schemas.artifacts import Json, Known, Verdict
+from schemas.artifacts import ArtifactRef, Json, Known, Verdict
 from schemas.config import LearningConfig
 from schemas.errors import TrackingError, UnreachableError
 from tasks.acquire import RawData
@@ -102,12 +101,11 @@ def track(
 
 def _contents(verdict: Verdict) -> Json:
     """Return the content of every table of a verdict: what was measured, not when or where."""
-    fields: dict[str, Any] = verdict.model_dump()
     return {
-        name: value["content"]
-        if "content" in value
-        else {key: ref["content"] for key, ref in value.items()}
-        for name, value in fields.items()
+        name: made.content
+        if isinstance(made, ArtifactRef)
+        else {key: ref.content for key, ref in made.items()}
+        for name, made in verdict
     }
 
 

@@ -23,7 +23,7 @@ from schemas.tables import CONTRACTS
 from tasks import manifests
 from tasks.draft import DATA
 from tasks.manifests import fingerprint
-from tasks.steps import ensure
+from tasks.steps import build_or_reuse
 from tasks.store import MANIFEST, Store
 
 TABLE = "friendships"
@@ -107,7 +107,7 @@ def test_a_failed_build_leaves_nothing(store, tmp_path):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ensure(store, RECIPE, (TABLE, "pairs"), build)
+        build_or_reuse(store, RECIPE, (TABLE, "pairs"), build)
     assert files_under(tmp_path) == []
     assert store.find(RECIPE, TABLE) is None
 
@@ -150,7 +150,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 def test_damage_is_noticed_and_mended(store, ref, damage, file):
     damage(Path(ref.path) / file)
     assert store.find(RECIPE, TABLE) is None
-    refs, was_there = ensure(store, RECIPE, (TABLE,), lambda d: d[TABLE].append(edges(1, 2, 3)))
+    refs, was_there = build_or_reuse(
+        store, RECIPE, (TABLE,), lambda d: d[TABLE].append(edges(1, 2, 3))
+    )
     assert not was_there
     found = store.find(RECIPE, TABLE)
     assert found == refs[TABLE]
@@ -178,7 +180,7 @@ def test_what_is_whole_is_not_built_again(store, ref):
     def build(drafts):
         raise AssertionError
 
-    assert ensure(store, RECIPE, (TABLE,), build) == ({TABLE: ref}, True)
+    assert build_or_reuse(store, RECIPE, (TABLE,), build) == ({TABLE: ref}, True)
 
 
 def test_one_missing_artefact_of_two_is_made_and_the_other_kept(store, ref):
@@ -188,7 +190,7 @@ def test_one_missing_artefact_of_two_is_made_and_the_other_kept(store, ref):
             edges(1).rename({"friend_idx": "user_id"}).select("user_idx", "user_id")
         )
 
-    refs, was_there = ensure(store, RECIPE, (TABLE, "user_index"), build)
+    refs, was_there = build_or_reuse(store, RECIPE, (TABLE, "user_index"), build)
     assert not was_there
     assert refs[TABLE] == ref
     assert store.read(refs["user_index"]).height == 1
