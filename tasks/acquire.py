@@ -43,7 +43,7 @@ def acquire(source: str, scale: float, seed: int, root: str) -> State[RawData]:
     store = Store(root)
     store.sweep()
     folder, name, was_there = _folder_of(source, scale, seed, store)
-    found = locate(folder)
+    found = locate(folder, source if Path(source).is_file() else None)
     if found.is_demo and source != "demo":
         name = f"demo world in {source}"
     raw = RawData(

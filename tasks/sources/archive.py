@@ -89,7 +89,8 @@ def _wanted_entries(opened: zipfile.ZipFile, archive: Path) -> dict[Path, zipfil
     wanted: dict[Path, zipfile.ZipInfo] = {}
     for entry in opened.infolist():
         path = _safe_path(entry, archive)
-        if path.name not in _WANTED or "__MACOSX" in path.parts or entry.is_dir():
+        is_aside = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+        if path.name not in _WANTED or is_aside or entry.is_dir():
             continue
         if entry.flag_bits & _ENCRYPTED:
             raise SourceError(

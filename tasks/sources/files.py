@@ -3,9 +3,10 @@
 Not here: reading the files (ingest), and getting them (``archive``, ``download``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ DEMO_MARKER = "demo.json"
 
 FILES_AT_ONCE = 2
 """Files hashed together: beside KuaiRec's largest, one more thread is through with the others."""
+
+MOST_FOLDERS = 5_000
+"""Most folders that are searched for files which are in no likely one."""
+MOST_NAMED = 5
 
 _REQUIRED = {name: raw.file_name for name, raw in RAW_FILES.items() if raw.is_required}
 _OPTIONAL = {name: raw.file_name for name, raw in RAW_FILES.items() if not raw.is_required}
@@ -39,19 +44,40 @@ class RawFolder:
     """Whether the files are a generated world."""
 
 
-def locate(path: Path) -> RawFolder:
-    """Find the raw files at or below ``path``, through folders named ``data`` or like KuaiRec.
+@dataclass(frozen=True)
+class _Place:
+    """Where is searched, and what people call it."""
 
-    An optional file may also lie above the data folder, up to ``path``: the newer ones are
-    published beside the zip. The nearest copy counts.
+    path: Path
+    called: str | None
+
+    def __str__(self) -> str:
+        return self.called or str(self.path)
+
+    def name_of(self, folder: Path) -> str:
+        return str(Path(str(self)) / folder.relative_to(self.path))
+
+    def listed(self, folders: Sequence[Path]) -> str:
+        rest = len(folders) - MOST_NAMED
+        named = ", ".join(f"'{self.name_of(folder)}'" for folder in folders[:MOST_NAMED])
+        return named + (f" and {rest} more" if rest > 0 else "")
+
+
+def locate(path: Path, called: str | None = None) -> RawFolder:
+    """Find the raw files at or below ``path``, first in folders named ``data`` or like KuaiRec.
+
+    If nothing is there, all folders are searched, but hidden ones. An optional file may also lie
+    above the data folder, up to ``path``: the newer ones are published beside the zip. The nearest
+    copy counts. Messages name ``path`` as ``called``: the zip that was unpacked to it.
 
     Raises:
         SourceError: ``path`` is no readable folder, holds no data folder or several, or the
             one it holds lacks a required file.
     """
+    place = _Place(path, called)
     try:
-        data = _data_folder(path)
-        _require_all(data)
+        data = _data_folder(place)
+        _require_all(data, place)
         files = {name: data / file_name for name, file_name in _REQUIRED.items()}
         for name, file_name in _OPTIONAL.items():
             for folder in _upwards(data, path):
@@ -106,23 +132,29 @@ def _digest(path: Path) -> str:
         raise SourceError(f"Cannot read {path}: {error}. {_CURE}") from error
 
 
-def _data_folder(path: Path) -> Path:
-    if not path.is_dir():
-        what = "is a file, not a folder" if path.is_file() else "does not exist"
-        raise SourceError(f"{path} {what}. {_CURE}")
-    searched = list(_likely_folders(path))
-    found = [folder for folder in searched if _holds_any_required(folder)]
+def _data_folder(place: _Place) -> Path:
+    if not place.path.is_dir():
+        what = "is a file, not a folder" if place.path.is_file() else "does not exist"
+        raise SourceError(f"{place.path} {what}. {_CURE}")
+    likely = list(_likely_folders(place.path))
+    found = [folder for folder in likely if _holds_any_required(folder)]
+    found = found or [f for f in _all_folders(place) if _holds_any_required(f)]
     if not found:
         raise SourceError(
-            f"No KuaiRec data in {path}: none of {', '.join(_REQUIRED.values())} in "
-            f"{_listed(searched)}. {_CURE}"
+            f"No KuaiRec data in {place}: none of {', '.join(_REQUIRED.values())} in "
+            f"{place.listed(likely)} or any folder below. {_zip_beside(place.path)}{_CURE}"
         )
     if len(found) > 1:
         raise SourceError(
-            f"{path} holds more than one KuaiRec data folder: {_listed(found)}. "
-            "Give the one you mean."
+            f"{place} holds more than one KuaiRec data folder: {place.listed(found)}. "
+            f"Give the one you mean{', unpacked' if place.called else ''}."
         )
     return found[0]
+
+
+def _zip_beside(path: Path) -> str:
+    zips = sorted(path.glob("*.zip"))
+    return f"There is {zips[0].name}: give that file itself. " if zips else ""
 
 
 def _likely_folders(path: Path) -> Iterator[Path]:
@@ -146,14 +178,39 @@ def _is_likely(folder_name: str) -> bool:
     return name == "data" or ("kuairec" in name and not name.startswith("."))
 
 
+def _all_folders(place: _Place) -> Iterator[Path]:
+    """Yield ``path`` and every folder below it, near ones first, without hidden ones and links."""
+    waiting = deque([place.path])
+    seen = 0
+    while waiting:
+        folder = waiting.popleft()
+        yield folder
+        seen += 1
+        if seen > MOST_FOLDERS:
+            raise SourceError(
+                f"{place} has more than {MOST_FOLDERS:,} folders and KuaiRec's files in none of the"
+                f" nearest. {_CURE}"
+            )
+        with suppress(PermissionError):  # somebody else's folder below a large one
+            waiting += sorted(
+                child
+                for child in folder.iterdir()
+                if not child.name.startswith((".", "__MACOSX"))
+                and not child.is_symlink()
+                and child.is_dir()
+            )
+
+
 def _holds_any_required(folder: Path) -> bool:
     return any((folder / file_name).is_file() for file_name in _REQUIRED.values())
 
 
-def _require_all(data: Path) -> None:
+def _require_all(data: Path, place: _Place) -> None:
     absent = [name for name in _REQUIRED.values() if not (data / name).is_file()]
     if absent:
-        raise SourceError(f"{data} lacks {', '.join(absent)}, which every run needs. {_CURE}")
+        raise SourceError(
+            f"{place.name_of(data)} lacks {', '.join(absent)}, which every run needs. {_CURE}"
+        )
 
 
 def _upwards(data: Path, top: Path) -> Iterator[Path]:
@@ -161,7 +218,3 @@ def _upwards(data: Path, top: Path) -> Iterator[Path]:
     while data != top:
         data = data.parent
         yield data
-
-
-def _listed(folders: list[Path]) -> str:
-    return ", ".join(f"'{folder}'" for folder in folders)

@@ -84,6 +84,17 @@ def test_other_files_stay_behind_but_the_demo_marker_comes(tmp_path: Path) -> No
     assert locate(tmp_path).is_demo
 
 
+@pytest.mark.parametrize("layout", [".", "archive/raw_data", "a/b/c/d", "KuaiRec 2.0/data"])
+@pytest.mark.parametrize("aside", [".git", "__MACOSX"])
+def test_a_zip_is_searched_as_a_folder_is(tmp_path: Path, layout: str, aside: str) -> None:
+    names = [raw.file_name for raw in RAW_FILES.values()]
+    files = {str(Path(place, name)): name for name in names for place in (layout, aside)}
+    unpack(zipped(tmp_path / "k.zip", files), tmp_path / "KuaiRec")
+    assert locate(tmp_path / "KuaiRec").files == {
+        table: tmp_path / "KuaiRec" / layout / raw.file_name for table, raw in RAW_FILES.items()
+    }
+
+
 def test_backslashes_of_old_windows_tools_are_folders(tmp_path: Path) -> None:
     files = {name.replace("/", "\\"): text for name, text in kuairec().items()}
     unpack(zipped(tmp_path / "k.zip", files), tmp_path / "KuaiRec")

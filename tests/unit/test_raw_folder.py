@@ -8,6 +8,7 @@ import pytest
 
 from schemas.errors import SourceError
 from schemas.raw import RAW_FILES
+from tasks.sources import files as room
 from tasks.sources.files import DEMO_MARKER, fingerprint, locate
 
 REQUIRED = [raw.file_name for raw in RAW_FILES.values() if raw.is_required]
@@ -31,6 +32,8 @@ def write_files(folder: Path, names: list[str]) -> Path:
         "kuairec 2.0/DATA",
         "KuaiRec/KuaiRec 2.0/data",
         "data/kuairec-slice/KuaiRec 2.0/data",
+        "archive/raw_data",
+        "a/b/c/d/e/f/csv",
     ],
 )
 def test_every_layout_is_found(tmp_path: Path, layout: str) -> None:
@@ -102,6 +105,45 @@ def test_two_data_folders_are_ambiguous(tmp_path: Path) -> None:
         locate(tmp_path)
     assert f"'{first}'" in str(caught.value)
     assert f"'{second}'" in str(caught.value)
+
+
+def test_a_likely_folder_is_taken_before_any_other(tmp_path: Path) -> None:
+    data = write_files(tmp_path / "KuaiRec 2.0" / "data", REQUIRED)
+    write_files(tmp_path / "backup" / "of may", REQUIRED)
+    assert locate(tmp_path).files["block"].parent == data
+
+
+@pytest.mark.parametrize("aside", [".cache", "__MACOSX", "backup/.old"])
+def test_hidden_folders_are_not_searched(tmp_path: Path, aside: str) -> None:
+    write_files(tmp_path / aside / "csv", REQUIRED)
+    with pytest.raises(SourceError, match="No KuaiRec data"):
+        locate(tmp_path)
+    data = write_files(tmp_path / "archive" / "csv", REQUIRED)
+    assert locate(tmp_path).files["block"].parent == data
+
+
+def test_messages_speak_of_the_zip_and_not_of_where_it_was_unpacked(tmp_path: Path) -> None:
+    write_files(tmp_path / "v1", REQUIRED)
+    write_files(tmp_path / "v2", REQUIRED[:1])
+    with pytest.raises(SourceError) as caught:
+        locate(tmp_path, "my/KuaiRec.zip")
+    said = "my/KuaiRec.zip holds more than one KuaiRec data folder: 'my/KuaiRec.zip/v1', "
+    assert str(caught.value).startswith(said)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_search_of_very_many_folders_ends(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(room, "MOST_FOLDERS", 20)
+    for n in range(30):
+        (tmp_path / f"{n:02d}").mkdir()
+    with pytest.raises(SourceError, match="more than 20 folders"):
+        locate(tmp_path)
+
+
+def test_a_zip_in_the_folder_is_pointed_out(tmp_path: Path) -> None:
+    write_files(tmp_path, ["KuaiRec.zip"])
+    with pytest.raises(SourceError, match=r"There is KuaiRec\.zip: give that file itself"):
+        locate(tmp_path)
 
 
 def test_link_to_the_same_folder_is_not_a_second_one(tmp_path: Path) -> None:
