@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy.exc
 
-from flows import ENVIRONMENT
+from flows.environment import ENVIRONMENT
 from schemas.errors import TrackingError, UnreachableError
 from tasks.runs import reachable
 from tasks.tracker import tracking_error
