@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -14,6 +15,10 @@ from sqlalchemy.pool import NullPool
 
 from schemas.addresses import without_secrets
 from schemas.errors import TrackingError, UnreachableError
+from schemas.paths import sqlite_file
+
+# MLflow logs what it raises, in sixty lines; here it is raised on, in one
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 FAR_SIDE = (
     MlflowException,
@@ -72,9 +77,10 @@ def tracking_error(address: str, error: Exception) -> TrackingError | None:
         )
     causes = list(_causes(error))
     kind = UnreachableError if _may_pass(causes) else TrackingError
+    cure = "Start it" if sqlite_file(address) is None else "Mend that"
     return kind(
         f"MLflow at {without_secrets(address)} did not answer as it should:"
-        f" {without_secrets(_reason(causes))}. Start it, or choose another address with"
+        f" {without_secrets(_reason(causes))}. {cure}, or choose another address with"
         " --tracking-uri; what was computed is kept"
     )
 

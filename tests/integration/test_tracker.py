@@ -2,11 +2,13 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -101,6 +103,29 @@ def test_a_wrong_question_is_not_put_again(tmp_path: Path) -> None:
     ):
         client.get_run("no-such-run")
     assert type(caught.value) is TrackingError
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def test_a_database_that_gets_locked_later_is_one_line_and_worth_another_try(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """MLflow waits 20 s by itself and then logs sixty lines."""
+    file = tmp_path / "mlflow.db"
+    with (
+        pytest.raises(UnreachableError, match=r"database is locked\. Mend that, or") as caught,
+        reachable(f"sqlite:///{file}") as client,
+        locked(file),
+    ):
+        client.create_experiment("of nobody")
+    assert "\n" not in str(caught.value)
+    assert not caplog.messages
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
