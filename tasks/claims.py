@@ -49,7 +49,9 @@ def is_held(run: Run) -> bool:
     if host != socket.gethostname():
         return time.time() - int(run.info.start_time) / 1000 < LONGEST_SECONDS
     try:
-        return f"{psutil.Process(int(process)).create_time():.0f}" == started
+        found = psutil.Process(int(process))
+        is_alive = found.status() != psutil.STATUS_ZOMBIE
+        return is_alive and f"{found.create_time():.0f}" == started
     except psutil.NoSuchProcess:
         return False
 

@@ -54,6 +54,8 @@ def prepare_database(address: str) -> None:
     try:
         with _only_one(file):
             _make(file)
+    except sqlite3.Error as error:
+        raise TrackingError(_damaged(file, error)) from error
     except OSError as error:
         raise TrackingError(f"cannot make {file}, MLflow's database: {error}") from error
 
@@ -84,7 +86,7 @@ def look_into(file: Path) -> Found:
         try:
             return _look(file)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            if _kind(error) != sqlite3.SQLITE_BUSY:
                 raise TrackingError(_damaged(file, error)) from error
             if time.monotonic() > deadline:
                 raise TrackingError(
@@ -109,7 +111,7 @@ def _look(file: Path) -> Found:
         try:
             database.executescript("BEGIN IMMEDIATE; ROLLBACK")  # can one write?
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY:  # enough to recommend from
+            if _kind(error) != sqlite3.SQLITE_READONLY:  # enough to recommend from
                 raise
         return Found(tables, str(revisions[0][0]) if revisions else None)
 
@@ -167,8 +169,9 @@ def _upgrade(file: Path, new: Path, found: Found) -> None:
     try:
         _initialize_tables(engine)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+        if not isinstance(error.orig, sqlite3.Error) or _kind(error.orig) != sqlite3.SQLITE_ERROR:
             raise  # of the disk, not of the schema
+        new.unlink()
         raise TrackingError(
             f"{file} is a half-made database of MLflow's, left by a start that was killed:"
             f" {_cure(file)}"
@@ -185,10 +188,15 @@ def _copy(file: Path, to: Path) -> None:
         old.backup(copy)
 
 
-def _damaged(file: Path, error: sqlite3.DatabaseError) -> str:
-    if error.sqlite_errorcode in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+def _kind(error: sqlite3.Error) -> int:
+    """SQLite's code of an error, less what tells kinds of that kind apart."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _damaged(file: Path, error: sqlite3.Error) -> str:
+    if _kind(error) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         return f"{file} is no whole SQLite database ({error}): {_cure(file)}"
-    return f"{file}, MLflow's database, cannot be opened: {error}. This user must be able to write"
+    return f"{file}, MLflow's database, cannot be used: {error}. This user must be able to write it"
 
 
 def _cure(file: Path) -> str:

@@ -144,7 +144,7 @@ def execute(file: Path, statement: str, *values: object) -> None:
         (truncated, "no whole SQLite database (database disk image is malformed): put a copy"),
         (zeroed, "no whole SQLite database (file is not a database): put a copy in its place, or"),
         (text, "no whole SQLite database (file is not a database): put a copy in its place, or"),
-        (folder, "MLflow's database, cannot be opened"),
+        (folder, "MLflow's database, cannot be used: unable to open"),
         (foreign, "the database of another program, with the tables customers, orders: move it"),
         (newer, "was written by a newer MLflow, its schema is ffffffffffff: use that one"),
         (half_made, "a half-made database of MLflow's, left by a start that was killed: put a"),
@@ -161,6 +161,7 @@ def test_what_is_no_whole_database_is_named_in_one_line(
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert before is None or file.read_bytes() == before
+    assert not [path for path in file.parent.iterdir() if path.name.startswith(".mlflow.db.new")]
 
 
 @pytest.mark.parametrize("journal", [b"", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(2000)])
