@@ -108,6 +108,8 @@ def _was_waited_for(causes: list[BaseException]) -> bool:
 
 
 def _may_pass(causes: list[BaseException]) -> bool:
-    return not _was_waited_for(causes) and any(
+    if _was_waited_for(causes) or "timeout expired" in str(causes[0]):  # libpq's words
+        return False
+    return any(
         isinstance(cause, LOST) or getattr(cause, "error_code", None) in BUSY for cause in causes
     )
