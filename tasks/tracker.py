@@ -17,8 +17,9 @@ from schemas.addresses import without_secrets
 from schemas.errors import TrackingError, UnreachableError
 from schemas.paths import sqlite_file
 
-# MLflow logs what it raises, in sixty lines; here it is raised on, in one
+# What they log they also raise, and here it becomes one line; MLflow's has sixty
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 FAR_SIDE = (
     MlflowException,

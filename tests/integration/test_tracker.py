@@ -60,6 +60,13 @@ def refusing() -> Iterator[str]:
     yield from answering(403)
 
 
+@pytest.fixture(autouse=True)
+def nothing_else_said(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What is raised as one line is not logged as well."""
+    yield
+    assert caplog.messages == []
+
+
 def asked(address: str) -> TrackingError:
     """Ask MLflow for its experiments and return the error in place of an answer."""
     with pytest.raises(TrackingError) as caught, reachable(address) as client:
@@ -113,7 +120,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def test_a_database_that_gets_locked_later_is_one_line_and_worth_another_try(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """MLflow waits 20 s by itself and then logs sixty lines."""
     file = tmp_path / "mlflow.db"
@@ -124,7 +131,6 @@ def test_a_database_that_gets_locked_later_is_one_line_and_worth_another_try(
     ):
         client.create_experiment("of nobody")
     assert "\n" not in str(caught.value)
-    assert not caplog.messages
     assert "Traceback" not in capfd.readouterr().err
 
 
