@@ -25,8 +25,12 @@ $(VENV)/.installed: requirements.lock
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
 
-up: install ## Start Prefect, a worker with all deployments, and MLflow, on ROOT; Ctrl-C stops them
-	$(BIN)/python -m flows.up --root $(ROOT)
+# Flags of the scheduled night; those of an earlier start stay as they are unless given again
+given = $(if $(filter-out file,$(origin $(1))),$(2) '$($(1))')
+NIGHTS = $(if $(SOURCE),--source '$(SOURCE)') $(call given,SCALE,--scale) $(call given,SEED,--seed) $(NIGHT)
+
+up: install ## Start Prefect, a worker, MLflow on ROOT (SOURCE, SCALE, SEED, NIGHT: flags of its nights; UP: its own)
+	$(BIN)/python -m flows.up --root '$(ROOT)' $(UP) -- $(NIGHTS)
 
 test: install lint types ## Check style and types, run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

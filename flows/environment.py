@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +52,15 @@ NOT_OURS = (
 )
 """What of MLflow's is meant for other programs: it is taken out, also for what we start."""
 
+ELSEWHERE = (
+    "MLFLOW_TRACKING_URI",
+    "PREFECT_SERVER_API_AUTH_STRING",  # `up` says who may ask: this login, or one of the root's own
+    "PREFECT_SERVER_API_HOST",
+    "PREFECT_SERVER_API_PORT",
+    "PREFECT_SERVER_API_BASE_PATH",
+)
+"""What `up` does not hand on to its servers as it is: they are where its flags say."""
+
 PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -66,6 +75,20 @@ def settle(environment: MutableMapping[str, str], argv: Sequence[str]) -> None:
     pass_proxies_by(environment)
     if not can_keep_files(home := environment.get("HOME", os.path.expanduser("~"))):  # noqa: PTH111
         keep_files_in(place_for_files(root_of(argv)), Path(home), environment)
+
+
+def of_servers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an environment the servers of `up` get, as the operator set it.
+
+    Of Prefect's those that say how its server works and what is logged, not which server is meant:
+    a forgotten one, or a profile, must not lead the worker to another.
+    """
+    handed = ("PREFECT_SERVER_", "PREFECT_LOGGING_")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in ELSEWHERE and (not name.startswith("PREFECT_") or name.startswith(handed))
+    }
 
 
 def pass_proxies_by(environment: MutableMapping[str, str]) -> None:

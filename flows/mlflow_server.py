@@ -14,6 +14,8 @@ from tasks.tracking_database import prepare_database
 
 PROG = "python -m flows.mlflow_server"
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
+THIS_MACHINE = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
+"""Names by which a browser may call it: MLflow's own list takes 10.example.org for a neighbour."""
 
 
 def main() -> None:
@@ -21,6 +23,7 @@ def main() -> None:
     if MLFLOW_DATABASE not in os.environ:
         file = absolute(os.environ.get("GRAIL_ROOT", "data")) / "mlflow.db"
         os.environ[MLFLOW_DATABASE] = sqlite_address(file)
+    os.environ.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", THIS_MACHINE)
     try:
         prepare_database(os.environ[MLFLOW_DATABASE])
     except TrackingError as error:

@@ -81,7 +81,7 @@ def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
         fail(prog, complaint(error))
     except SettingsError as error:
         fail(prog, str(error))
-    return config.model_validate(given.model_dump())
+    return config.model_validate(given.model_dump(exclude_unset=True))
 
 
 def fail(prog: str, reason: str, code: int = 2) -> NoReturn:

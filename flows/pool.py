@@ -31,9 +31,15 @@ def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
 class Pool:
     """The work pool of a Prefect server, through its API."""
 
-    def __init__(self, api: str) -> None:
-        """Talk to the API at an address; nothing is asked yet."""
-        self._client = httpx.Client(base_url=api, timeout=30, trust_env=False)  # by no proxy
+    def __init__(self, api: str, login: str = "") -> None:
+        """Talk to the API at an address, as user:password; nothing is asked yet."""
+        user, _, password = login.partition(":")
+        self._client = httpx.Client(
+            base_url=api,
+            timeout=30,
+            trust_env=False,  # by no proxy
+            auth=(user, password) if login else None,
+        )
 
     def __enter__(self) -> Self:
         """Give the pool itself."""
@@ -48,12 +54,16 @@ class Pool:
         wanted = {"name": POOL, "type": "process"}
         self._ask("POST", "/work_pools/", wanted, well=(httpx.codes.CONFLICT,))
 
-    def deployments(self) -> list[str]:
-        """Return the names of the pool's deployments, as ``flow/deployment``."""
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        """Return the pool's deployments by ``flow/deployment``, in the order of their names."""
         of_pool = {"work_pools": {"name": {"any_": [POOL]}}}
         flows = {flow["id"]: flow["name"] for flow in self._post("/flows/filter", {})}
         found = self._post("/deployments/filter", of_pool)
-        return sorted(f"{flows[one['flow_id']]}/{one['name']}" for one in found)
+        return dict(sorted((f"{flows[one['flow_id']]}/{one['name']}", one) for one in found))
+
+    def change(self, deployment: str, changes: Mapping[str, Any]) -> None:
+        """Change some of what a deployment, of that id, is; the rest of it stays."""
+        self._ask("PATCH", f"/deployments/{deployment}", changes)
 
     def has_worker(self, since: datetime) -> bool:
         """Whether a worker has called in since."""

@@ -1,17 +1,32 @@
 """One command for all of it: Prefect's server, a worker with all deployments, and MLflow."""
 
+import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from typing import Any
 
-from flows.environment import ENVIRONMENT, PREFECT_DATABASE
+from flows.deployments import differences, entrypoints
+from flows.door import is_loopback, names_of
+from flows.environment import ENVIRONMENT, PREFECT_DATABASE, of_servers
 from flows.leftovers import sweep
+from flows.login import (
+    CLIENT_LOGIN,
+    FILE,
+    SERVER_LOGIN,
+    login_of,
+    mlflow_login,
+    write_shell_file,
+)
 from flows.mlflow_server import MLFLOW_DATABASE
+from flows.night_flags import night_parameters, split
 from flows.parameters import fail, flags
 from flows.pool import POOL, Pool
+from flows.serve import ALLOWED_HOSTS, MLFLOW_FILES
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
 from schemas.addresses import without_secrets
 from schemas.errors import GrailError, ServerError, SettingError
@@ -20,6 +35,7 @@ from schemas.servers import UpConfig
 
 PROG = "python -m flows.up"
 PREFECT = ("prefect", "--no-prompt")
+A_NIGHT = "prefect deployment run nightly/nightly --watch"
 DRIVERS = {
     "postgresql": "psycopg2",
     "postgresql+psycopg2": "psycopg2",
@@ -29,22 +45,24 @@ DRIVERS = {
 
 def main() -> None:
     """Start all, wait until told to stop, stop all."""
-    config = flags(UpConfig, PROG)
+    own, of_the_night = split(sys.argv[1:])
+    config = flags(UpConfig, PROG, own)
     addresses = {"prefect": config.prefect_address, "mlflow": config.mlflow_address}
     stop_on_signals()
     try:
+        night = night_parameters(of_the_night, PROG)
         with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
-            if other is None:
-                serve(config)
-            else:
+            if other is not None:
                 show(f"{config.folder} is up already, or starting", other)
+                raise SystemExit(1)
+            serve(config, night)
     except (GrailError, OSError) as error:
         fail(PROG, str(error), code=1)
     except KeyboardInterrupt:
         show("stopped", {})
 
 
-def serve(config: UpConfig) -> None:
+def serve(config: UpConfig, night: Mapping[str, Any]) -> None:
     """Run the servers of a root that nobody else serves, until one of them ends or a signal."""
     settings = environment(config)
     if ended := sweep(str(config.folder)):
@@ -52,9 +70,13 @@ def serve(config: UpConfig) -> None:
     check_port(config.host, config.prefect_port, "prefect_port")
     check_port(config.host, config.mlflow_port, "mlflow_port")
     show(f"starting on {config.folder}; half a minute", {})
-    with Pool(settings["PREFECT_API_URL"]) as pool, Servers(config.folder, settings) as servers:
+    login = settings.get(CLIENT_LOGIN, "")
+    with (
+        Pool(settings["PREFECT_API_URL"], login) as pool,
+        Servers(config.folder, settings) as servers,
+    ):
         try:
-            start(servers, config, pool)
+            start(servers, config, pool, night)
             servers.watch()
         finally:
             end_nights(servers, pool)
@@ -68,47 +90,55 @@ def end_nights(servers: Servers, pool: Pool) -> None:
         pool.bury(str(servers.root))
 
 
-def start(servers: Servers, config: UpConfig, pool: Pool) -> None:
+def start(servers: Servers, config: UpConfig, pool: Pool, night: Mapping[str, Any]) -> None:
     """Start all in the order in which they need each other, and say where they are."""
-    start_mlflow(servers, config)
-    port = str(config.prefect_port)
-    servers.start("prefect", *PREFECT, "server", "start", "--host", config.host, "--port", port)
+    servers.start("mlflow", "flows.serve", "mlflow", config.host, str(config.mlflow_port))
+    servers.start("prefect", "flows.serve", "prefect", config.host, str(config.prefect_port))
     health = f"{config.prefect_address}/api/health"
     servers.wait_until(f"Prefect at {health}", lambda: servers.answers(health))
     pool.bury(str(config.folder))
     pool.create()
-    servers.run("deploy", *PREFECT, "deploy", "--all")
+    deploy(servers, pool, night, anew=config.redeploy)
     since = datetime.now(UTC)
     servers.start("worker", *PREFECT, "worker", "start", "--pool", POOL, "--name", POOL)
     servers.wait_until("the worker to call in", lambda: pool.has_worker(since))
     health = f"{config.mlflow_address}/health"
     servers.wait_until(f"MLflow at {health}", lambda: servers.answers(health))
+    say_where(servers, config, pool)
+
+
+def deploy(servers: Servers, pool: Pool, night: Mapping[str, Any], *, anew: bool) -> None:
+    """Make the deployments that are not there; of others, set what a start has to set."""
+    before = pool.deployments()
+    there = set() if anew else {one["name"] for one in before.values()}
+    if missing := [name for name in entrypoints() if name not in there]:
+        named = [part for name in missing for part in ("--name", name)]
+        servers.run("deploy", *PREFECT, "deploy", *named)
+    if there or night:
+        servers.run("deploy", "flows.deployments", json.dumps(dict(night)))
+    for line in differences(before, pool.deployments()):
+        show(line, {})
+
+
+def say_where(servers: Servers, config: UpConfig, pool: Pool) -> None:
+    """Say where everything is, and what to type elsewhere to have a night now."""
     said = {"prefect": config.prefect_address, "mlflow": config.mlflow_address}
+    if servers.environment.get(CLIENT_LOGIN):
+        own = not {SERVER_LOGIN, CLIENT_LOGIN} & os.environ.keys()
+        kept = f"what {servers.root / FILE} says" if own else f"what {SERVER_LOGIN} says"
+        said["login"] = f"{kept}; a browser asks for it once"
     said |= {"flows": ", ".join(pool.deployments()), "logs": str(servers.root / "logs")}
     if databases := elsewhere(servers.environment):
         said["database"] = ", ".join(databases)
     show("up; Ctrl-C stops all of it", said)
-
-
-def start_mlflow(servers: Servers, config: UpConfig) -> None:
-    """Start MLflow's server; its database is in the environment, where no password can be seen.
-
-    New experiments keep their files where a night without a server keeps them, as file: addresses
-    that both understand. What a server proxies (mlflow-artifacts:) cannot be read without one.
-    """
-    artifacts = (servers.root / "mlflow-artifacts").as_uri()
-    where = ("--host", config.host, "--port", str(config.mlflow_port), "--workers", "1")
-    servers.start("mlflow", "flows.mlflow_server", *where, "--default-artifact-root", artifacts)
+    file = write_shell_file(servers.root, servers.environment, os.environ)
+    print(f"a night at once, from another terminal:\n. {shlex.quote(str(file))}\n{A_NIGHT}")
+    sys.stdout.flush()
 
 
 def environment(config: UpConfig) -> dict[str, str]:
-    """Return what the servers are told: nothing that points to another Prefect or MLflow."""
+    """Return what the servers are told: what the operator set, but no other Prefect or MLflow."""
     given = os.environ
-    inherited = {
-        name: value
-        for name, value in given.items()
-        if not name.startswith("PREFECT_") and name != "MLFLOW_TRACKING_URI"
-    }
     prefect_home = config.folder / "prefect"
     databases = {
         PREFECT_DATABASE: config.prefect_database
@@ -120,18 +150,41 @@ def environment(config: UpConfig) -> dict[str, str]:
     }
     check_driver(databases[MLFLOW_DATABASE])
     return {
-        **inherited,
+        "PREFECT_SERVER_UI_API_URL": "/api",  # of the server that the page came from
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": config.prefect_address,  # else every page's
+        **of_servers(given),
         **{name: given[name] for name in ENVIRONMENT},
         **databases,
+        **logins(config, given),
+        # New experiments keep their files where a night without a server keeps them, as file:
+        # addresses that both understand. What a server proxies cannot be read without one.
+        MLFLOW_FILES: (config.folder / "mlflow-artifacts").as_uri(),
         # prefect.yaml makes them parameters of the deployments: seen in Prefect's pages, the same
         # for scheduled runs and those started by hand, and each run may still be given others
         "GRAIL_ROOT": str(config.folder),
         "GRAIL_MLFLOW": config.mlflow_address,
         "PREFECT_HOME": str(prefect_home),
         "PREFECT_API_URL": f"{config.prefect_address}/api",
-        "PREFECT_SERVER_UI_API_URL": f"{config.prefect_address}/api",  # else port 4200, always
         "PREFECT_WORKER_QUERY_SECONDS": "3",  # a run asked for by hand starts soon
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else ten processes for what nobody uses
+    }
+
+
+def logins(config: UpConfig, given: Mapping[str, str]) -> dict[str, str]:
+    """Return who may ask the servers, and by which names; SettingError if everybody could."""
+    login = login_of(config.folder, given)
+    if not login and not is_loopback(config.host):
+        raise SettingError(
+            f"host {config.host}: who reaches this machine could run what they want on it; unset"
+            f" {SERVER_LOGIN} and {CLIENT_LOGIN}, or set one of them to user:password"
+        )
+    names = names_of(config.host, config.allowed_hosts or given.get("MLFLOW_SERVER_ALLOWED_HOSTS"))
+    return {
+        ALLOWED_HOSTS: names,
+        # The door asks for the same and more: in MLflow's own list 10.example.org is this network
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+        **({SERVER_LOGIN: login, CLIENT_LOGIN: login} if login else {}),
+        **mlflow_login(login, given),
     }
 
 

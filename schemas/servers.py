@@ -9,7 +9,11 @@ from schemas.paths import Place, absolute, is_url
 
 
 class UpConfig(BaseModel):
-    """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them."""
+    """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them.
+
+    What follows -- are flags of python -m flows.nightly, for the night that is scheduled: they are
+    kept, as is what is set on Prefect's page.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -22,8 +26,14 @@ class UpConfig(BaseModel):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="address that both servers listen on; neither asks who calls; MLflow answers"
-        " to other names than localhost only if MLFLOW_SERVER_ALLOWED_HOSTS has them",
+        description="address that both servers listen on; both ask for the login that is in"
+        " ROOT/up.login, or in the environment's PREFECT_SERVER_API_AUTH_STRING (user:password)",
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="names of this machine by which pages are opened, beside its own and its"
+        " addresses, with commas between them (default: the environment's"
+        " MLFLOW_SERVER_ALLOWED_HOSTS)",
     )
     prefect_port: int = Field(4200, ge=1, le=65535, description="port of Prefect's pages and API")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages and API")
@@ -38,6 +48,11 @@ class UpConfig(BaseModel):
         None,
         description="postgresql://USER:PASSWORD@HOST/NAME (default: the environment's"
         " MLFLOW_BACKEND_STORE_URI, which no other user can see, or ROOT/mlflow.db)",
+    )
+    redeploy: bool = Field(
+        default=False,
+        description="set the deployments as prefect.yaml has them: its schedules, the parameters"
+        " and the tags lose what was set by hand",
     )
 
     @model_validator(mode="after")

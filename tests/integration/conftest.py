@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flows.login import PASSWORD, USER
 from tests.integration.up_process import Up
 
 
@@ -13,6 +14,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     one = Up(tmp_path_factory.mktemp("up") / "the root")  # a blank in it is a person's right
     try:
         one.wait_until_up()
-        yield one
+        with pytest.MonkeyPatch.context() as environment:
+            for name, part in zip((USER, PASSWORD), one.login, strict=True):
+                environment.setenv(name, part)  # MLflow's client takes it from there alone
+            yield one
     finally:
         one.kill()

@@ -14,11 +14,12 @@ from flows.environment import PREFECT_DATABASE
 from flows.leftovers import MARK, marked, sweep
 from flows.parameters import flags
 from flows.pool import Pool
+from flows.serve import MLFLOW_DATABASE
 from flows.servers import Servers, only_one
-from flows.up import MLFLOW_DATABASE, check_driver, elsewhere, environment
+from flows.up import check_driver, elsewhere, environment
 from schemas.errors import ServerError, SettingError
 from schemas.servers import UpConfig
-from tests.integration.up_process import eventually, free_port
+from tests.integration.up_process import PROJECT, eventually, free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -111,6 +112,43 @@ def test_postgres_is_two_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "postgresql+asyncpg://db/prefect",
         "postgresql://db/mlflow",
     ]
+
+
+def test_what_the_operator_set_is_honoured_unless_it_leads_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honoured = {
+        "PREFECT_SERVER_API_AUTH_STRING": "me:secret",
+        "PREFECT_SERVER_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_SERVER_UI_API_URL": "https://grail.lan/api",
+    }
+    foreign = {
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "PREFECT_API_KEY": "of another server",
+        "PREFECT_PROFILE": "another",
+        "PREFECT_SERVER_API_BASE_PATH": "/elsewhere",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    }
+    for name, value in (honoured | foreign).items():
+        monkeypatch.setenv(name, value)
+    told = environment(UpConfig(root=str(tmp_path)))
+    assert honoured.items() <= told.items()
+    assert not foreign.items() & told.items()
+    assert told["PREFECT_API_AUTH_STRING"] == "me:secret"
+    assert (told["MLFLOW_TRACKING_USERNAME"], told["MLFLOW_TRACKING_PASSWORD"]) == ("me", "secret")
+
+
+def test_nobody_listens_to_all_without_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "")
+    here = environment(UpConfig(root=str(tmp_path)))
+    assert not {"PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"} & here.keys()
+    command = [sys.executable, "-m", "flows.up", "--root", str(tmp_path), "--host", "0.0.0.0"]  # noqa: S104
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "host 0.0.0.0: who reaches this machine could run what they want" in done.stderr
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,23 +3,30 @@
 The nights here are of worlds so small that only the way they take matters.
 """
 
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import httpx
 import polars as pl
 import pytest
 from mlflow import MlflowClient
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from flows.leftovers import marked
+from flows.login import FILE
 from flows.pool import Pool
 from schemas.tables import CONTRACTS
 from tasks.champions import crown
@@ -40,8 +47,114 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
         assert up.deployment(name)["parameters"] == where
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
-    assert pages["api_url"] == f"{up.prefect}/api"
+    assert (pages["api_url"], pages["auth"]) == ("/api", "BASIC")  # its own, by whatever name
     assert all((up.root / "logs" / f"{n}.log").exists() for n in ("prefect", "mlflow", "worker"))
+
+
+# --- who may ask -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who asks a server: a page of some origin, under some name, with or without login."""
+
+    origin: str | None = None
+    host: str | None = None
+    knows_login: bool = False
+    kind: str = "application/json"
+
+    def post(self, up: Up, server: str, path: str, **body: Any) -> httpx.Response:
+        port = server.rpartition(":")[2]
+        headers = {"Content-Type": self.kind}
+        headers |= {"Origin": self.origin.format(port=port)} if self.origin else {}
+        headers |= {"Host": self.host.format(port=port)} if self.host else {}
+        login = up.login if self.knows_login else None
+        return httpx.post(server + path, headers=headers, content=json.dumps(body), auth=login)
+
+
+OPERATOR = Caller(knows_login=True)
+INTRUDERS = {
+    "any page": Caller("http://evil.example"),
+    "any page, without asking first": Caller("http://evil.example", kind="text/plain"),
+    "any page, with the browser's login": Caller("http://evil.example", knows_login=True),
+    "a page without an origin": Caller("null", knows_login=True),
+    "a page of another port": Caller("http://127.0.0.1:1", knows_login=True),
+    "a name that leads here": Caller("http://evil.example:{port}", "evil.example:{port}"),
+    "one with the login": Caller("http://evil.example:{port}", "evil.example:{port}", True),
+    "one like an address": Caller(host="10.evil.example:{port}", knows_login=True),
+    "another user of the machine": Caller(),
+}
+
+
+def run_a_shell(up: Up, caller: Caller, command: str) -> list[int]:
+    """Make a deployment whose pull step is a command, and a run of it; returns the answers."""
+    step = {"prefect.deployments.steps.run_shell_script": {"script": command}}
+    api = f"{up.prefect}/api"
+    flow = caller.post(up, api, "/flows/", name="evil")
+    found = flow.json()["id"] if flow.is_success else str(uuid4())
+    made = caller.post(
+        *(up, api, "/deployments/"),
+        name="evil",
+        flow_id=found,
+        work_pool_name="grail",
+        pull_steps=[step],
+        entrypoint="flows/nightly.py:nightly",
+    )
+    target = made.json()["id"] if made.is_success else up.deployment("nightly")["id"]
+    run = caller.post(up, api, f"/deployments/{target}/create_flow_run")
+    return [answer.status_code for answer in (flow, made, run)]
+
+
+@pytest.mark.parametrize("caller", INTRUDERS.values(), ids=INTRUDERS.keys())
+def test_no_page_and_no_user_of_the_machine_can_run_anything(
+    up: Up, caller: Caller, tmp_path: Path
+) -> None:
+    runs = up.ask("flow_runs/count")
+    assert set(run_a_shell(up, caller, f"touch {tmp_path}/evil")) <= {401, 403}
+    assert up.ask("flow_runs/count") == runs
+    assert up.ask("deployments/count") == 3
+    made = caller.post(up, up.mlflow, "/api/2.0/mlflow/experiments/create", name="evil")
+    assert made.status_code in (401, 403)
+
+
+def test_the_operator_could_run_a_shell(up: Up, tmp_path: Path) -> None:
+    """So the test above refuses what would have worked."""
+    assert run_a_shell(up, OPERATOR, f"touch {tmp_path}/done") == [201, 201, 201]
+    eventually(lambda: (tmp_path / "done").exists())
+    (flow,) = up.ask("flows/filter", flows={"name": {"any_": ["evil"]}})
+    up.request("DELETE", f"flows/{flow['id']}")
+
+
+def test_from_another_machine_the_pages_work_by_the_address_of_this_one(up: Up) -> None:
+    elsewhere = Caller("http://192.168.7.7:{port}", "192.168.7.7:{port}", knows_login=True)
+    assert elsewhere.post(up, up.prefect, "/api/flows/count").status_code == 200
+    runs = elsewhere.post(up, up.mlflow, "/api/2.0/mlflow/runs/search", experiment_ids=["0"])
+    assert runs.status_code == 200
+
+
+def test_no_page_may_read_or_listen(up: Up) -> None:
+    evil = {"Origin": "http://evil.example"}
+    for server in (up.prefect, up.mlflow):
+        asks = {**evil, "Access-Control-Request-Method": "POST"}
+        asked = httpx.options(f"{server}/api/flows/", headers=asks)
+        assert asked.status_code == 403
+        assert "access-control-allow-origin" not in asked.headers
+        page = httpx.get(server, auth=up.login, headers={"Accept": "text/html"})
+        assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"{up.prefect}/api/events/out".replace("http", "ws"), additional_headers=evil)
+    assert httpx.get(f"{up.mlflow}/").status_code == 401
+    assert httpx.get(f"{up.mlflow}/").headers["www-authenticate"].startswith("Basic ")
+
+
+def test_the_login_is_nowhere_but_in_its_file(up: Up) -> None:
+    """Not in what is printed, nor in a log, nor in a database, nor in a command's words."""
+    files = [up.said, *(file for file in up.root.rglob("*") if file.is_file())]
+    secret = up.login[1].encode()
+    assert [file.name for file in files if secret in file.read_bytes()] == [FILE]
+    assert stat.S_IMODE((up.root / FILE).stat().st_mode) == 0o600
+    words = [word for process in marked(str(up.root)) for word in process.cmdline()]
+    assert not [word for word in words if up.login[1] in word]
 
 
 def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
@@ -54,7 +167,7 @@ def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
         for root in (str(up.root), "another")
     ]
     up.ask(f"flow_runs/{lost[0]}/set_state", state={"type": "RUNNING"})
-    with Pool(f"{up.prefect}/api") as pool:
+    with Pool(f"{up.prefect}/api", ":".join(up.login)) as pool:
         assert pool.bury(str(up.root)) == 1
     assert [up.run(run)["state_type"] for run in lost] == ["CRASHED", "PENDING"]
     up.ask(f"flow_runs/{lost[1]}/set_state", state={"type": "CANCELLED"}, force=True)
@@ -63,23 +176,32 @@ def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
 # --- deployments -------------------------------------------------------------------------------
 
 
-def test_a_night_goes_into_the_root_and_into_mlflow(up: Up) -> None:
-    done = deployment_run(up, "nightly/nightly", "scale=0.02", 'models=["random","popularity"]')
+def test_the_two_lines_that_are_printed_begin_a_night_which_goes_into_root_and_mlflow(
+    up: Up, tmp_path: Path
+) -> None:
+    *_, environment, night = up.said.read_text().splitlines()
+    small = """--param scale=0.02 --param 'models=["random","popularity"]'"""
+    done = subprocess.run(
+        ["bash", "-c", f"{environment}\n{night} {small}"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert list((up.root / "lists" / "top_n").glob("*/data.parquet"))
-    api = f"{up.mlflow}/api/2.0/mlflow"
-    experiment = httpx.get(
-        f"{api}/experiments/get-by-name", params={"experiment_name": "grail-demo"}
-    ).json()["experiment"]
-    files = f"{(up.root / 'mlflow-artifacts').as_uri()}/{experiment['experiment_id']}"
-    assert experiment["artifact_location"] == files  # which a night without a server reads, too
-    query = {"experiment_ids": [experiment["experiment_id"]]}
-    runs = httpx.post(f"{api}/runs/search", json=query).json()["runs"]
-    ids = {run["info"]["run_name"].split()[-1]: run["info"]["run_id"] for run in runs}
-    assert {"random", "popularity"} < ids.keys()
-    of_night = {"run_id": ids["seed=42)"]}
-    shown = httpx.get(f"{api}/artifacts/list", params=of_night).json()["files"]
-    assert "slices.png" in {file["path"] for file in shown}
+    with httpx.Client(base_url=f"{up.mlflow}/api/2.0/mlflow", auth=up.login) as api:
+        named = {"experiment_name": "grail-demo"}
+        experiment = api.get("/experiments/get-by-name", params=named).json()["experiment"]
+        files = f"{(up.root / 'mlflow-artifacts').as_uri()}/{experiment['experiment_id']}"
+        assert experiment["artifact_location"] == files  # which a night without a server reads, too
+        query = {"experiment_ids": [experiment["experiment_id"]]}
+        runs = api.post("/runs/search", json=query).json()["runs"]
+        ids = {run["info"]["run_name"].split()[-1]: run["info"]["run_id"] for run in runs}
+        assert {"random", "popularity"} < ids.keys()
+        of_night = {"run_id": ids["seed=42)"]}
+        shown = api.get("/artifacts/list", params=of_night).json()["files"]
+        assert "slices.png" in {file["path"] for file in shown}
 
 
 def test_a_wrong_parameter_is_refused_at_once(up: Up) -> None:
@@ -191,7 +313,7 @@ def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=PROJECT,
-        env={**os.environ, "PREFECT_API_URL": f"{up.prefect}/api", "PWD": str(PROJECT)},
+        env={**up.as_client(), "PWD": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -202,7 +324,7 @@ def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:
 
 def test_a_second_up_says_where_the_first_is(up: Up) -> None:
     second = subprocess.run(up.command(), cwd=PROJECT, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
+    assert second.returncode == 1, second.stderr
     assert f"{up.root} is up already" in second.stdout
     assert up.prefect in second.stdout
     assert up.mlflow in second.stdout
@@ -238,7 +360,7 @@ def begun(tmp_path: Path) -> Iterator[Up]:
 
 
 def test_kill_9_leaves_no_orphan(begun: Up) -> None:
-    eventually(lambda: begun.named("uvicorn"))  # MLflow's: a child's child
+    eventually(lambda: begun.named("mlflow"))
     begun.process.kill()
     eventually(lambda: not marked(str(begun.root)), seconds=20)
     assert begun.is_gone()

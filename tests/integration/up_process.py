@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from flows.leftovers import marked, sweep
+from flows.login import CLIENT_LOGIN, FILE, PASSWORD, USER
 from flows.pool import patiently
 from flows.servers import check_port
 from tasks.champions import Champion, champion
@@ -40,22 +41,22 @@ def eventually(is_so: Callable[[], object], seconds: float = 400, pause: float =
 class Up:
     """A `python -m flows.up` on a root of its own, on ports that were free."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *more: str) -> None:
         self.root = root
         self.ports = (free_port(), free_port())
         self.prefect, self.mlflow = (f"http://127.0.0.1:{port}" for port in self.ports)
         self.said = root.parent / f"{root.name}.said"
-        self.start()
+        self.start(*more)
 
-    def start(self) -> None:
+    def start(self, *more: str, **environment: str) -> None:
         """Start it; once more, on the same root and ports, when it has ended."""
         # What a person may have set must not lead the servers elsewhere
         foreign = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "MLFLOW_TRACKING_URI": "http://x"}
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(
-                self.command(),
+                self.command(*more),
                 cwd=PROJECT,
-                env={**os.environ, **foreign},
+                env={**os.environ, **foreign, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,6 +64,18 @@ class Up:
                 # As a script's `&` does
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
             )
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """User and password of both servers."""
+        user, _, password = (self.root / FILE).read_text().strip().partition(":")
+        return user, password
+
+    def as_client(self) -> dict[str, str]:
+        """The environment of a person who may ask the servers."""
+        user, password = self.login
+        prefect = {"PREFECT_API_URL": f"{self.prefect}/api", CLIENT_LOGIN: f"{user}:{password}"}
+        return {**os.environ, **prefect, USER: user, PASSWORD: password}
 
     def command(self, *more: str) -> list[str]:
         ports = ("--prefect-port", str(self.ports[0]), "--mlflow-port", str(self.ports[1]))
@@ -75,6 +88,11 @@ class Up:
             return "Ctrl-C stops all of it" in said
 
         eventually(is_up)
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(timeout=120) == 0
 
     def kill(self) -> None:
         """End it at once, with all that it started."""
@@ -103,7 +121,9 @@ class Up:
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.prefect}/api/{path}"
-        answer = patiently(lambda: httpx.request(method, url, json=body, timeout=30))
+        answer = patiently(
+            lambda: httpx.request(method, url, json=body, timeout=30, auth=self.login)
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -144,7 +164,7 @@ def deployment_run(
     return subprocess.run(
         [*command, flow_and_deployment, *parameters, "--watch"],
         cwd=PROJECT,
-        env={**os.environ, "PREFECT_API_URL": f"{up.prefect}/api"},
+        env=up.as_client(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
