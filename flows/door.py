@@ -19,6 +19,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEALTH = "/health"
+LOG_IN = (
+    "log in: a terminal learns how from up.env, in the root of these servers, and MLflow's clients"
+    " from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+)
 CAREFUL = (
     (b"content-security-policy", b"frame-ancestors 'self'"),
     (b"x-content-type-options", b"nosniff"),
@@ -43,7 +47,7 @@ class Door:
             return await turn_away(scope, receive, send, PlainTextResponse(reason + "\n", 403))
         if not self.knows(headers) and not is_health(scope):
             ask = {"WWW-Authenticate": 'Basic realm="Grail", charset="UTF-8"'}
-            answer = PlainTextResponse("who are you?\n", 401, headers=ask)
+            answer = PlainTextResponse(LOG_IN + "\n", 401, headers=ask)
             return await turn_away(scope, receive, send, answer)
         return await self.app(scope, receive, carefully(send))
 
