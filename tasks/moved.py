@@ -1,0 +1,87 @@
+"""A root that was moved: MLflow's database in it says where its files were, and is told where now.
+
+MLflow keeps absolute addresses. With the former ones, a night would write into the old place, or
+not find what it has logged. Databases that are not beside their files are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from schemas.errors import TrackingError
+
+logger = logging.getLogger(__name__)
+
+FILES = "mlflow-artifacts"
+"""Folder beside the database in which MLflow keeps files."""
+
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Columns with ``file:`` addresses of what is in that folder."""
+
+SECONDS = 120.0
+"""How long a database that another program has locked is waited for."""
+
+
+def follow_root(file: Path) -> None:
+    """Where a root with its database was moved here, let the database name its files here.
+
+    All of it or nothing, in one transaction. TrackingError if the database cannot be written.
+    """
+    root = file.parent
+    if not (root / FILES).is_dir():
+        return
+    address = f"{file.as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=SECONDS, isolation_level=None)) as base:
+        if not (former := former_roots(base, root)):
+            return
+        try:
+            base.execute("BEGIN IMMEDIATE")
+            for old in former_roots(base, root):  # another process may have been faster
+                rename(base, old, root)
+            base.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise TrackingError(
+                f"{root} was moved here from {former[0]}, and MLflow's database in it, which names"
+                f" its files there, cannot be changed ({error}): move it back, or make {file}"
+                " writable"
+            ) from error
+    logger.warning("%s was moved here from %s: MLflow's database follows", root, former[0])
+
+
+def former_roots(base: sqlite3.Connection, root: Path) -> list[Path]:
+    """Return the roots other than this one in which experiments keep their files."""
+    rows = base.execute(f"SELECT artifact_location FROM experiments").fetchall()
+    paths = [Path(unquote(urlsplit(at).path)) for (at,) in rows if (at or "").startswith("file:")]
+    # the experiment that MLflow expects everywhere has a folder of its own in there
+    held = [p if p.name == FILES else p.parent for p in paths]
+    return sorted({p.parent for p in held if p.name == FILES} - {root})
+
+
+def rename(base: sqlite3.Connection, old: Path, new: Path) -> None:
+    """Replace one root by another in everything that MLflow would open."""
+    for table, column in ADDRESSES:
+        replace_start(base, table, column, f"{old.as_uri()}/", f"{new.as_uri()}/")
+    # what a run has learned from: {"uri": "/path"}
+    start = '{"uri": '
+    given = (f"{start}{json.dumps(f'{path}/')[:-1]}" for path in (old, new))
+    replace_start(base, "datasets", "dataset_source", *given)
+
+
+def replace_start(base: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
+    """Replace what the texts of a column start with."""
+    base.execute(
+        f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608  # names of ours
+        f" WHERE substr({column}, 1, ?) = ?",
+        (new, len(old) + 1, len(old), old),
+    )
