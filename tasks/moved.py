@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from schemas.addresses import without_secrets
 from schemas.errors import TrackingError
 
 logger = logging.getLogger(__name__)
@@ -60,12 +61,27 @@ def follow_root(file: Path) -> None:
 
 
 def former_roots(base: sqlite3.Connection, root: Path) -> list[Path]:
-    """Return the roots other than this one in which experiments keep their files."""
-    rows = base.execute(f"SELECT artifact_location FROM experiments").fetchall()
+    """Return the roots other than this one in which experiments kept files that are here now."""
+    rows = base.execute("SELECT artifact_location FROM experiments").fetchall()
     paths = [Path(unquote(urlsplit(at).path)) for (at,) in rows if (at or "").startswith("file:")]
     # the experiment that MLflow expects everywhere has a folder of its own in there
     held = [p if p.name == FILES else p.parent for p in paths]
-    return sorted({p.parent for p in held if p.name == FILES} - {root})
+    others = {p.parent for p in held if p.name == FILES} - {root}
+    return sorted(other for other in others if has_come(base, other, root))
+
+
+def has_come(base: sqlite3.Connection, old: Path, new: Path) -> bool:
+    """Whether files of runs are under the new root that lay under the old one.
+
+    A database may stand beside a folder of files that are not its own. Where there are no runs with
+    files, it is enough that the old root is gone.
+    """
+    rows = base.execute("SELECT artifact_uri FROM runs").fetchall()
+    paths = (
+        Path(unquote(urlsplit(uri).path)) for (uri,) in rows if (uri or "").startswith("file:")
+    )
+    own = [path.relative_to(old) for path in paths if path.is_relative_to(old)]
+    return any((new / path).exists() for path in own) if own else not old.exists()
 
 
 def rename(base: sqlite3.Connection, old: Path, new: Path) -> None:
@@ -85,3 +101,14 @@ def replace_start(base: sqlite3.Connection, table: str, column: str, old: str, n
         f" WHERE substr({column}, 1, ?) = ?",
         (new, len(old) + 1, len(old), old),
     )
+
+
+def check_files(experiment: str, location: str, address: str) -> None:
+    """TrackingError if an experiment keeps its files in a folder of a root that is not there."""
+    path = Path(unquote(urlsplit(location).path))
+    if location.startswith("file:") and not path.exists() and not path.parent.exists():
+        raise TrackingError(
+            f"MLflow at {without_secrets(address)} keeps the files of experiment {experiment} in"
+            f" {path}, and {path.parent} is not there: move or mount it back, or give another"
+            " address with --tracking-uri"
+        )

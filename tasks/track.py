@@ -17,6 +17,7 @@ from schemas.config import LearningConfig
 from schemas.errors import TrackingError, UnreachableError
 from tasks.acquire import RawData
 from tasks.evaluate import protocol_in
+from tasks.moved import check_files
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
 from tasks.steps import chore, settled, step
@@ -37,12 +38,19 @@ def check_tracking(tracking_uri: str) -> dict[str, str]:
     """
     from mlflow.entities import ViewType  # MLflow takes seconds to import
 
-    from tasks.runs import reachable
+    from tasks.runs import EXPERIMENTS, reachable
 
     with reachable(tracking_uri) as client:
         found = client.search_experiments(view_type=ViewType.ALL)
+    for one in found:
+        if one.name in EXPERIMENTS.values():
+            check_files(one.name, one.artifact_location, tracking_uri)
     deleted = {e.name: str(e.experiment_id) for e in found if e.lifecycle_stage == "deleted"}
-    logger.info("MLflow answers: %d experiments", len(found) - len(deleted))
+    logger.info(
+        "MLflow at %s answers: %d experiments",
+        without_secrets(tracking_uri),
+        len(found) - len(deleted),
+    )
     return deleted
 
 

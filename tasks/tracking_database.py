@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.errors import TrackingError
 from schemas.paths import sqlite_address, sqlite_file
+from tasks.moved import follow_root
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +50,13 @@ def prepare_database(address: str) -> None:
     """
     named = sqlite_file(address)
     file = None if named is None else named.absolute()
-    if file is None or _is_current(file, look_into(file)):
+    if file is None:
         return
     try:
-        with _only_one(file):
-            _make(file)
+        if not _is_current(file, look_into(file)):
+            with _only_one(file):
+                _make(file)
+        follow_root(file)
     except sqlite3.Error as error:
         raise TrackingError(_damaged(file, error)) from error
     except OSError as error:
