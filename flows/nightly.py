@@ -46,7 +46,7 @@ def nightly(**settings: Any) -> Summary:
 
     lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
     runs = track_night(config, raw, known, verdict)
-    show_night(config, known, verdict, runs)
+    show_night(config, raw.source, known, verdict, runs)
     watch(config, played.past.as_of, known, lists, runs)
     promotion = gate(config, known, verdict, runs)
     show_gate(promotion)

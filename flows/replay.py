@@ -49,7 +49,7 @@ def replay_nights(
 ) -> list[Replayed | BaseException]:
     """Play nights, as many at a time as the task runner has processes; errors are results."""
     futures = [replay.submit(config, tables, days) for days in nights]
-    bar = Bar("nights")
+    bar = Bar("nights", "Nights played, of those that were asked for")
     ended: list[Replayed | BaseException] = []
     for future in futures:
         try:

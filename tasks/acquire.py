@@ -82,7 +82,7 @@ def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
         logger.info("demo world: %d of %d parts written", done, total, extra=said)
 
     def build(drafts: dict[str, Draft]) -> None:
-        with progress_shown("demo-world"):
+        with progress_shown("demo-world", "Files of the demo world written"):
             write_demo_world(drafts["demo"].folder, scale, seed, log_progress)
 
     refs, was_there = ensure(

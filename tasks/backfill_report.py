@@ -9,9 +9,11 @@ from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Played
 from schemas.config import BackfillConfig
 from tasks.acquire import RawData
+from tasks.links import run_page, ways_to
 from tasks.metrics.block import PRIMARY
+from tasks.notices import experiment_of
 from tasks.report import Figure, written
-from tasks.screen import interval, number, signed
+from tasks.screen import interval, number, signed, ways
 from tasks.steps import chore
 from tasks.store import Store
 from tasks.verdict import challenger_of
@@ -52,6 +54,7 @@ class BackfillSummary(BaseModel):
     staleness_table: str
     tracking_uri: str
     mlflow_run_id: str
+    commands: dict[str, str]
 
 
 @chore("summarise-backfill")
@@ -79,6 +82,7 @@ def summarise_backfill(
         staleness_table=staleness.path,
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=run_id,
+        commands=ways_to(run_page(experiment_of(config, run_id), run_id), config.tracking_address),
     )
     return written(summary, config.summary)
 
@@ -115,7 +119,7 @@ def as_text(summary: BackfillSummary) -> str:
             *_age_lines([age for age in summary.staleness if age.model == first]),
             "",
             f"staleness of all models: {summary.staleness_table}",
-            f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
+            *ways(summary.commands),
         ]
     )
 

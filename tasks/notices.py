@@ -11,31 +11,45 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Known, Verdict
 from schemas.config import NightlyConfig, TrackedConfig
-from tasks.metrics.block import PRIMARY
+from tasks.board import board_of, exam_of, heading
+from tasks.links import models_page, run_page, ways_to
 from tasks.promote import Promotion
 from tasks.steps import chore
 from tasks.store import Store
+from tasks.verdict import Shown
 
 logger = logging.getLogger(__name__)
 
 K = 10
+COLUMNS = {
+    "model": "model",
+    f"NDCG@{K}": f"ndcg_at_{K}",
+    "low": f"ndcg_at_{K}_low",
+    "high": f"ndcg_at_{K}_high",
+    f"P@{K}": f"precision_at_{K}",
+    "coverage": f"coverage_at_{K}",
+    "served": "served_users",
+    "seconds": "seconds",
+}
+"""What is shown of a night's board, and under which name."""
 
 
 @chore("show-night")
 def show_night(
-    config: NightlyConfig, known: Known, verdict: Verdict, runs: Mapping[str, str]
+    config: NightlyConfig, source: str, known: Known, verdict: Verdict, runs: Mapping[str, str]
 ) -> None:
-    """Show the leaderboard, and where the night is in MLflow."""
-    board = Store(config.root).read(verdict.leaderboard)
+    """Show the leaderboard, and where the night is in MLflow; ``source`` is as people read it."""
+    shown = Shown.of(Store(config.root), known, verdict)
+    title = f"{source}, as of {known.as_of}"
     create_table_artifact(
-        table=leaderboard_rows(board, known, verdict),
+        table=leaderboard_rows(board_of(shown, known, verdict)),
         key="leaderboard",
-        description=f"Test users of the block, as of {known.as_of}, best first",
+        description=f"{heading(title, exam_of(shown))} The primary label; best first by NDCG@{K},"
+        " with its 95 % interval.",
     )
-    show_mlflow(config, runs["night"])
+    show_models(config, runs["night"])
     logger.info("leaderboard of %d models, MLflow run %s", len(known.models), runs["night"])
 
 
@@ -49,21 +63,30 @@ def show_gate(promotion: Promotion) -> None:
     create_markdown_artifact(
         markdown=f"# {version}: {decision}\n\n{reasons}\n\nThe champion is {champion}.\n",
         key="gate",
+        description="Whether the night's model is the champion now, and why",
     )
     logger.info("%s: %s", version, decision)
 
 
-def show_mlflow(config: TrackedConfig, run_id: str) -> None:
-    """Link to a run, or name the command that opens it; from within a task."""
-    address = without_secrets(config.tracking_address)
-    if address.startswith(("http:", "https:")):
-        link = f"{address.rstrip('/')}/#/experiments/{experiment_of(config, run_id)}/runs/{run_id}"
-        create_link_artifact(link=link, link_text="the run in MLflow", key="mlflow")
+def show_models(config: TrackedConfig, run_id: str) -> None:
+    """Show the way to the models of a night's run in MLflow; from within a task."""
+    page = models_page(experiment_of(config, run_id), run_id)
+    _show_way(ways_to(page, config.tracking_address), "The night's models in MLflow, best first")
+
+
+def show_run(config: TrackedConfig, run_id: str) -> None:
+    """Show the way to a run in MLflow; from within a task."""
+    page = run_page(experiment_of(config, run_id), run_id)
+    _show_way(ways_to(page, config.tracking_address), "The run in MLflow")
+
+
+def _show_way(ways: Mapping[str, str], to: str) -> None:
+    """Link to a page of MLflow, or name the command that must run before."""
+    if "compare" not in ways:
+        create_link_artifact(link=ways["open"], link_text=to, key="mlflow", description=to)
         return
-    command = f"mlflow server --backend-store-uri {address}"
-    create_markdown_artifact(
-        markdown=f"To open run `{run_id}` in MLflow:\n\n```\n{command}\n```\n", key="mlflow"
-    )
+    markdown = f"Run\n\n```\n{ways['compare']}\n```\n\nthen open [this page]({ways['open']}).\n"
+    create_markdown_artifact(markdown=markdown, key="mlflow", description=to)
 
 
 @chore("show-backfill")
@@ -74,13 +97,15 @@ def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) ->
         key="staleness",
         description="NDCG@10 of models some days old against models trained on the very day",
     )
-    show_mlflow(config, run_id)
+    show_run(config, run_id)
 
 
 @chore("show-answer")
 def show_answer(text: str) -> None:
     """Show what was answered: a deployment's run has no screen."""
-    create_markdown_artifact(markdown=f"```\n{text}\n```\n", key="answer")
+    create_markdown_artifact(
+        markdown=f"```\n{text}\n```\n", key="answer", description="The champion's answer"
+    )
 
 
 def show_watch(watched: pl.DataFrame) -> None:
@@ -92,23 +117,12 @@ def show_watch(watched: pl.DataFrame) -> None:
     )
 
 
-def leaderboard_rows(board: pl.DataFrame, known: Known, verdict: Verdict) -> list[dict[str, Any]]:
-    """Return a row a model, best first, of the primary label's figures at 10 and what it cost."""
-    figures = board.filter(label=PRIMARY, k=K)
-    precision = dict(figures.filter(metric="precision").select("model", "mean").iter_rows())
-    ndcg = figures.filter(metric="ndcg").sort("mean", descending=True, nulls_last=True)
+def leaderboard_rows(board: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row a model, best first, of the figures at 10 and what it cost: three digits."""
+    rounded = board.with_columns(pl.selectors.float().round(3))
     return [
-        {
-            "model": row["model"],
-            "NDCG@10": row["mean"],
-            "low": row["low"],
-            "high": row["high"],
-            "P@10": precision[row["model"]],
-            "served": verdict.per_user[row["model"]].facts["served_users"],
-            "seconds": known.models[row["model"]].facts["seconds"],
-        }
-        for row in ndcg.iter_rows(named=True)
-        if row["model"] in known.models
+        {shown: row[column] for shown, column in COLUMNS.items()}
+        for row in rounded.iter_rows(named=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -57,23 +58,26 @@ class Packing:
         needed = [pin for pin in pins if _name_of(pin) in named]
         return cls(folder, catalogue.user_ids[:2].tolist(), [*needed, f"-c {constraints}"])
 
-    def log_model(self, name: str, folder: str) -> None:
+    def log_model(self, name: str, folder: str, *, has_example: bool) -> None:
         """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
 
-        For the input example MLflow loads what it has packed and asks it for lists, which takes as
-        long as packing it; without one it warns that nobody has tried the signature.
+        With an input example MLflow loads what it has packed and asks it for lists, which takes as
+        long as packing it. Without one it warns that the signature is untried, which is no news
+        where another model, packed in the same way, has an example.
         """
         example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
-        mlflow.pyfunc.log_model(
-            name=name,
-            python_model=str(PROJECT / "tasks" / "served_model.py"),
-            artifacts={"model": folder, "catalogue": str(self.catalogue)},
-            model_config={"model": name},
-            code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
-            signature=SIGNATURE,
-            input_example=example,
-            pip_requirements=self.requirements,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
+            mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(PROJECT / "tasks" / "served_model.py"),
+                artifacts={"model": folder, "catalogue": str(self.catalogue)},
+                model_config={"model": name},
+                code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
+                signature=SIGNATURE,
+                input_example=example if has_example else None,
+                pip_requirements=self.requirements,
+            )
 
 
 def _name_of(requirement: str) -> str:

@@ -16,10 +16,10 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 class Bar(logging.Handler):
     """Turns the progress in log records into one artifact, made when the first one comes."""
 
-    def __init__(self, key: str) -> None:
-        """Take the artifact's key: lower-case letters, digits and dashes."""
+    def __init__(self, key: str, description: str) -> None:
+        """Take the artifact's key, lower-case letters, digits and dashes, and what it is of."""
         super().__init__()
-        self.key = key
+        self.key, self.description = key, description
         self.artifact: UUID | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -35,7 +35,7 @@ class Bar(logging.Handler):
     def show(self, percent: float) -> None:
         """Create the artifact, or move it."""
         if self.artifact is None:
-            made = create_progress_artifact(percent, key=self.key)
+            made = create_progress_artifact(percent, self.key, self.description)
             assert isinstance(made, UUID)  # noqa: S101  # no coroutine: we are in no event loop
             self.artifact = made
         else:
@@ -43,11 +43,16 @@ class Bar(logging.Handler):
 
 
 @contextmanager
-def progress_shown(key: str) -> Iterator[None]:
-    """Show the progress that is logged within the block as an artifact of the running task."""
-    bar, logger = Bar(key), logging.getLogger("tasks")
+def progress_shown(key: str, description: str) -> Iterator[None]:
+    """Show the progress that is logged within the block as an artifact of the running task.
+
+    Work that ends well before its last step, as training that has stopped to get better, is done.
+    """
+    bar, logger = Bar(key, description), logging.getLogger("tasks")
     logger.addHandler(bar)
     try:
         yield
+        if bar.artifact is not None:
+            bar.handle(logging.makeLogRecord({"progress": 1.0}))
     finally:
         logger.removeHandler(bar)

@@ -48,6 +48,8 @@ class Promotion(BaseModel):
     version: str
     is_promoted: bool
     champion: str | None
+    is_news: bool
+    """Not where an equal night was decided before."""
     reasons: list[str]
 
 
@@ -158,7 +160,8 @@ def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> S
         version, was_there = registered_tonight(client, config, known, verdict, runs)
         is_promoted = version.tags["decision"] == "promoted"
         # A run killed after registering has not crowned; one rolled back since must stay so
-        if is_promoted and CROWNED not in version.tags:
+        is_crowned_now = is_promoted and CROWNED not in version.tags
+        if is_crowned_now:
             crown(client, version.name, str(version.version))
         now = version_at(client, version.name, CHAMPION)
     promotion = Promotion(
@@ -167,6 +170,7 @@ def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> S
         version=str(version.version),
         is_promoted=is_promoted,
         champion=None if now is None else str(now.version),
+        is_news=is_crowned_now or not was_there,
         reasons=(version.description or "").splitlines(),
     )
     return settled(promotion, was_there=was_there, message="; ".join(promotion.reasons))

@@ -15,8 +15,10 @@ from schemas.config import NightlyConfig
 from schemas.errors import SettingError
 from tasks.acquire import RawData
 from tasks.draft import DATA
+from tasks.links import models_page, way_to_serve, ways_to
 from tasks.metrics.block import ORACLE, PRIMARY
 from tasks.metrics.next_days import COLD
+from tasks.notices import experiment_of
 from tasks.promote import Promotion
 from tasks.steps import chore
 from tasks.store import Store
@@ -103,6 +105,7 @@ class Summary(BaseModel):
     tracking_uri: str
     mlflow_run_id: str
     promotion: Promotion
+    commands: dict[str, str]
 
 
 def check_summary(summary: str | None) -> None:
@@ -163,8 +166,18 @@ def summarise(
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
         promotion=promotion,
+        commands=_commands(config, runs["night"], promotion),
     )
     return written(summary, config.summary)
+
+
+def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[str, str]:
+    """What a person may type next, and the page to open."""
+    address = config.tracking_address
+    ways = ways_to(models_page(experiment_of(config, run_id), run_id), address)
+    if promotion.champion is not None:
+        ways["serve"] = way_to_serve(promotion.registered_model, address)
+    return ways
 
 
 def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str) -> ModelSummary:

@@ -23,6 +23,7 @@ from mlflow.entities import Metric
 
 from schemas.artifacts import Json, Known, Verdict
 from schemas.config import TRACKING
+from tasks.board import exam_of, words_for_model, words_for_night
 from tasks.claims import CLAIM, PARENT, Outrun, claim, come_first, runs_left
 from tasks.figures.night import night_figures
 from tasks.metrics.block import PRIMARY
@@ -30,7 +31,7 @@ from tasks.models.catalogue import Catalogue
 from tasks.packing import Packing
 from tasks.tracker import FAR_SIDE, ask_database, tracking_error
 from tasks.tracking_database import prepare_database
-from tasks.verdict import Shown
+from tasks.verdict import Shown, challenger_of
 
 K = 10
 """Length of the lists that figures other than the primary ones are compared at."""
@@ -40,6 +41,9 @@ NIGHT = "grail.night"
 
 EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""
+
+BEST = ("ndcg_at_10", "precision_at_10", "coverage_at_10")
+"""Figures of the first model that the night's own run shows, for the course over the nights."""
 
 INPUTS = (
     *("pairs", "user_features", "video_features", "cells"),  # what models learn and sit
@@ -60,6 +64,7 @@ class Night:
     known: Known
     verdict: Verdict
     shown: Shown
+    board: pl.DataFrame
     tags: Mapping[str, str]
 
     @property
@@ -171,17 +176,19 @@ def log_night(
         mlflow.start_run(
             run_name=f"{night.known.as_of} {night.source}",
             tags={NIGHT: night.fingerprint, CLAIM: claim(), **night.tags},
+            description=words_for_night(night.title, night.board, exam_of(night.shown)),
         ) as parent,
     ):
         come_first(client, experiment, night.tag, parent.info.run_id)
         ids["night"] = parent.info.run_id
         packing = Packing.of(catalogue, Path(scratch))
         mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
-        client.log_batch(parent.info.run_id, metrics=_figures(night, night.best))
+        client.log_batch(parent.info.run_id, metrics=_night_figures(night))
         _log_tables(night)
         for model in night.known.models:
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
-            with mlflow.start_run(run_name=model, nested=True, tags=tags) as run:
+            words = words_for_model(model, night.title, night.board)
+            with mlflow.start_run(run_name=model, nested=True, tags=tags, description=words) as run:
                 ids[model] = run.info.run_id
                 _log_model_run(client, night, model, run.info.run_id, packing)
     return ids
@@ -204,7 +211,9 @@ def _log_model_run(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
         )
         mlflow.log_input(dataset, context="test" if name == "cells" else "training")
-    packing.log_model(model, ref.path)
+    # Whom the gate may make champion is tried out; all are packed in the same way
+    is_challenger = model == challenger_of(night.known, night.verdict)
+    packing.log_model(model, ref.path, has_example=is_challenger)
 
 
 def _log_tables(night: Night) -> None:
@@ -212,8 +221,18 @@ def _log_tables(night: Night) -> None:
     tables = night.shown.tables
     for name, figure in night_figures(tables, night.title).items():
         mlflow.log_figure(figure, name)
+    long = tables.pop("leaderboard")
     for name, table in tables.items():
         mlflow.log_table(table.to_pandas(), f"{name}.json")
+    mlflow.log_table(night.board.to_pandas(), "leaderboard.json")
+    mlflow.log_table(long.to_pandas(), "leaderboard_of_all_labels.json")
+
+
+def _night_figures(night: Night) -> list[Metric]:
+    """What is compared from night to night: no name is a model's, or it would rank among them."""
+    best = night.board.row(by_predicate=pl.col("model") == night.best, named=True)
+    figures = exam_of(night.shown) | {f"best_{name}": best[name] for name in BEST}
+    return [metric_point(name, value) for name, value in figures.items() if value is not None]
 
 
 def _figures(night: Night, model: str) -> list[Metric]:

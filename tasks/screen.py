@@ -1,5 +1,8 @@
 """A night on the screen: one line a model, best first, what the blend is made of, where to go."""
 
+from collections.abc import Mapping
+
+from tasks.promote import Promotion
 from tasks.report import Component, Figure, Summary
 
 HEADER = (
@@ -28,7 +31,7 @@ def as_text(summary: Summary) -> str:
         "",
         *_gate(summary),
         f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
-        f"compare:  mlflow server --backend-store-uri {summary.tracking_uri}",
+        *ways(summary.commands),
     ]
     return "\n".join(lines)
 
@@ -85,13 +88,24 @@ def _audit(summary: Summary) -> str:
 def _gate(summary: Summary) -> list[str]:
     """Say who is champion now, and why."""
     gate = summary.promotion
-    fate = "is the champion now" if gate.champion == gate.version else "is kept out"
-    if gate.is_promoted and gate.champion != gate.version:
-        fate = f"was promoted; version {gate.champion} is the champion now"
     return [
-        f"{gate.registered_model} version {gate.version} ({gate.model}) {fate}:",
+        f"{gate.registered_model} version {gate.version} ({gate.model}) {_fate(gate)}:",
         *(f"  {reason}" for reason in gate.reasons),
     ]
+
+
+def _fate(gate: Promotion) -> str:
+    """Say what became of the night's model: news only once, however often the night is run."""
+    if gate.champion == gate.version:
+        return "is the champion now" if gate.is_news else "stays the champion"
+    if gate.is_promoted:
+        return f"was promoted; version {gate.champion} is the champion now"
+    return "is kept out" if gate.is_news else "stays out"
+
+
+def ways(commands: Mapping[str, str]) -> list[str]:
+    """Lay out what a person may type next, each as it is typed."""
+    return [f"{name + ':':<10}{command}" for name, command in commands.items()]
 
 
 def interval(figure: Figure) -> str:

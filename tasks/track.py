@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from functools import partial
 
 from prefect.client.schemas import State
+from prefect.runtime import flow_run
 
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Json, Known, Verdict
 from schemas.config import LearningConfig
 from schemas.errors import TrackingError, UnreachableError
 from tasks.acquire import RawData
+from tasks.board import board_of
 from tasks.evaluate import protocol_in
 from tasks.moved import check_files
 from tasks.provenance import PROJECT
@@ -26,8 +28,13 @@ from tasks.verdict import Shown
 
 logger = logging.getLogger(__name__)
 
+DIRTY = "-dirty"
+
+LAYOUT = 2
+"""Which runs, tables and names a night has in MLflow: with another one it is logged anew."""
+
 DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
-"""Settings that a night's run shows; each model's own are with the model."""
+"""Settings that a night's run may show; each model's own are with the model."""
 
 
 @chore("check-tracking", hours=None)
@@ -77,7 +84,9 @@ def track(
     store = Store(config.root)
     models, tables = known.models, known.tables
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in models}
+    frames = Shown.of(store, known, verdict)
     shown: Json = {
+        "layout": LAYOUT,
         "verdict": _contents(verdict),
         "models": {name: [ref.content, settings[name]] for name, ref in models.items()},
         "as_of": str(known.as_of),
@@ -87,17 +96,18 @@ def track(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
-        settings={**config.model_dump(mode="json", include=DECISIVE), "as_of": str(known.as_of)},
+        settings=settings_shown(config) | {"as_of": str(known.as_of)},
         model_settings=settings,
         known=known,
         verdict=verdict,
-        shown=Shown.of(store, known, verdict),
+        shown=frames,
+        board=board_of(frames, known, verdict),
         tags={
-            "source": raw.source,
-            "as_of": str(known.as_of),
-            "protocol": protocol_in({"leaderboard": verdict.leaderboard}).fingerprint,
-            "data": tables["pairs"].content,
-            "code": code_version(),
+            "grail.source": raw.source,
+            "grail.as_of": str(known.as_of),
+            "grail.protocol": protocol_in({"leaderboard": verdict.leaderboard}).fingerprint,
+            "grail.data": tables["pairs"].content,
+            **origin_tags(),
         },
     )
     catalogue = partial(load_catalogue, store, tables)
@@ -117,15 +127,36 @@ def _contents(verdict: Verdict) -> Json:
     }
 
 
-def code_version() -> str:
-    """Return the commit of the code, marked where the tree differs; unknown outside a checkout."""
+def settings_shown(config: LearningConfig) -> Json:
+    """Return the settings that a night's run shows: the demo world's size only if it is one."""
+    unused = set() if config.source == "demo" else {"scale"}
+    return config.model_dump(mode="json", include=DECISIVE - unused)
+
+
+def origin_tags() -> dict[str, str]:
+    """Return the tags that say what made a run: the code, and Prefect's flow run if there is one.
+
+    Tags beginning with ``mlflow.`` are those that MLflow's pages show in places of their own.
+    """
+    tags: dict[str, str] = {}
+    code = code_version()
+    if code is not None:
+        tags |= {"grail.code": code, "mlflow.source.git.commit": code.removesuffix(DIRTY)}
+    if flow_run.id is not None:
+        tags["grail.prefect_flow_run"] = str(flow_run.id)
+    return tags
+
+
+def code_version() -> str | None:
+    """Return the full commit of the code, marked where the tree differs; None without git's."""
+    words = ("describe", "--always", f"--dirty={DIRTY}", "--abbrev=40", "--exclude=*")
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"],  # noqa: S607
+            ["git", "-C", str(PROJECT), *words],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return None
     return done.stdout.strip()

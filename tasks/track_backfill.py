@@ -13,6 +13,7 @@ from schemas.errors import UnreachableError
 from tasks.acquire import RawData
 from tasks.steps import settled, step
 from tasks.store import Store
+from tasks.track import origin_tags
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
@@ -61,8 +62,13 @@ def _log(
     from tasks.figures.staleness import staleness_figure
 
     mlflow.set_experiment(experiment_id=experiment)
-    tags = {BACKFILL: content, "source": source}
-    with mlflow.start_run(run_name=f"backfill {source}", tags=tags) as run:
+    tags = {BACKFILL: content, "grail.source": source, **origin_tags()}
+    words = (
+        f"{source}: what is lost in NDCG@10 with models some days old, against models trained on"
+        " the very day, on the block and on what users were shown next. The step of a metric is"
+        " the age in days."
+    )
+    with mlflow.start_run(run_name=f"backfill {source}", tags=tags, description=words) as run:
         mlflow.log_params(
             config.model_dump(mode="json", include={"from_day", "to_day", "every", "seed"})
         )
@@ -78,7 +84,7 @@ def _metrics(table: pl.DataFrame) -> list[Metric]:
 
     return [
         metric_point(
-            f"{row['bed']}/lost_ndcg_at_10/{row['model']}", -row["difference"], row["days_old"]
+            f"{row['bed']}_lost_ndcg_at_10_{row['model']}", -row["difference"], row["days_old"]
         )
         for row in table.iter_rows(named=True)
     ]

@@ -21,7 +21,8 @@ NIGHTS = 7
 SEARCHED = 100
 """Runs among which they are looked for: the same data may have been run with many settings."""
 
-PREFIX = "watch/"
+PREFIX = "watch."
+"""Of the metrics with readings: ``watch.rows.videos`` is the reading ``rows/videos``."""
 KIND = "grail.kind"
 """Tag of a watched night: only nights of one kind of source are compared."""
 MET = "grail.met_champion"
@@ -52,7 +53,7 @@ def trailing(client: MlflowClient, run_id: str, source: str) -> Trailing:
     The same whenever it is asked: nights are earlier if their run began before this one.
     """
     run = client.get_run(run_id)
-    kind = kind_of(source, run.data.tags["source"])
+    kind = kind_of(source, run.data.tags["grail.source"])
     if MET not in run.data.tags:
         client.set_tag(run_id, MET, _champion_day(client, run.info.experiment_id))
         client.set_tag(run_id, KIND, kind)
@@ -71,13 +72,15 @@ def log_readings(client: MlflowClient, run_id: str, values: Mapping[str, float])
     """Log readings by key to a night's run, unless they are there."""
     there = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
-    new = [
-        Metric(f"{PREFIX}{key}", value, now, 0)
-        for key, value in values.items()
-        if there.get(f"{PREFIX}{key}") != value
-    ]
+    named = {_metric(key): value for key, value in values.items()}
+    new = [Metric(name, v, now, 0) for name, v in named.items() if there.get(name) != v]
     if new:
         client.log_batch(run_id, metrics=new)
+
+
+def _metric(key: str) -> str:
+    """Name the metric of a reading: with a slash MLflow would show it above all else."""
+    return f"{PREFIX}{key.replace('/', '.', 1)}"
 
 
 def _champion_day(client: MlflowClient, experiment: str) -> str:
@@ -91,7 +94,7 @@ def _medians(runs: list[Run]) -> dict[str, float]:
     by_files: dict[frozenset[tuple[str, float]], dict[str, float]] = {}
     for run in runs:
         readings = {
-            name.removeprefix(PREFIX): value
+            name.removeprefix(PREFIX).replace(".", "/", 1): value
             for name, value in run.data.metrics.items()
             if name.startswith(PREFIX)
         }

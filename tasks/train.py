@@ -94,7 +94,7 @@ def train(
 
     def build(drafts: dict[str, Draft]) -> None:
         training = load_training(store, known, rehearsed, model_class.uses, seed)
-        with progress_shown(f"train-{name.replace('_', '-')}"):
+        with progress_shown(f"train-{name.replace('_', '-')}", f"Training of {name}"):
             model = model_class(config).fit(training)
         model.save(drafts[name].folder)
         drafts[name].facts |= {"curves": dict(model.curves()), "findings": dict(model.findings())}
