@@ -51,9 +51,14 @@ def ways_to(page: str, address: str) -> dict[str, str]:
 
 def way_to_serve(registered_model: str, address: str) -> str:
     """Return the command that answers requests with the champion's lists."""
-    tracking = "" if has_secret(address) else f"{TRACKING}={quote(address)} "
     champion = quote(f"models:/{registered_model}@champion")
-    return f"{tracking}{_program('mlflow')} models serve -m {champion} --env-manager local"
+    return mlflow_command(f"models serve -m {champion} --env-manager local", address)
+
+
+def mlflow_command(words: str, address: str) -> str:
+    """Return a command of MLflow's that asks the one at ``address``."""
+    tracking = "" if has_secret(address) else f"{TRACKING}={quote(address)} "
+    return f"{tracking}{_program('mlflow')} {words}"
 
 
 def _program(name: str) -> str:

@@ -12,13 +12,13 @@ from functools import partial
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
-from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Json, Known, Verdict
 from schemas.config import LearningConfig
 from schemas.errors import TrackingError, UnreachableError
 from tasks.acquire import RawData
 from tasks.board import board_of
 from tasks.evaluate import protocol_in
+from tasks.links import mlflow_command
 from tasks.moved import check_files
 from tasks.provenance import PROJECT
 from tasks.recommend import load_catalogue
@@ -67,10 +67,10 @@ def check_experiment(deleted: Mapping[str, str], tracking_uri: str, *, is_demo: 
 
     name = EXPERIMENTS[is_demo]
     if name in deleted:
+        words = f"experiments restore --experiment-id {deleted[name]}"
+        restore = mlflow_command(words, tracking_uri)
         raise TrackingError(
-            f"MLflow's experiment {name} is deleted, and its name cannot be given again:"
-            f" MLFLOW_TRACKING_URI={without_secrets(tracking_uri)} mlflow experiments restore"
-            f" --experiment-id {deleted[name]}"
+            f"MLflow's experiment {name} is deleted, and its name cannot be given again: {restore}"
         )
 
 

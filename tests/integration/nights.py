@@ -5,9 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 
 from flows.nightly import nightly
 from tasks.report import Summary
@@ -19,6 +25,20 @@ class Ran:
 
     summary: Summary
     states: Mapping[str, str]
+    flow_run_id: str
+
+    @property
+    def summary_again(self) -> Summary:
+        """What an equal night must say: the same, which is no news then."""
+        promotion = self.summary.promotion.model_copy(update={"is_news": False})
+        return self.summary.model_copy(update={"promotion": promotion})
+
+    @property
+    def artifacts(self) -> dict[str, Any]:
+        """What Prefect shows of the run, by key."""
+        of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self.flow_run_id)]))
+        with get_client(sync_client=True) as client:
+            return {str(a.key): a for a in client.read_artifacts(artifact_filter=of_run)}
 
     @property
     def computed(self) -> set[str]:
@@ -33,7 +53,8 @@ class Ran:
 def night(root: Path, **settings: Any) -> Ran:
     """Run the nightly flow on a root and read back from Prefect what happened."""
     state = nightly(root=str(root), **settings, return_state=True)
-    return Ran(state.result(), _final_states(state.state_details.flow_run_id))
+    run_id = state.state_details.flow_run_id
+    return Ran(state.result(), _final_states(run_id), str(run_id))
 
 
 def _final_states(flow_run_id: Any) -> dict[str, str]:

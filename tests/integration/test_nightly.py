@@ -1,7 +1,9 @@
 """The whole road on a small demo world: figures, caching, tracking, lists."""
 
+import json
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import mlflow
 import numpy as np
@@ -96,7 +98,8 @@ def test_lists_hold_unseen_videos_best_first(first: Ran) -> None:
 def test_a_second_night_computes_nothing(first: Ran, world: Path, root: Path) -> None:
     second = night(root, source=str(world), models=MODELS)
     assert second.computed == set()
-    assert second.summary == first.summary
+    assert first.summary.promotion.is_news
+    assert second.summary == first.summary_again
 
 
 def reference_of(folder: Path) -> ArtifactRef:
@@ -204,7 +207,7 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
     client = mlflow.MlflowClient(first.summary.tracking_uri)
     parent = client.get_run(first.summary.mlflow_run_id)
     assert parent.info.status == "FINISHED"
-    assert parent.data.tags["source"].startswith("demo")
+    assert parent.data.tags["grail.source"].startswith("demo")
     pictures = ("leaderboard", "ndcg_over_k", "comparisons", "slices", "label_swaps", "audit")
     assert {*(f"{name}.png" for name in pictures), "ablation_hybrid.png", "leaderboard.json"} <= {
         file.path for file in client.list_artifacts(parent.info.run_id)
@@ -221,6 +224,64 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
         assert {d.dataset.name for d in run.inputs.dataset_inputs} >= {"pairs", "cells"}
         names.append({name for name in run.data.metrics if name.endswith("_at_10")})
     assert all(metrics >= {"ndcg_at_10", "coverage_at_10", "novelty_at_10"} for metrics in names)
+
+
+def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> None:
+    client = mlflow.MlflowClient(first.summary.tracking_uri)
+    parent = client.get_run(first.summary.mlflow_run_id)
+    runs = client.search_runs([parent.info.experiment_id])
+    by_night = [run for run in runs if run.data.tags["grail.as_of"] == str(first.summary.as_of)]
+    assert len(by_night) == 1 + len(MODELS)
+    for run in by_night:
+        tags = run.data.tags
+        assert str(first.summary.as_of) in tags["mlflow.note.content"]
+        assert len(tags["mlflow.source.git.commit"]) == 40
+        assert tags["grail.prefect_flow_run"] == first.flow_run_id
+        assert all(name.startswith(("grail.", "mlflow.")) for name in tags)
+        assert not [name for name in run.data.metrics if "/" in name]
+        assert ("ndcg_at_10" in run.data.metrics) == (run.info.run_id != parent.info.run_id)
+    for name, model in first.summary.models.items():
+        (logged,) = client.get_run(model.mlflow_run_id).outputs.model_outputs
+        assert client.get_logged_model(logged.model_id).name == name
+    assert "scale" not in parent.data.params  # the files are a folder's
+    assert parent.data.params["seed"] == "42"
+    assert parent.data.metrics["test_users"] == first.summary.test_users
+    assert parent.data.metrics["base_rate"] == first.summary.base_rate.mean
+
+
+def test_the_board_is_one_row_a_model_best_first(first: Ran) -> None:
+    mlflow.set_tracking_uri(first.summary.tracking_uri)
+    board, figures = (
+        pl.from_pandas(mlflow.load_table(file, [first.summary.mlflow_run_id]))
+        for file in ("leaderboard.json", "leaderboard_of_all_labels.json")
+    )
+    assert sorted(board["model"]) == sorted(MODELS)
+    assert board["ndcg_at_10"].to_list() == sorted(board["ndcg_at_10"], reverse=True)
+    for row in board.iter_rows(named=True):
+        model = first.summary.models[row["model"]]
+        for figure in ("ndcg_at_10", "precision_at_20"):
+            assert row[figure] == pytest.approx(model.metrics[figure].mean)
+        assert row["ndcg_at_10_low"] == pytest.approx(model.metrics["ndcg_at_10"].low)
+        assert row["coverage_at_10"] == pytest.approx(model.beyond["coverage"].mean)
+        assert row["seconds"] == model.seconds
+    assert figures.height > board.height
+
+
+def test_prefect_shows_what_was_measured_on_whom(first: Ran) -> None:
+    by_key = first.artifacts
+    assert {"leaderboard", "mlflow", "watch", "gate"} <= by_key.keys()
+    assert all(artifact.description for artifact in by_key.values())
+    board, summary = by_key["leaderboard"], first.summary
+    assert board.description.startswith(
+        f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users of the block,"
+        f" base rate {summary.base_rate.mean:.3f}."
+    )
+    rows = json.loads(board.data)
+    assert [row["NDCG@10"] for row in rows] == sorted(
+        (round(model.metrics["ndcg_at_10"].mean or 0, 3) for model in summary.models.values()),
+        reverse=True,
+    )
+    assert quote(summary.mlflow_run_id) in by_key["mlflow"].data
 
 
 def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_night_that_mlflow_could_not_take_is_logged_by_the_next(
     day = kept.known.as_of
     next_night = night(root, as_of=day - timedelta(days=1), **WORLD)
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
-    logged = {run.data.tags["as_of"]: run for run in parents(client)}
+    logged = {run.data.tags["grail.as_of"]: run for run in parents(client)}
     assert set(logged) == {str(day), str(day - timedelta(days=1))}
     assert {run.info.status for run in logged.values()} == {"FINISHED"}
     assert list(PendingNights(str(root))) == []

@@ -22,6 +22,7 @@ from schemas.errors import ContractError, SettingError
 from schemas.tables import CONTRACTS
 from tasks.answer import Answer
 from tasks.champions import Champion, champion, crown
+from tasks.links import way_to_serve
 from tests.integration.nights import night
 
 PROJECT = Path(__file__).parents[2]
@@ -197,16 +198,13 @@ def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("served")
     log = folder / "log"
-    command = ["models", "serve", "-m", "models:/grail-demo@champion", "--env-manager", "local"]
+    # As a night prints it, in a shell that knows nothing of this environment
+    command = way_to_serve("grail-demo", f"sqlite:///{root}/mlflow.db")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)],
+            ["/bin/sh", "-c", command],
             cwd=folder,  # not the project: the model brings its code along
-            env={
-                **os.environ,
-                "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db",
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            },
+            env={"PATH": os.defpath, "HOME": str(folder), "MLFLOW_PORT": str(port)},
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -10,6 +10,7 @@ import pytest
 import tasks.notices
 from schemas.config import NightlyConfig
 from schemas.tables import CONTRACTS
+from tasks.links import models_page
 from tasks.metrics.watch import (
     DRIFTING,
     FLAGS,
@@ -24,7 +25,7 @@ from tasks.metrics.watch import (
 )
 from tasks.models.most_viewed import MostViewed
 from tasks.models.reach import sampled_users, videos_served
-from tasks.notices import show_mlflow, show_watch
+from tasks.notices import show_models, show_run, show_watch
 from tests.worlds import COLD, small_world
 
 COUNTS = {"interactions": {"read": 200, "kept": 150, "duplicates_exact": 48, "rejected": 2}}
@@ -130,8 +131,13 @@ def test_a_server_is_linked_to_and_a_database_named(made, monkeypatch, tmp_path:
     monkeypatch.setattr(tasks.notices, "experiment_of", lambda config, run_id: "7")
     with monkeypatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000/")
-        show_mlflow(NightlyConfig(), "abc")
-    show_mlflow(NightlyConfig(root=str(tmp_path)), "abc")
-    link, markdown = made
-    assert link["link"] == "http://mlflow:5000/#/experiments/7/runs/abc"
+        show_run(NightlyConfig(), "abc")
+        show_models(NightlyConfig(), "abc")
+    show_models(NightlyConfig(root=str(tmp_path)), "abc")
+    link, of_models, markdown = made
+    page = "#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert link["link"] == f"http://mlflow:5000/{page}"
+    assert of_models["link"] == f"http://mlflow:5000/{models_page('7', 'abc')}"
     assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in markdown["markdown"]
+    assert f"http://127.0.0.1:5000/{models_page('7', 'abc')}" in markdown["markdown"]
+    assert all(artifact["description"] for artifact in made)
