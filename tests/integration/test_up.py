@@ -208,6 +208,11 @@ def test_a_wrong_parameter_is_refused_at_once(up: Up) -> None:
     done = deployment_run(up, "nightly/nightly", "models=nobody")
     assert done.returncode != 0
     assert "'nobody' is not of type 'array'" in done.stdout
+    done = deployment_run(up, "nightly/nightly", "scale=99")
+    assert done.returncode != 0
+    assert "99 is greater than the maximum of 4" in " ".join(done.stdout.split())
+    runs = up.ask("flow_runs/filter", deployments={"name": {"any_": ["nightly"]}})
+    assert not [run for run in runs if run["parameters"].get("scale") == 99]
 
 
 @pytest.fixture(scope="module")
