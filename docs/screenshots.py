@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+
+from tasks.links import models_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -61,15 +62,8 @@ def night_in_mlflow(mlflow: str) -> str:
     if not runs:
         raise ScreenshotError(f"{mlflow} has no finished night: play one first")
     tags = {tag["key"]: tag["value"] for tag in runs[0]["data"]["tags"]}
-    of_night = f"tags.`grail.night` = '{tags['grail.night']}' and tags.`grail.model` != ''"
-    query = {
-        "searchFilter": of_night,
-        "compareRunsMode": "CHART",
-        "orderByKey": "metrics.`ndcg_at_10`",
-        "orderByAsc": "false",
-    }
-    where = runs[0]["info"]["experiment_id"]
-    return f"{mlflow}/#/experiments/{where}/runs?{urlencode(query, quote_via=quote)}"
+    page = models_page(runs[0]["info"]["experiment_id"], tags["mlflow.parentRunId"])
+    return f"{mlflow}/{page}"
 
 
 def night_in_prefect(prefect: str) -> str:
