@@ -12,6 +12,7 @@ from functools import partial
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
+from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, Json, Known, Verdict
 from schemas.config import LearningConfig
 from schemas.errors import TrackingError, UnreachableError
