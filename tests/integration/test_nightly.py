@@ -229,10 +229,11 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
 def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> None:
     client = mlflow.MlflowClient(first.summary.tracking_uri)
     parent = client.get_run(first.summary.mlflow_run_id)
-    runs = client.search_runs([parent.info.experiment_id])
-    by_night = [run for run in runs if run.data.tags["grail.as_of"] == str(first.summary.as_of)]
-    assert len(by_night) == 1 + len(MODELS)
-    for run in by_night:
+    nested = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    assert len(nested) == len(MODELS)
+    for run in (parent, *nested):
         tags = run.data.tags
         assert str(first.summary.as_of) in tags["mlflow.note.content"]
         assert len(tags["mlflow.source.git.commit"]) == 40
