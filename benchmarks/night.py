@@ -68,10 +68,10 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
     """Run the flow in this process; return what it cost, by task too, and its summary."""
     from prefect.client.orchestration import get_client
 
-    from flows.command import preload
+    from flows.command import import_tracking
     from flows.nightly import nightly
 
-    preload()  # the command does so while the server starts
+    import_tracking()  # the command does so while the server starts
     begun = time.perf_counter()
     with get_client(sync_client=True) as client:
         client.hello()  # starts the server, unless there is one

@@ -7,8 +7,20 @@ import logging
 import os
 import sys
 
-from flows.environment import settle
-from schemas.errors import GrailError
+from flows.supervisor import supervise
+
+COMMANDS = {
+    f"flows.{name}" for name in ("nightly", "backfill", "recommend", "rollback", "demo_data")
+}
+"""Modules that are commands of two processes: see ``flows.supervisor``. `up` has its own ways."""
+
+if sys.argv[0] == "-m":  # Python is about to run a module of this package
+    for argument in sys.orig_argv:
+        if (module := argument.removeprefix("-m")) in COMMANDS:
+            supervise(f"python -m {module}")
+
+from flows.environment import settle  # noqa: E402
+from schemas.errors import GrailError  # noqa: E402
 
 settle(os.environ, sys.argv[1:])
 
@@ -18,11 +30,18 @@ class OneLine(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep every record; drop the traceback of a GrailError."""
-        if record.exc_info and isinstance(record.exc_info[1], GrailError):
+        if has_cure(record):
             record.exc_info = None
         return True
+
+
+def has_cure(record: logging.LogRecord) -> bool:
+    """Whether a record tells of an error whose message says what to do."""
+    return bool(record.exc_info) and isinstance(record.exc_info[1], GrailError)
 
 
 logging.getLogger("tasks").setLevel(logging.INFO)  # progress of long work; Prefect shows it
 for name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(name).addFilter(OneLine())
+# What runs a deployment's flow says once more that it failed, when the flow has said why
+logging.getLogger("prefect.engine").addFilter(lambda record: not has_cure(record))

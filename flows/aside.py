@@ -1,6 +1,7 @@
 """Work done beside other work, where neither needs the other and a core would be idle."""
 
 import gc
+import importlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,13 @@ from typing import Any, TypeAlias
 
 Submit: TypeAlias = Callable[..., Future[Any]]
 """Takes a function and its arguments; the future gives its result, or raises its error."""
+
+LATE = (
+    "encodings.cp437",  # names in the .npz files that models are loaded from
+    *(f"pandera.backends.polars.{name}" for name in ("builtin_checks", "components", "container")),
+    *(f"pandera.backends.{name}" for name in ("polars.base", "polars.checks", "register_checks")),
+)
+"""What libraries import at their first use, which must not be in one of two threads."""
 
 _changing = Lock()
 _blocks: set[object] = set()
@@ -23,7 +31,11 @@ def aside() -> Iterator[Submit]:
     The tasks in it belong to the same flow run: unlike Prefect's ``submit``, this does not need a
     task runner of threads, which a night in a process of a pool has not. If the block fails, what
     has not begun is left undone.
+
+    Nothing may be imported by two threads at once: what the work needs is imported before.
     """
+    for module in LATE:
+        importlib.import_module(module)
 
     def submit(work: Callable[..., Any], *args: Any) -> Future[Any]:
         return thread.submit(copy_context().run, work, *args)

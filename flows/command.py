@@ -1,40 +1,65 @@
-"""Runs a flow as a command: its errors as one line, its summary as a table and a file."""
+"""Runs a flow as a command: its server and imports first, its errors as one line."""
 
 import importlib
-import sys
+import logging
+import os
 from collections.abc import Callable
-from threading import Thread
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Flow
+from prefect.context import refresh_global_settings_context
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    get_current_settings,
+)
 
-from flows.aside import without_collection
+from flows.failures import log_folder, one_line, shorten_console, show
 from flows.introduce import introduce
-from flows.parameters import fail
+from flows.temporary_server import TemporaryServer
 from schemas.config import TrackedConfig
-from schemas.errors import GrailError
+from tasks.report import check_summary
 
 S = TypeVar("S")
-
-
-def preload() -> None:
-    """Import what asks MLflow: seconds, for which a night would wait at its first question."""
-    with without_collection():  # the main thread may parse its code at the same time
-        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
 
 def run_flow(
     flow: Flow[Any, S], config: TrackedConfig, prog: str, as_text: Callable[[S], str]
 ) -> None:
-    """Run ``flow`` and print its summary; any error a person can mend ends it with one line."""
-    try:
+    """Run ``flow`` and print its summary; whatever it fails with ends the process with one line."""
+    with one_line(prog, config.root):
+        check_summary(getattr(config, "summary", None))  # before a server is started
+        shorten_console()
         introduce(config)
-        # Prefect's server takes as long to start, in a process of its own
-        Thread(target=preload, daemon=True).start()
-        summary = flow(**config.model_dump())
-    except GrailError as error:
-        fail(prog, str(error), code=1)
-    except KeyboardInterrupt:
-        fail(prog, "interrupted; what was finished is kept, run again to go on", code=130)
-    print(as_text(summary))
-    sys.stdout.flush()
+        server = None if PREFECT_API_URL.value() else start_server(config.root)
+        import_tracking()  # while the server starts, which takes as long
+        if server is not None:
+            server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
+        show(as_text(flow(**config.model_dump())))
+
+
+def start_server(root: str) -> TemporaryServer:
+    """Start a temporary server, for this process and all that it starts."""
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    folder = log_folder(root)
+    log = folder / "temporary-server.log" if folder else Path(os.devnull)
+    server = TemporaryServer({**os.environ, **settings}, log)
+    logging.getLogger("prefect.flow_runs").addFilter(_shows_no_page)  # it has none
+    os.environ["PREFECT_API_URL"] = f"{server.address}/api"
+    refresh_global_settings_context()
+    return server
+
+
+def _shows_no_page(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("View at ")
+
+
+def import_tracking() -> None:
+    """Import what asks MLflow: seconds, in which nothing else may be imported.
+
+    MLflow's store configures every SQLAlchemy mapper of the process, also those that another
+    thread is still defining.
+    """
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    importlib.import_module("tasks.runs")

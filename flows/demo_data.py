@@ -6,40 +6,44 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from flows.parameters import fail, flags
+from flows.failures import one_line, show
+from flows.parameters import flags
 from schemas.config import DemoDataConfig
-from schemas.errors import GrailError
+from schemas.errors import SettingError
+from schemas.paths import absolute
 from tasks.sources.demo import write_demo_world
 
 PROG = "python -m flows.demo_data"
 
 
 def main() -> None:
-    """Write into a folder beside ``--out`` first, so that it is there whole or not at all."""
+    """Write the world, and say where it is."""
     config = flags(DemoDataConfig, PROG)
-    out = Path(config.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        fail(PROG, f"out: {out} exists and is not an empty folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-            world = Path(scratch) / "world"
-            world.mkdir()
-            with tqdm(desc="demo world", unit="part", disable=None) as bar:
+    out = absolute(config.out)
+    with one_line(PROG):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise SettingError(f"out: {out} exists and is not an empty folder")
+        write(out, config)
+        world = f"the demo world at scale {config.scale:g}, seed {config.seed}"
+        show(f"{out}: {world}. It is not real data.")
 
-                def show(done: int, total: int) -> None:
-                    bar.total = total
-                    bar.update(done - bar.n)
 
-                write_demo_world(world, config.scale, config.seed, show)
-            if out.exists():
-                out.rmdir()
-            shutil.move(world, out)
-    except (GrailError, OSError) as error:
-        fail(PROG, str(error), code=1)
-    print(
-        f"{out}: the demo world at scale {config.scale:g}, seed {config.seed}. It is not real data."
-    )
+def write(out: Path, config: DemoDataConfig) -> None:
+    """Write into a folder beside ``out`` first, so that it is there whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        world = Path(scratch) / "world"
+        world.mkdir()
+        with tqdm(desc="demo world", unit="part", disable=None) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            write_demo_world(world, config.scale, config.seed, progress)
+        if out.exists():
+            out.rmdir()
+        shutil.move(world, out)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect import flow
 
-from flows.aside import aside
 from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.run_names import add_day, named_by
@@ -33,11 +32,9 @@ def nightly(**settings: Any) -> Summary:
     config = checked_config(settings)
     root, seed, address = config.root, config.seed, config.tracking_address
     check_summary(config.summary)
-    with aside() as submit:
-        answer = submit(check_tracking, address)
-        raw = acquire(config.source, config.scale, seed, root)
-    # a wrong address stops a run here, before any model is trained
-    check_experiment(answer.result(), address, is_demo=raw.is_demo)
+    deleted = check_tracking(address)
+    raw = acquire(config.source, config.scale, seed, root)
+    check_experiment(deleted, address, is_demo=raw.is_demo)
     tables = ingested(config, raw)
     days = cut(tables, config.as_of, config.window_days, root)
     add_day(days.as_of, *NAMED_BY)

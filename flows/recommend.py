@@ -4,10 +4,10 @@ from typing import Any
 
 from prefect import flow
 
-from flows.parameters import fail, flags, takes
+from flows.command import run_flow
+from flows.parameters import flags, takes
 from flows.run_names import named_by
 from schemas.config import RecommendConfig, checked
-from schemas.errors import GrailError
 from tasks.answer import Answer, answer, read_asked
 from tasks.notices import show_answer
 
@@ -27,13 +27,7 @@ def recommend(**settings: Any) -> Answer:
 def main() -> None:
     """Run the flow and print what a person wants to know of the answer."""
     config = flags(RecommendConfig, PROG)
-    try:
-        made = recommend(**config.model_dump())
-    except GrailError as error:
-        fail(PROG, str(error), code=1)
-    except KeyboardInterrupt:
-        fail(PROG, "interrupted; nothing was written", code=130)
-    print("\n" + as_text(made), flush=True)
+    run_flow(recommend, config, PROG, lambda made: "\n" + as_text(made))
 
 
 def as_text(made: Answer) -> str:

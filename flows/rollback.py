@@ -1,8 +1,8 @@
 """Makes the previous champion the champion again."""
 
-from flows.parameters import fail, flags
+from flows.failures import one_line, show
+from flows.parameters import flags
 from schemas.config import RollbackConfig
-from schemas.errors import GrailError
 from tasks.champions import roll_back
 from tasks.runs import reachable
 
@@ -12,12 +12,10 @@ PROG = "python -m flows.rollback"
 def main() -> None:
     """Swap the champion and the one before it, and say so."""
     config = flags(RollbackConfig, PROG)
-    try:
+    with one_line(PROG, config.root):
         with reachable(config.tracking_address) as client:
             former, now = roll_back(client, config.registered_model)
-    except GrailError as error:
-        fail(PROG, str(error), code=1)
-    print(f"{config.registered_model}: version {now} is the champion again, {former} is kept")
+        show(f"{config.registered_model}: version {now} is the champion again, {former} is kept")
 
 
 if __name__ == "__main__":

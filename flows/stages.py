@@ -14,6 +14,7 @@ from tasks.compare import compare
 from tasks.evaluate import evaluate, frame, rank_models
 from tasks.ingest import ingest
 from tasks.metrics.block import ORACLE
+from tasks.models.registry import recommender_class
 from tasks.prepare import (
     Days,
     befriend,
@@ -72,6 +73,8 @@ def learn(config: LearningConfig, known: Known, rehearsed: Known | None = None) 
 def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
     """Measure all models on the exam, compare them, and audit what the log alone would say."""
     root, seed = config.root, config.seed
+    for name in past.models:
+        recommender_class(name)  # imported here: of two threads, none imports
     with aside() as submit:
         foreseen = {name: submit(foresee, name, past, root) for name in past.models}
         per_user = {ORACLE: frame(known.tables, root)["per_user"]}
