@@ -77,7 +77,7 @@ def _cure(error: BaseException) -> str | None:
     if isinstance(error, csv.Error):
         return "a CSV file is not as it should be: fetch or export it again"
     text = str(error)
-    if number := error.errno if isinstance(error, OSError) else _number_in(text):
+    if number := getattr(error, "errno", None) or _number_in(text):  # Polars' own has none
         return BY_NUMBER.get(number) or _of_the_system(error)
     for said, cure in BY_TEXT.items():
         if said in text:
