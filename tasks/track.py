@@ -81,6 +81,7 @@ def track(
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
     from tasks.runs import Night, experiment_id, log_once, reachable
+    from tasks.unfinished_runs import end_unfinished
 
     store = Store(config.root)
     models, tables = known.models, known.tables
@@ -114,6 +115,7 @@ def track(
     catalogue = partial(load_catalogue, store, tables)
     with store.turn("tracking"), reachable(config.tracking_address) as client:
         experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
+        end_unfinished(client, experiment)
         ids, was_there = log_once(client, experiment, night, catalogue)
     return settled(ids, was_there=was_there, message=f"{len(ids)} runs in MLflow")
 

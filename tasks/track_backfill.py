@@ -32,10 +32,12 @@ def track_backfill(
     ``first`` is the model in front of the picture.
     """
     from tasks.runs import experiment_id, reachable
+    from tasks.unfinished_runs import end_unfinished
 
     table = Store(config.root).read(staleness)
     with reachable(config.tracking_address) as client:
         experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
+        end_unfinished(client, experiment)
         found = client.search_runs(
             [experiment],
             f"tags.`{BACKFILL}` = '{staleness.content}' and attributes.status = 'FINISHED'",
@@ -59,10 +61,11 @@ def _log(
 ) -> str:
     import mlflow
 
+    from tasks.claims import CLAIM, claim
     from tasks.figures.staleness import staleness_figure
 
     mlflow.set_experiment(experiment_id=experiment)
-    tags = {BACKFILL: content, "grail.source": source, **origin_tags()}
+    tags = {BACKFILL: content, CLAIM: claim(), "grail.source": source, **origin_tags()}
     words = (
         f"{source}: what is lost in NDCG@10 with models some days old, against models trained on"
         " the very day, on the block and on what users were shown next. The step of a metric is"
