@@ -10,6 +10,7 @@ from flows.parameters import flags, takes
 from flows.replay import replayed
 from flows.run_names import named_by
 from flows.stages import ingested
+from flows.temporary_files import temporary_files_under
 from schemas.config import BackfillConfig, checked
 from tasks.acquire import acquire
 from tasks.aging import age, staleness
@@ -36,8 +37,14 @@ PROG = "python -m flows.backfill"
 def backfill(**settings: Any) -> BackfillSummary:
     """Play the nights of the past, and measure how models age. The champion stays who it is."""
     config = checked(BackfillConfig, settings)
-    root = config.root
     check_summary(config.summary)
+    with temporary_files_under(config.root):
+        return nights_of_the_past(config)
+
+
+def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
+    """Do a backfill's work in its order."""
+    root = config.root
     deleted = check_tracking(config.tracking_address)
 
     raw = acquire(config.source, config.scale, config.seed, root)

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ from prefect.settings import (
 from flows.failures import log_folder, one_line, shorten_console, show
 from flows.introduce import introduce
 from flows.temporary_server import TemporaryServer
-from schemas.config import TrackedConfig
+from schemas.config import LearningConfig, TrackedConfig
+from schemas.paths import absolute, is_url
 from tasks.report import check_summary
 
 S = TypeVar("S")
@@ -32,17 +34,20 @@ def run_flow(
         check_summary(getattr(config, "summary", None))  # before a server is started
         shorten_console()
         introduce(config)
-        server = None if PREFECT_API_URL.value() else start_server(config.root)
+        server = None if PREFECT_API_URL.value() else start_server(config)
         import_tracking()  # while the server starts, which takes as long
         if server is not None:
             server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
         show(as_text(flow(**config.model_dump())))
 
 
-def start_server(root: str) -> TemporaryServer:
+def start_server(config: TrackedConfig) -> TemporaryServer:
     """Start a temporary server, for this process and all that it starts."""
+    if isinstance(config, LearningConfig) and not is_url(config.root):
+        with suppress(OSError):  # the store will say so
+            absolute(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
-    folder = log_folder(root)
+    folder = log_folder(config.root)
     log = folder / "temporary-server.log" if folder else Path(os.devnull)
     server = TemporaryServer({**os.environ, **settings}, log)
     logging.getLogger("prefect.flow_runs").addFilter(_shows_no_page)  # it has none

@@ -68,12 +68,12 @@ def keep_traceback(prog: str, error: BaseException, root: str | None) -> Path | 
 
 
 def log_folder(root: str | None) -> Path | None:
-    """Return the private folder for logs under a local root; None if it cannot be made."""
+    """Return the private folder for logs under a local root; None where the root is not there."""
     if root is None or is_url(root):
         return None
     folder = absolute(root) / "logs"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError:
         return None
     return folder

@@ -8,6 +8,7 @@ from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.run_names import add_day, named_by
 from flows.stages import ingested, play
+from flows.temporary_files import temporary_files_under
 from schemas.config import NightlyConfig, checked_config
 from tasks.acquire import acquire
 from tasks.notices import show_gate, show_night
@@ -30,8 +31,14 @@ NAMED_BY = ("source", "as_of")
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
     config = checked_config(settings)
-    root, seed, address = config.root, config.seed, config.tracking_address
     check_summary(config.summary)
+    with temporary_files_under(config.root):
+        return whole_night(config)
+
+
+def whole_night(config: NightlyConfig) -> Summary:
+    """Do a night's work in its order."""
+    root, seed, address = config.root, config.seed, config.tracking_address
     deleted = check_tracking(address)
     raw = acquire(config.source, config.scale, seed, root)
     check_experiment(deleted, address, is_demo=raw.is_demo)

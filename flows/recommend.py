@@ -7,6 +7,7 @@ from prefect import flow
 from flows.command import run_flow
 from flows.parameters import flags, takes
 from flows.run_names import named_by
+from flows.temporary_files import temporary_files_under
 from schemas.config import RecommendConfig, checked
 from tasks.answer import Answer, answer, read_asked
 from tasks.notices import show_answer
@@ -19,7 +20,9 @@ PROG = "python -m flows.recommend"
 def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""
     config = checked(RecommendConfig, settings)
-    made = answer(config, read_asked(config))
+    asked = read_asked(config)
+    with temporary_files_under(config.root):
+        made = answer(config, asked)
     show_answer(as_text(made))
     return made
 
