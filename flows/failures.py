@@ -28,15 +28,12 @@ def one_line(prog: str, root: str | None = None) -> Iterator[None]:
     """End the process with one line where the block fails.
 
     What a person can mend is told with its cure, anything else as a fault of this project's. Their
-    tracebacks are kept in a file under ``root``, or a temporary one. An interrupt ends the process
-    without a word: the supervisor says it.
+    tracebacks are kept in a file under ``root``, or a temporary one. An interrupt is no failure.
     """
     try:
         yield
     except GrailError as error:
         fail(prog, str(error), code=1)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except Exception as error:  # noqa: BLE001  # nothing may end in a traceback
         _fail_with_log(prog, error, root)
 

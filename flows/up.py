@@ -13,6 +13,7 @@ from typing import Any
 from flows.deployments import differences, entrypoints
 from flows.door import is_loopback, names_of
 from flows.environment import ENVIRONMENT, PREFECT_DATABASE, of_servers
+from flows.failures import one_line
 from flows.leftovers import sweep
 from flows.login import (
     CLIENT_LOGIN,
@@ -24,12 +25,12 @@ from flows.login import (
 )
 from flows.mlflow_server import MLFLOW_DATABASE
 from flows.night_flags import night_parameters, split
-from flows.parameters import fail, flags
+from flows.parameters import flags
 from flows.pool import POOL, Pool
 from flows.serve import ALLOWED_HOSTS, MLFLOW_FILES
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
 from schemas.addresses import without_secrets
-from schemas.errors import GrailError, ServerError, SettingError
+from schemas.errors import ServerError, SettingError
 from schemas.paths import sqlite_address
 from schemas.servers import UpConfig
 
@@ -50,14 +51,13 @@ def main() -> None:
     addresses = {"prefect": config.prefect_address, "mlflow": config.mlflow_address}
     stop_on_signals()
     try:
-        night = night_parameters(of_the_night, PROG)
-        with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
-            if other is not None:
-                show(f"{config.folder} is up already, or starting", other)
-                raise SystemExit(1)
-            serve(config, night)
-    except (GrailError, OSError) as error:
-        fail(PROG, str(error), code=1)
+        with one_line(PROG, config.root):
+            night = night_parameters(of_the_night, PROG)
+            with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
+                if other is not None:
+                    show(f"{config.folder} is up already, or starting", other)
+                    raise SystemExit(1)
+                serve(config, night)
     except KeyboardInterrupt:
         show("stopped", {})
 
