@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://none.invalid",  # else every page's
     "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # the tasks also work without a flow
     "DO_NOT_TRACK": "true",

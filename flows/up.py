@@ -151,7 +151,6 @@ def environment(config: UpConfig) -> dict[str, str]:
     check_driver(databases[MLFLOW_DATABASE])
     return {
         "PREFECT_SERVER_UI_API_URL": "/api",  # of the server that the page came from
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": config.prefect_address,  # else every page's
         **of_servers(given),
         **{name: given[name] for name in ENVIRONMENT},
         **databases,

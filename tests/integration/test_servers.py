@@ -2,19 +2,21 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flows.environment import PREFECT_DATABASE
 from flows.leftovers import MARK, marked, sweep
+from flows.mlflow_server import MLFLOW_DATABASE, THIS_MACHINE
 from flows.parameters import flags
 from flows.pool import Pool
-from flows.serve import MLFLOW_DATABASE
 from flows.servers import Servers, only_one
 from flows.up import check_driver, elsewhere, environment
 from schemas.errors import ServerError, SettingError
@@ -149,6 +151,51 @@ def test_nobody_listens_to_all_without_a_login(
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "host 0.0.0.0: who reaches this machine could run what they want" in done.stderr
+
+
+def test_no_page_may_ask_the_server_of_a_night_without_one(prefect_server: str) -> None:
+    evil = {"Origin": "http://evil.example"}
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    asked = httpx.options(f"{prefect_server}/flows/", headers=evil | asks)
+    assert asked.status_code == 400
+    assert "access-control-allow-origin" not in asked.headers
+    simple = evil | {"Content-Type": "text/plain"}  # of which a browser does not ask first
+    sent = httpx.post(f"{prefect_server}/flows/", headers=simple, content='{"name": "evil"}')
+    assert sent.status_code == 422
+
+
+def test_no_name_of_another_site_leads_to_make_mlflow() -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    allowed = THIS_MACHINE.split(",")
+    hosts = ("localhost:5000", "127.0.0.1:5000", "evil.example:5000", "10.evil.example:5000")
+    assert [is_allowed_host_header(allowed, host) for host in hosts] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    {
+        "": "--",
+        "ROOT=a SOURCE=~/KuaiRec.zip": "--root a -- --source ~/KuaiRec.zip",
+        "SCALE=1 SEED=3": "-- --scale 1 --seed 3",
+        "UP=--redeploy NIGHT=--top-n=5": "--redeploy -- --top-n=5",
+    }.items(),
+)
+def test_make_up_hands_flags_on(words: str, said: str) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    shown = subprocess.run(
+        ["make", "--dry-run", "up", *words.split()],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = shlex.split(shown.splitlines()[-1])
+    assert " ".join(command).endswith(said)
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
