@@ -11,6 +11,7 @@ from tasks.ablate import ablate
 from tasks.acquire import RawData
 from tasks.audit import audit, foresee
 from tasks.compare import compare
+from tasks.coverage import cover
 from tasks.evaluate import evaluate, frame, rank_models
 from tasks.ingest import ingest
 from tasks.metrics.block import ORACLE
@@ -31,12 +32,12 @@ from tasks.train import train
 
 
 def ingested(config: LearningConfig, raw: RawData) -> Refs:
-    """Turn every raw file into its validated table."""
+    """Turn every raw file into its validated table, and see what they cover of each other."""
     tables: Refs = {}
     for table, file in raw.files.items():
         made = ingest(table, file, raw.checksums[table], config.max_reject_share, config.root)
         tables[table] = made[table]
-    return tables
+    return tables | cover(tables, config.root)
 
 
 def play(config: LearningConfig, tables: Mapping[str, ArtifactRef], days: Days) -> Played:

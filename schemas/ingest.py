@@ -172,3 +172,19 @@ class Rejects(pa.DataFrameModel):
 
         strict = True
         unique = ("file", "row_number")
+
+
+class Coverage(pa.DataFrameModel):
+    """One row per file that should know the users or videos of another: how many it does."""
+
+    file: pl.String = pa.Field(unique=True)
+    column: pl.String = pa.Field(isin=["user_id", "video_id"])
+    of: pl.String
+    ids: pl.Int64 = pa.Field(ge=0, description="distinct ids in the other file")
+    covered: pl.Int64 = pa.Field(ge=0, description="those that this file has a row for")
+    share: pl.Float64 = pa.Field(ge=0, le=1)
+
+    class Config:
+        """Closed."""
+
+        strict = True

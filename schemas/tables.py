@@ -13,6 +13,7 @@ CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "friends": ingest.FriendLists,
     "captions": ingest.Captions,
     "rejects": ingest.Rejects,
+    "coverage": ingest.Coverage,
     "pairs": features.Pairs,
     "user_features": features.Users,
     "video_features": features.Videos,

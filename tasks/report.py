@@ -100,6 +100,7 @@ class Summary(BaseModel):
     test_users: int
     rows: dict[str, int]
     counts: dict[str, dict[str, int]]
+    coverage: dict[str, float]
     artifacts: dict[str, str]
     top_n: str
     tracking_uri: str
@@ -171,6 +172,7 @@ def summarise(
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
         rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
         counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
+        coverage=known.tables["coverage"].facts["shares"],
         artifacts={name: ref.path for name, ref in (known.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
         tracking_uri=without_secrets(config.tracking_address),

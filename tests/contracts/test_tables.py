@@ -99,6 +99,8 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
         "rule": "a whole number",
         "value": "many",
     },
+    "coverage": {"file": "user_features.csv", "column": "user_id", "of": "big_matrix.csv"}
+    | {"ids": 0, "covered": 0, "share": 1.0},
     "pairs": CELL | {"views": 1, "watch_ratio": 28.5, "enjoyed": 0.5, "last_viewed_at": VIEWED_AT},
     "user_features": {"user_idx": 0, "user_id": 0, "views": 0, "enjoyed_rate": 0.25} | PERSON,
     "video_features": {
