@@ -11,7 +11,7 @@ from tasks.raw.dialect import MOST_SHOWN, damaged, dialect_of, undecodable
 ROW = "row_number"
 EXTRA = "extra_fields"
 """Holds the first field too many of a row; null in a good row."""
-NULLS = ("", '""', "None", "NaN", "NA", "null", "nan", "NULL", "N/A", "<NA>")
+NULLS = ("", "None", "NaN", "NA", "null", "nan", "NULL", "N/A", "<NA>")
 """What programs write for a value that is not there; an empty field in quotes is none either."""
 WHOLE_ROW = "(row)"
 """What is blamed, for people, where a row has not as many fields as the header."""
@@ -30,14 +30,16 @@ def scan_text(path: Path, raw: RawFile) -> pl.LazyFrame:
     uneven = pl.col(EXTRA).is_not_null()
     if dialect.uneven:
         uneven |= pl.col(ROW).is_in(dialect.uneven)
-    nulls = list(NULLS) if raw.has_nulls else [""] if dialect.is_quoted else None
+    nulls = NULLS if raw.has_nulls else ("",)
+    if not dialect.is_quoted:  # where quotes are read, this would be one quote
+        nulls = (*nulls, '""') if raw.has_nulls else ()
     text = pl.scan_csv(
         path,
         has_header=False,
         skip_lines=1,
         schema={**dict.fromkeys(dialect.columns, pl.String), EXTRA: pl.String},
         quote_char='"' if dialect.is_quoted else None,
-        null_values=nulls,
+        null_values=list(nulls) or None,
         missing_columns="insert",
         extra_columns="ignore",
         truncate_ragged_lines=True,
