@@ -36,10 +36,10 @@ def bytes_of(ran: Ran) -> dict[str, str]:
 
 def plant_the_future(folder: Path) -> None:
     """Add an event, with a user and a video nobody knows yet, and a daily row, after the cut."""
-    seconds = 1_599_000_000.5  # 2020-09-01 22:40 UTC
+    seconds, time = 1_599_000_000.5, "2020-09-02 06:40:00.500"  # in Shanghai
     with (folder / "big_matrix.csv").open("a") as log:
         for user, video in ((0, 0), (900_001, 900_002)):
-            log.write(f"{user},{video},50000,5000,x,20200902,{seconds},10.0\n")
+            log.write(f"{user},{video},50000,5000,{time},20200902,{seconds},10.0\n")
     daily = folder / "item_daily_features.csv"
     header, first = daily.read_text(encoding="utf-8").split("\n")[:2]
     fields = first.split(",")
