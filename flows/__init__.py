@@ -6,6 +6,7 @@ The environment is settled here, before Prefect, MLflow or NumPy are imported by
 import logging
 import os
 import sys
+from typing import Any
 
 from flows.supervisor import supervise
 
@@ -14,6 +15,9 @@ COMMANDS = {
 }
 """Modules that are commands of two processes: see ``flows.supervisor``. `up` has its own ways."""
 
+# What a command and its children write is its user's alone: logs, databases, models, lists
+os.umask(0o077)
+
 if sys.argv[0] == "-m":  # Python is about to run a module of this package
     for argument in sys.orig_argv:
         if (module := argument.removeprefix("-m")) in COMMANDS:
@@ -21,6 +25,7 @@ if sys.argv[0] == "-m":  # Python is about to run a module of this package
 
 from flows.environment import settle  # noqa: E402
 from schemas.errors import GrailError  # noqa: E402
+from schemas.printable import printable  # noqa: E402
 
 settle(os.environ, sys.argv[1:])
 
@@ -40,6 +45,16 @@ def has_cure(record: logging.LogRecord) -> bool:
     return bool(record.exc_info) and isinstance(record.exc_info[1], GrailError)
 
 
+def as_printable(*args: Any, **fields: Any) -> logging.LogRecord:
+    """Make a log record whose message is printable: it may quote a file name or a server."""
+    record = logging.LogRecord(*args, **fields)
+    message = record.getMessage()
+    if (shown := printable(message)) != message:
+        record.msg, record.args = shown, ()
+    return record
+
+
+logging.setLogRecordFactory(as_printable)
 logging.getLogger("tasks").setLevel(logging.INFO)  # progress of long work; Prefect shows it
 for name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(name).addFilter(OneLine())

@@ -16,9 +16,10 @@ from prefect.settings import (
     get_current_settings,
 )
 
-from flows.failures import log_folder, one_line, shorten_console, show
+from flows.failures import log_folder, one_line, shorten_console
 from flows.introduce import introduce
 from flows.temporary_server import TemporaryServer
+from flows.terminal import say
 from schemas.config import LearningConfig, TrackedConfig
 from schemas.paths import absolute, is_url
 from tasks.report import check_summary
@@ -38,7 +39,7 @@ def run_flow(
         import_tracking()  # while the server starts, which takes as long
         if server is not None:
             server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
-        show(as_text(flow(**config.model_dump())))
+        say(as_text(flow(**config.model_dump())))
 
 
 def start_server(config: TrackedConfig) -> TemporaryServer:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from flows.failures import one_line, show
+from flows.failures import one_line
 from flows.parameters import flags
+from flows.terminal import say
 from schemas.config import DemoDataConfig
 from schemas.errors import SettingError
 from schemas.paths import absolute
@@ -25,7 +26,7 @@ def main() -> None:
             raise SettingError(f"out: {out} exists and is not an empty folder")
         write(out, config)
         world = f"the demo world at scale {config.scale:g}, seed {config.seed}"
-        show(f"{out}: {world}. It is not real data.")
+        say(f"{out}: {world}. It is not real data.")
 
 
 def write(out: Path, config: DemoDataConfig) -> None:

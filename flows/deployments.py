@@ -15,6 +15,7 @@ import yaml
 
 from flows.login import CLIENT_LOGIN
 from flows.pool import Pool
+from flows.terminal import say
 from schemas.addresses import without_secrets
 
 PROJECT = Path(__file__).parents[1]
@@ -97,7 +98,7 @@ def main(given: Mapping[str, Any]) -> None:
                 flow = load_flow_from_entrypoint(place)
                 schema = json.loads(json.dumps(parameter_schema(flow).model_dump_for_openapi()))
                 if changed := changes(found, place, schema, given, os.environ):
-                    print(found["name"], *changed)
+                    say(" ".join([found["name"], *changed]))
                     pool.change(found["id"], changed)
 
 

@@ -8,13 +8,13 @@ import argparse
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from flows.terminal import say
 from schemas.paths import absolute, is_url, sqlite_address
 
 ENVIRONMENT = {
@@ -109,7 +109,7 @@ def pass_proxies_by(environment: MutableMapping[str, str]) -> None:
     for name in [name for name in environment if name.lower() in PROXIES]:
         if environment[name].lower().startswith("socks"):
             del environment[name]
-            print(f"{name} is not used: SOCKS needs the package socksio", file=sys.stderr)
+            say(f"{name} is not used: SOCKS needs the package socksio", on_stderr=True)
 
 
 def can_keep_files(home: str) -> bool:

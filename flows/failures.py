@@ -3,7 +3,6 @@
 import copy
 import logging
 import os
-import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -119,11 +118,3 @@ def shorten_console() -> None:
         is_console = getattr(handler, "console", None) or getattr(handler, "stream", None)
         if is_console and not isinstance(handler.formatter, OneLineFormatter):
             handler.setFormatter(OneLineFormatter(handler.formatter or logging.Formatter()))
-
-
-def show(text: str) -> None:
-    """Print what a command has to say; nobody may be reading."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

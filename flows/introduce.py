@@ -2,12 +2,12 @@
 
 import os
 import re
-import sys
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from flows.terminal import say
 from schemas.addresses import without_secrets
 from schemas.config import TRACKING, TrackedConfig
 from schemas.errors import ServerError
@@ -25,7 +25,7 @@ def introduce(config: TrackedConfig) -> None:
     mlflow = without_secrets(config.tracking_address)
     if config.tracking_uri is None and os.environ.get(TRACKING):
         mlflow += f" ({TRACKING})"
-    print(f"prefect  {prefect}\nmlflow   {mlflow}", file=sys.stderr, flush=True)
+    say(f"prefect  {prefect}", f"mlflow   {mlflow}", on_stderr=True)
     if api:
         check_prefect(api)
 

@@ -26,7 +26,12 @@ NAMED_BY = ("source", "as_of")
 """Settings in the name of a run."""
 
 
-@flow(name="nightly", flow_run_name=named_by(*NAMED_BY), validate_parameters=False)
+@flow(
+    name="nightly",
+    flow_run_name=named_by(*NAMED_BY),
+    validate_parameters=False,
+    result_serializer="json",
+)
 @takes(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""

@@ -15,6 +15,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from flows.terminal import say
 from schemas.config import complaint
 
 C = TypeVar("C", bound=BaseModel)
@@ -86,5 +87,5 @@ def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
 
 def fail(prog: str, reason: str, code: int = 2) -> NoReturn:
     """End the process with one line on stderr."""
-    print(f"{prog}: {reason}", file=sys.stderr)
+    say(f"{prog}: {reason}", on_stderr=True)
     raise SystemExit(code)

@@ -15,7 +15,12 @@ from tasks.notices import show_answer
 PROG = "python -m flows.recommend"
 
 
-@flow(name="recommend", flow_run_name=named_by("user"), validate_parameters=False)
+@flow(
+    name="recommend",
+    flow_run_name=named_by("user"),
+    validate_parameters=False,
+    result_serializer="json",
+)
 @takes(RecommendConfig)
 def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""

@@ -43,7 +43,12 @@ def replay(config: BackfillConfig, tables: Refs, days: Days) -> Replayed:
     return Replayed(played, need_mib(played))
 
 
-@flow(name="replay-nights", flow_run_name="replay-nights", validate_parameters=False)
+@flow(
+    name="replay-nights",
+    flow_run_name="replay-nights",
+    validate_parameters=False,
+    result_serializer="json",
+)
 def replay_nights(
     config: BackfillConfig, tables: Refs, nights: Sequence[Days]
 ) -> list[Replayed | BaseException]:

@@ -1,7 +1,8 @@
 """Makes the previous champion the champion again."""
 
-from flows.failures import one_line, show
+from flows.failures import one_line
 from flows.parameters import flags
+from flows.terminal import say
 from schemas.config import RollbackConfig
 from tasks.champions import roll_back
 from tasks.runs import reachable
@@ -15,7 +16,7 @@ def main() -> None:
     with one_line(PROG, config.root):
         with reachable(config.tracking_address) as client:
             former, now = roll_back(client, config.registered_model)
-        show(f"{config.registered_model}: version {now} is the champion again, {former} is kept")
+        say(f"{config.registered_model}: version {now} is the champion again, {former} is kept")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from threading import Thread
 from types import TracebackType
 from typing import NoReturn
 
+from flows.terminal import say
+
 PATIENCE = 6
 """Seconds in which the worker may end by itself, tell Prefect of it, and end its server."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -86,7 +88,7 @@ def _end(prog: str, code: int, stopped_by: int) -> NoReturn:
 
 def _say(what: str) -> None:
     with contextlib.suppress(OSError):  # the terminal may be closed
-        print(f"{what}, run again to go on", file=sys.stderr, flush=True)
+        say(f"{what}, run again to go on", on_stderr=True)
 
 
 def _name(number: int) -> str:

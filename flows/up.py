@@ -29,6 +29,7 @@ from flows.parameters import flags
 from flows.pool import POOL, Pool
 from flows.serve import ALLOWED_HOSTS, MLFLOW_FILES
 from flows.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
+from flows.terminal import say
 from schemas.addresses import without_secrets
 from schemas.errors import ServerError, SettingError
 from schemas.paths import sqlite_address
@@ -132,7 +133,7 @@ def say_where(servers: Servers, config: UpConfig, pool: Pool) -> None:
         said["database"] = ", ".join(databases)
     show("up; Ctrl-C stops all of it", said)
     file = write_shell_file(servers.root, servers.environment, os.environ)
-    print(f"a night at once, from another terminal:\n. {shlex.quote(str(file))}\n{A_NIGHT}")
+    say("a night at once, from another terminal:", f". {shlex.quote(str(file))}", A_NIGHT)
     sys.stdout.flush()
 
 
@@ -203,8 +204,7 @@ def elsewhere(environment: Mapping[str, str]) -> list[str]:
 
 def show(what: str, details: dict[str, str]) -> None:
     """Print a line, and a line for each detail."""
-    print(what, *(f"  {name:<9}{value}" for name, value in details.items()), sep="\n")
-    sys.stdout.flush()
+    say(what, *(f"  {name:<9}{value}" for name, value in details.items()))
 
 
 if __name__ == "__main__":

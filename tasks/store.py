@@ -13,10 +13,11 @@ import logging
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import fsspec
@@ -65,13 +66,14 @@ class Store:
             self._fs, path = filesystem(root)
             self._is_local = isinstance(self._fs, LocalFileSystem)
             self._root = path if self._is_local else self._fs.unstrip_protocol(path)
+            if self._is_local and not Path(path).exists():
+                Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fs.makedirs(self._root, exist_ok=True)
             probe = f"{self._root}/.probe-{uuid.uuid4().hex}"
             self._fs.pipe_file(probe, b"")
             self._fs.rm_file(probe)
             # what needs a disk of this machine, under the root where that is one
-            own = Path(tempfile.gettempdir()) / f"grail-{os.getuid()}"
-            self._near = Path(path) if self._is_local else own
+            self._near = Path(path) if self._is_local else own_folder()
             self._staging = self._near / ".staging"
             self._staging.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError, ImportError, NotImplementedError) as error:
@@ -163,6 +165,15 @@ class Store:
         prefix = f"{socket.gethostname()}-{os.getpid()}-"
         return tempfile.TemporaryDirectory(prefix=prefix, dir=self._staging)
 
+    def warn_of_others(self) -> None:
+        """Say in the log if others may write the root, and so change what is taken for ours."""
+        if self._is_local and self._near.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            logger.warning(
+                "others may write to root %s: they can change its models and tables. Close it with"
+                " chmod go-w",
+                self._root,
+            )
+
     def sweep(self) -> int:
         """Remove what killed runs of this machine left in staging; return how many folders."""
         left = []
@@ -246,6 +257,27 @@ class Store:
             shutil.rmtree(near, ignore_errors=True)
             near.parent.mkdir(exist_ok=True)
             copy.rename(near)
+
+
+def own_folder() -> Path:
+    """Return the folder of this user among the temporary files of this machine, for him alone.
+
+    Everybody may write there: StoreError if somebody has put something else in its place, such as a
+    link to where he would like the files to go.
+    """
+    folder = Path(tempfile.gettempdir()) / f"grail-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_own or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreError(
+            f"{folder} is not a folder that belongs to you and that you alone may write: what a"
+            " remote root keeps on this machine would be in the hands of others. Remove it, or"
+            " choose another folder for temporary files with TMPDIR"
+        )
+    folder.chmod(0o700)
+    return folder
 
 
 def _move(folder: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.printable import printable
 from tasks.models.reasons import Reason
 
 WIDTH = 100
@@ -84,8 +85,11 @@ def _behind(reason: Reason, names: Names) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """Return the text on one line of at most so many columns; Chinese characters take two."""
-    text = " ".join(text.split())
+    """Return the text on one line of at most so many columns; Chinese characters take two.
+
+    Captions and tags are text of others: what would command the terminal is escaped.
+    """
+    text = printable(" ".join(text.split()))
     if columns(text) <= width:
         return text
     kept = ""

@@ -30,7 +30,9 @@ def run_command(capsys: pytest.CaptureFixture[str], **settings: object) -> tuple
     config = NightlyConfig.model_validate({"models": ("random", "popularity"), **settings})
     with pytest.raises(SystemExit) as stopped:
         flows.command.run_flow(flows.nightly.nightly, config, "nightly", str)
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nightly: ")]
+    said = capsys.readouterr()
+    assert "\x1b]0" not in said.err + said.out
+    lines = [line for line in said.err.splitlines() if line.startswith("nightly: ")]
     return int(stopped.value.code or 0), lines[-1]
 
 
@@ -191,6 +193,15 @@ def test_a_day_before_the_log_is_refused(
     assert code == 1
     assert "as_of 2020-07-01" in error
     assert "2020-07-05" in error
+
+
+def test_a_name_cannot_command_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = str(tmp_path / "\x1b]0;owned\x07")
+    code, error = run_command(capfd, source=source, root=str(tmp_path / "root"))
+    assert code == 1
+    assert r"\x1b]0;owned\x07" in error
 
 
 def test_a_root_that_cannot_be_written_is_refused(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -434,3 +435,68 @@ def test_sweep_leaves_the_folders_of_other_machines(store, tmp_path, monkeypatch
     assert store.sweep() == 1
     assert other.exists()
     assert not own.exists()
+
+
+def test_a_root_that_it_makes_is_for_its_user_alone(tmp_path, monkeypatch):
+    kept = os.umask(0)
+    try:
+        Store(str(tmp_path / "root"))
+    finally:
+        os.umask(kept)
+    assert stat.S_IMODE((tmp_path / "root").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o707])
+def test_a_root_that_was_there_stays_as_it_is_and_is_warned_of(tmp_path, caplog, mode):
+    tmp_path.chmod(mode)
+    Store(str(tmp_path)).warn_of_others()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    warned = [message for message in caplog.messages if "chmod go-w" in message]
+    assert len(warned) == bool(mode & 0o022)
+
+
+def test_what_a_remote_root_keeps_here_is_for_its_user_alone(far, tmp_path):
+    near = tmp_path / f"grail-{os.getuid()}"
+    assert stat.S_IMODE(near.stat().st_mode) == 0o700
+    near.chmod(0o755)
+    Store(f"memory://grail-{tmp_path.name}")
+    assert stat.S_IMODE(near.stat().st_mode) == 0o700
+
+
+def a_link(near: Path) -> None:
+    (near.parent / "theirs").mkdir()
+    near.symlink_to(near.parent / "theirs")
+
+
+def a_file(near: Path) -> None:
+    near.touch()
+
+
+def an_open_folder(near: Path) -> None:
+    near.mkdir()
+    near.chmod(0o777)
+
+
+def another_s_folder(near: Path) -> None:
+    near.mkdir(mode=0o700)
+    os.chown(near, 12345, 12345)
+
+
+PREPARED = [
+    a_link,
+    a_file,
+    an_open_folder,
+    pytest.param(
+        another_s_folder,
+        marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away"),
+    ),
+]
+
+
+@pytest.mark.parametrize("prepare", PREPARED)
+def test_what_others_put_there_beforehand_is_refused(tmp_path, monkeypatch, prepare):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    prepare(tmp_path / f"grail-{os.getuid()}")
+    with pytest.raises(StoreError, match=r"^\S+ is not a folder that belongs to you.+TMPDIR$"):
+        Store(f"memory://grail-{tmp_path.name}")
+    assert not [path for path in tmp_path.rglob("*") if path.name in {".staging", "lock"}]
