@@ -33,7 +33,6 @@ PROG = "python -m flows.backfill"
     flow_run_name=named_by("source", "from_day", "to_day"),
     validate_parameters=False,
     result_serializer="json",
-    result_serializer="json",
 )
 @takes(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:
