@@ -42,7 +42,8 @@ def test_a_night_and_its_second_run_say_what_is_and_no_more(
         assert not re.findall(r".*(?:warn|error|critical|traceback).*", said, re.IGNORECASE)
         lines = Counter(re.findall(r"Task run '([^']+)' - ", said))
         assert len(lines) > 20
-        assert set(lines.values()) == {1}
+        twice = {name for name, n in lines.items() if n > 1}
+        assert twice <= {"friendships"}  # a task for each of the two days, of the same table
     assert " is kept out:\n" in first
     assert " stays out:\n" in second
     check_ways(second)
