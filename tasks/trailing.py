@@ -80,7 +80,7 @@ def log_readings(client: MlflowClient, run_id: str, values: Mapping[str, float])
 
 def _metric(key: str) -> str:
     """Name the metric of a reading: with a slash MLflow would show it above all else."""
-    return f"{PREFIX}{key.replace('/', '.', 1)}"
+    return f"{PREFIX}{key.replace('/', '.')}"
 
 
 def _champion_day(client: MlflowClient, experiment: str) -> str:
@@ -94,7 +94,7 @@ def _medians(runs: list[Run]) -> dict[str, float]:
     by_files: dict[frozenset[tuple[str, float]], dict[str, float]] = {}
     for run in runs:
         readings = {
-            name.removeprefix(PREFIX).replace(".", "/", 1): value
+            name.removeprefix(PREFIX).replace(".", "/"): value
             for name, value in run.data.metrics.items()
             if name.startswith(PREFIX)
         }
