@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from flows.mendable import cure_of, first_line
+from flows.mendable import chain, cure_of, first_line
 from flows.parameters import fail
 from schemas.addresses import without_secrets
 from schemas.errors import GrailError
@@ -38,6 +38,9 @@ def one_line(prog: str, root: str | None = None) -> Iterator[None]:
 
 
 def _fail_with_log(prog: str, error: Exception, root: str | None) -> NoReturn:
+    for one in chain(error):
+        if isinstance(one, GrailError):  # and then Prefect could not be told of it
+            fail(prog, str(one), code=1)
     kept = keep_traceback(prog, error, root)
     where = f"traceback: {kept}" if kept else "no traceback could be kept"
     if cure := cure_of(error):

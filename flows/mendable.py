@@ -37,6 +37,7 @@ BY_TEXT = {
 """What compiled libraries say in place of a number."""
 PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 """Package by the module that is missing where they differ."""
+MISTAKES = (LookupError, TypeError, AttributeError, NameError, AssertionError)
 OURS = {"flows", "tasks", "schemas"}
 
 
@@ -49,12 +50,16 @@ def cure_of(error: BaseException) -> str | None:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error was raised from or during, the first one first, and itself."""
+    """Yield what an error was raised from or during, the first one first, and itself.
+
+    What a programmer's mistake was made during is not its reason.
+    """
     found: list[BaseException] = []
     inner: BaseException | None = error
     while inner is not None and inner not in found:
         found.append(inner)
-        inner = inner.__cause__ or inner.__context__
+        is_alone = inner.__suppress_context__ or isinstance(inner, MISTAKES)
+        inner = inner.__cause__ or (None if is_alone else inner.__context__)
     yield from reversed(found)
 
 

@@ -69,6 +69,12 @@ def test_anything_else_is_not_a_persons_to_mend(error: Exception) -> None:
     assert cure_of(error) is None
 
 
+def test_what_a_mistake_was_made_during_is_no_excuse() -> None:
+    mistake = KeyError("x")
+    mistake.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert cure_of(mistake) is None
+
+
 def ended_by(error: BaseException, root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Let a command fail with an error; return the one line that it says."""
     with pytest.raises(SystemExit) as ended, one_line("python -m flows.nightly", str(root)):
@@ -113,6 +119,13 @@ def test_an_error_of_a_person_has_no_traceback(
     said = ended_by(SourceError("no such folder"), tmp_path, capsys)
     assert said == "python -m flows.nightly: no such folder\n"
     assert not (tmp_path / "logs").exists()
+
+
+def test_an_error_of_a_person_counts_also_where_prefect_could_not_be_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ended_by(raised_from(SourceError("no such folder")), tmp_path, capsys)
+    assert said == "python -m flows.nightly: no such folder\n"
 
 
 def test_the_console_shows_the_first_line_of_an_error_and_a_page_all_of_it() -> None:
