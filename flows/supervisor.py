@@ -8,6 +8,7 @@ reaches this one alone; all that the worker starts is in the worker's group, and
 """
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -48,7 +49,7 @@ def supervise(prog: str) -> None:
     for one, handler in former.items():
         signal.signal(one, handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-    sys.excepthook = _silent_when_interrupted
+    sys.excepthook = _end_when_interrupted
     Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
 
 
@@ -113,12 +114,18 @@ def _end_with_parent(alive: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _silent_when_interrupted(
+def _end_when_interrupted(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Say nothing of an interrupt, which the supervisor tells of; show any other error."""
+    """Say nothing of an interrupt, which the supervisor tells of, and show any other error.
+
+    Python takes seconds to take itself down, on a busy machine all that there are: not after this.
+    """
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
+        return
+    logging.shutdown()  # sends what Prefect's page should show
+    os._exit(128 + signal.SIGINT)
 
 
 def _hear(*_: object) -> None:

@@ -96,7 +96,11 @@ def main() -> None:
 
     server = uvicorn.Server(
         uvicorn.Config(
-            "prefect.server.api.server:create_app", factory=True, log_level="error", lifespan="on"
+            "prefect.server.api.server:create_app",
+            factory=True,
+            log_level="error",
+            lifespan="on",
+            timeout_graceful_shutdown=1,  # those who still ask are what is ending
         )
     )
 
