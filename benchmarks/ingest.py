@@ -24,11 +24,13 @@ def ingest_log(ground: Ground, world: Path) -> tuple[Facts, str]:
     from benchmarks.plain import plain, without_prefect
     from schemas.raw import RAW_FILES
     from tasks.ingest import ingest
+    from tasks.sources.files import fingerprint
 
     root = ground.fresh("ingest-ours")
     file = world / RAW_FILES["interactions"].file_name
+    checksum = fingerprint({"interactions": file})["interactions"]
     with without_prefect(), timed() as facts:
-        made = plain(ingest)("interactions", str(file), "as it is", 0.01, str(root))
+        made = plain(ingest)("interactions", str(file), checksum, 0.01, str(root))
     counts = made["interactions"].facts["counts"]
     return facts | {"rows": counts["read"], "kept": counts["kept"]}, made["interactions"].path
 
