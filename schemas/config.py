@@ -46,7 +46,7 @@ def openable(address: str) -> str:
     What MLflow takes for a folder of its former kind of store is refused.
     """
     file = sqlite_file(address)
-    if file is not None:
+    if file is not None and "?" not in address:
         return sqlite_address(absolute(str(file)))
     if ":" not in address and address != "databricks":
         raise ValueError(f"{address!r} is no address: give sqlite:///FILE or http://HOST:PORT")

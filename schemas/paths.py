@@ -38,6 +38,11 @@ def place(given: str) -> str:
     return given if is_url(given) else str(absolute(given))
 
 
+def address(place: str) -> str:
+    """Return a place as MLflow takes files from it: it would read a path for a URL."""
+    return place if is_url(place) else Path(place).as_uri()
+
+
 Place = Annotated[str, AfterValidator(place)]
 """A path or URL among the settings; relative to where the process that reads them was started."""
 

@@ -15,6 +15,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from schemas.paths import address
 from tasks.models.catalogue import Catalogue
 from tasks.provenance import PROJECT
 
@@ -71,7 +72,7 @@ class Packing:
             mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(PROJECT / "tasks" / "served_model.py"),
-                artifacts={"model": folder, "catalogue": str(self.catalogue)},
+                artifacts={"model": address(folder), "catalogue": self.catalogue.as_uri()},
                 model_config={"model": name},
                 code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
                 signature=SIGNATURE,
