@@ -116,7 +116,7 @@ def can_keep_files(home: str) -> bool:
     """Whether a home is there and Prefect's folder in it is, or can be made."""
     folder = Path(home) / ".prefect"
     held = folder if folder.exists() else Path(home)
-    return held.is_dir() and os.access(held, os.W_OK | os.X_OK)
+    return held.is_absolute() and held.is_dir() and os.access(held, os.W_OK | os.X_OK)
 
 
 def keep_files_in(folder: Path, home: Path, environment: MutableMapping[str, str]) -> None:

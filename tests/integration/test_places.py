@@ -9,10 +9,15 @@ from typing import Any
 
 import polars as pl
 
+from schemas.config import TrackedConfig
+from tasks.champions import crown
+from tasks.runs import reachable
 from tasks.sources.demo import write_demo_world
 from tests.unit.test_paths import NASTY
 
 PROJECT = Path(__file__).parents[2]
+DEEP = Path(NASTY, "x" * 255, "y" * 255, "z" * 100)
+"""As much as a name may have, and more than 620 characters in all."""
 MODELS = ("--models", "random,popularity")
 
 
@@ -50,14 +55,14 @@ def test_places_mean_what_they_say(prefect_server: str, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
-    world = here / NASTY / "world"
+    world = here / DEEP / "world"
     world.mkdir(parents=True)
     write_demo_world(world, scale=0.05, seed=4)
-    (here / "link").symlink_to(here / NASTY, target_is_directory=True)
-    settings = ("--source", f"link/../{NASTY}/world", "--summary", "~/s.json", *MODELS)
+    (here / "link").symlink_to(here / DEEP, target_is_directory=True)
+    settings = ("--source", f"link/../{DEEP.name}/world", "--summary", "~/s.json", *MODELS)
 
     run("nightly", *settings, "--root", "link/root/", cwd=here, server=prefect_server)
-    root = here / NASTY / "root"
+    root = here / DEEP / "root"
     summary = json.loads((here / "s.json").read_text())
     assert summary["source"] == f"demo world in {world}"
     lists = pl.read_parquet(summary["top_n"], glob=False)
@@ -66,10 +71,13 @@ def test_places_mean_what_they_say(prefect_server: str, tmp_path: Path) -> None:
     assert all(path.is_relative_to(root) and path.exists() for path in made)
     assert {path.name for path in here.iterdir()} <= {NASTY, "link", "s.json", ".prefect"}
 
+    gate = summary["promotion"]
+    with reachable(TrackedConfig(root=str(root)).tracking_address) as client:
+        crown(client, gate["registered_model"], gate["version"])  # whatever the gate thought of it
     user = lists["user_id"].min()
     (there / "users [a]*.csv").write_text(f"user_id\n{user}\n")
     asked = ("--users", "users [a]*.csv", "--out", "~/lists?.parquet", "-n", "100")
-    run("recommend", *asked, "--root", f"../here/{NASTY}/root", cwd=there, server=prefect_server)
+    run("recommend", *asked, "--root", f"../here/{DEEP}/root", cwd=there, server=prefect_server)
     before = pl.read_parquet(there / "lists?.parquet", glob=False)
     assert before["user_id"].unique().to_list() == [user]
 
@@ -82,5 +90,5 @@ def test_places_mean_what_they_say(prefect_server: str, tmp_path: Path) -> None:
     run("nightly", *settings, "--root", str(there / "moved?"), cwd=here, server=prefect_server)
     again = json.loads((here / "s.json").read_text())
     assert again["mlflow_run_id"] == summary["mlflow_run_id"]
-    assert again["promotion"] == summary["promotion"]
+    assert again["promotion"] == {**gate, "champion": gate["version"]}
     assert not root.exists()

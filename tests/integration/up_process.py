@@ -52,6 +52,8 @@ class Up:
         """Start it; once more, on the same root and ports, when it has ended."""
         # What a person may have set must not lead the servers elsewhere
         foreign = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "MLFLOW_TRACKING_URI": "http://x"}
+        foreign |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+        foreign |= {"MLFLOW_REGISTRY_URI": "sqlite:////nowhere/mlflow.db"}
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(
                 self.command(*more),

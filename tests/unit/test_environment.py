@@ -91,7 +91,7 @@ def test_a_proxy_that_would_stop_every_client_is_not_used(
 def test_a_home_that_cannot_be_written_leaves_its_files_under_the_root(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     root = tmp_path / "a root?"
-    for home in (tmp_path / "missing", tmp_path / "file"):
+    for home in (tmp_path / "missing", tmp_path / "file", ""):
         found = settled("--seed", "1", "--root", str(root), HOME=str(home))
         kept = [found[n] for n in ("PREFECT_HOME", "MPLCONFIGDIR", "KERAS_HOME", "XDG_CACHE_HOME")]
         assert all(Path(place).parent == root / ".home" for place in kept)
