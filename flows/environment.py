@@ -73,6 +73,7 @@ def settle(environment: MutableMapping[str, str], argv: Sequence[str]) -> None:
         environment.pop(name, None)
     for name, value in ENVIRONMENT.items():
         environment.setdefault(name, value)
+    environment["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it may have a password in it
     pass_proxies_by(environment)
     if not can_keep_files(home := environment.get("HOME", os.path.expanduser("~"))):  # noqa: PTH111
         keep_files_in(place_for_files(root_of(argv)), Path(home), environment)
@@ -145,6 +146,7 @@ def place_for_files(root: str) -> Path:
     if not is_url(root):
         with suppress(OSError, ValueError):  # what is wrong with the root, the command will say
             folder = absolute(root) / ".home"
+            sqlite_address(folder / "prefect" / "prefect.db")  # not too long?
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return folder
     folder = Path(tempfile.mkdtemp(prefix="grail-home-"))

@@ -86,6 +86,7 @@ class TrackedConfig(BaseModel):
     def _tracked_somewhere(self) -> Self:
         if self.tracking_uri is None and is_url(self.root) and not os.environ.get(TRACKING):
             raise ValueError("tracking_uri is needed when root is a URL")
+        _ = self.tracking_address  # what is wrong with it is wrong now
         return self
 
     @property

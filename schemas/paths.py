@@ -4,6 +4,7 @@ A folder may be called ``50 % off? [old] #2``. SQLAlchemy takes what follows a `
 Polars takes ``[ ] * ?`` for patterns, URLs decode ``%`` and end at ``#``.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,10 @@ from pydantic import AfterValidator
 
 AS_THEY_ARE = "/ "
 """Beside letters, digits and ``_.-~``: what no library reads anything into."""
+
+
+LONGEST_DATABASE = 490
+"""Bytes: SQLite allows 512, for the longest name of what it and we put beside a database."""
 
 
 def is_url(place: str) -> bool:
@@ -51,9 +56,15 @@ def sqlite_address(file: Path, driver: str | None = None) -> str:
     """Return SQLAlchemy's URL of a SQLite file, for MLflow or (``driver`` aiosqlite) for Prefect.
 
     Only as a ``file:`` URI of SQLite's own can a path have a ``?`` in it. MLflow would make folders
-    for that under the working directory, were the driver not named.
+    for that under the working directory, were the driver not named. ValueError if SQLite cannot
+    open so long a path.
     """
     path = str(file)
+    if (length := len(os.fsencode(path))) > LONGEST_DATABASE:
+        raise ValueError(
+            f"the path of a database in it would have {length} bytes, and SQLite opens at most"
+            f" {LONGEST_DATABASE}: give a shorter one, {path[:60]}... is too long"
+        )
     if quote(path, safe=AS_THEY_ARE) == path:
         return f"sqlite{'+' + driver if driver else ''}:///{path}"
     return f"sqlite+{driver or 'pysqlite'}:///file:{quote(path)}?uri=true"

@@ -16,8 +16,8 @@ from tasks.sources.demo import write_demo_world
 from tests.unit.test_paths import NASTY
 
 PROJECT = Path(__file__).parents[2]
-DEEP = Path(NASTY, "x" * 255, "y" * 255, "z" * 100)
-"""As much as a name may have, and more than 620 characters in all."""
+DEEP = Path(NASTY, "x" * 255)
+"""As many bytes as a name may have, and nearly as many as SQLite allows in a path."""
 MODELS = ("--models", "random,popularity")
 
 

@@ -37,6 +37,7 @@ REFUSED = {
     "reject share": ({"max_reject_share": 1.5}, "max_reject_share: "),
     "no root": ({"root": ""}, "root: "),
     "a URL without an address for MLflow": ({"root": "s3://grail"}, "tracking_uri is needed"),
+    "a root too long for SQLite": ({"root": "/r" * 310}, "SQLite opens at most 490: give a shor"),
     "a folder as an address for MLflow": ({"tracking_uri": "mlruns"}, "give sqlite:///FILE or"),
     "a password for MLflow": (
         {"tracking_uri": "postgresql://me:pa55@db/mlflow"},
