@@ -55,7 +55,9 @@ def as_printable(*args: Any, **fields: Any) -> logging.LogRecord:
 
 
 logging.setLogRecordFactory(as_printable)
-logging.getLogger("tasks").setLevel(logging.INFO)  # progress of long work; Prefect shows it
+# Progress of long work is shown, unless a person wants to hear less
+wanted = os.environ.get("PREFECT_LOGGING_LEVEL", "INFO").upper()
+logging.getLogger("tasks").setLevel(logging.getLevelNamesMapping().get(wanted, logging.INFO))
 for name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(name).addFilter(OneLine())
 # What runs a deployment's flow says once more that it failed, when the flow has said why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import warnings
 from dataclasses import dataclass
@@ -57,7 +58,10 @@ class Packing:
         project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
         named = {_name_of(each) for each in project["dependencies"]}
         needed = [pin for pin in pins if _name_of(pin) in named]
-        return cls(folder, catalogue.user_ids[:2].tolist(), [*needed, f"-c {constraints}"])
+        # In a line of requirements " #" begins a comment: then all are named, whatever that takes
+        is_nameable = re.search(r"\s#|[\r\n]", str(constraints)) is None
+        requirements = [*needed, f"-c {constraints}"] if is_nameable else pins
+        return cls(folder, catalogue.user_ids[:2].tolist(), requirements)
 
     def log_model(self, name: str, folder: str, *, has_example: bool) -> None:
         """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
