@@ -24,6 +24,7 @@ if sys.argv[0] == "-m":  # Python is about to run a module of this package
             supervise(f"python -m {module}")
 
 from flows.environment import settle  # noqa: E402
+from schemas.addresses import without_secrets  # noqa: E402
 from schemas.errors import GrailError  # noqa: E402
 from schemas.printable import printable  # noqa: E402
 
@@ -31,12 +32,14 @@ settle(os.environ, sys.argv[1:])
 
 
 class OneLine(logging.Filter):
-    """Strips the traceback of errors that a person can mend: their message says all."""
+    """Strips the traceback of errors that a person can mend, and passwords from every other one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record; drop the traceback of a GrailError."""
+        """Keep every record; drop the traceback of a GrailError, whose message says all."""
         if has_cure(record):
             record.exc_info = None
+        elif record.exc_info:  # Prefect keeps it in its database
+            record.exc_text = without_secrets(logging.Formatter().formatException(record.exc_info))
         return True
 
 

@@ -1,11 +1,13 @@
 """The environment's rule: what a person set counts, but for what would lead a run astray."""
 
+import logging
 from pathlib import Path
 
 import httpx
 import pytest
 import requests.utils
 
+from flows import OneLine
 from flows.environment import (
     ENVIRONMENT,
     NOT_OURS,
@@ -117,3 +119,12 @@ def test_the_root_is_found_before_anything_can_read_flags() -> None:
     assert root_of(["--seed", "1", "--root", "a b", "--why"]) == "a b"
     assert root_of(["--root=x", "--root", "y"]) == "y"
     assert root_of([]) == root_of(["--root"]) == root_of(["--roots", "x"]) == "data"
+
+
+def test_a_traceback_that_prefect_keeps_holds_no_password() -> None:
+    error = RuntimeError("asked http://me:pa55@mlflow.lan/api in vain")
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "failed", (), (type(error), error, None))
+    assert OneLine().filter(record)
+    shown = logging.Formatter().format(record)
+    assert "RuntimeError: asked http://mlflow.lan/api in vain" in shown
+    assert "pa55" not in shown
