@@ -12,10 +12,12 @@ from prefect import Flow
 from prefect.context import refresh_global_settings_context
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
 )
 
+from flows.environment import prefect_database
 from flows.failures import log_folder, one_line, shorten_console
 from flows.introduce import introduce
 from flows.temporary_server import TemporaryServer
@@ -50,7 +52,8 @@ def start_server(config: TrackedConfig) -> TemporaryServer:
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     folder = log_folder(config.root)
     log = folder / "temporary-server.log" if folder else Path(os.devnull)
-    server = TemporaryServer({**os.environ, **settings}, log)
+    database = prefect_database(PREFECT_HOME.value())
+    server = TemporaryServer({**database, **os.environ, **settings}, log)
     logging.getLogger("prefect.flow_runs").addFilter(_shows_no_page)  # it has none
     os.environ["PREFECT_API_URL"] = f"{server.address}/api"
     refresh_global_settings_context()

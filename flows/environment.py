@@ -113,6 +113,16 @@ def pass_proxies_by(environment: MutableMapping[str, str]) -> None:
             say(f"{name} is not used: SOCKS needs the package socksio", on_stderr=True)
 
 
+def prefect_database(home: Path) -> dict[str, str]:
+    """Return what a server with this home must be told of its database, if it must be told.
+
+    Prefect asks for the path as it is, which SQLAlchemy may read in another way.
+    """
+    told = sqlite_address(home / "prefect.db", "aiosqlite")
+    is_as_it_is = told == f"sqlite+aiosqlite:///{home / 'prefect.db'}"
+    return {} if is_as_it_is else {PREFECT_DATABASE: told}
+
+
 def can_keep_files(home: str) -> bool:
     """Whether a home is there and Prefect's folder in it is, or can be made."""
     folder = Path(home) / ".prefect"
@@ -133,9 +143,6 @@ def keep_files_in(folder: Path, home: Path, environment: MutableMapping[str, str
     }
     for name, place in places.items():
         environment.setdefault(name, str(folder / place))
-    database = folder / "prefect" / "prefect.db"
-    if sqlite_address(database) != f"sqlite:///{database}":  # Prefect would ask for that
-        environment.setdefault(PREFECT_DATABASE, sqlite_address(database, "aiosqlite"))
 
 
 def place_for_files(root: str) -> Path:

@@ -18,6 +18,7 @@ import pytest
 from tests.integration.up_process import eventually, free_port
 
 PROJECT = Path(__file__).parents[2]
+ROOT = "the root? 100 % [a] #1"
 PASSWORD = "pa55-w0rd"  # noqa: S105
 NIGHT = ("--source", "demo", "--scale", "0.05", "--models", "random,popularity")
 
@@ -33,13 +34,13 @@ class Hostile:
 
     @property
     def root(self) -> Path:
-        return self.folder / "root"
+        return self.folder / ROOT
 
 
 def command(folder: Path, environment: dict[str, str], *more: str) -> tuple[int, str]:
     """Run a night elsewhere than in the project; return its code and all that it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.nightly", *NIGHT, "--root", "root", *more],
+        [sys.executable, "-m", "flows.nightly", *NIGHT, "--root", ROOT, *more],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from flows.environment import (
     NOT_OURS,
     PREFECT_DATABASE,
     can_keep_files,
+    prefect_database,
     root_of,
     settle,
 )
@@ -97,11 +98,13 @@ def test_a_home_that_cannot_be_written_leaves_its_files_under_the_root(tmp_path:
         found = settled("--seed", "1", "--root", str(root), HOME=str(home))
         kept = [found[n] for n in ("PREFECT_HOME", "MPLCONFIGDIR", "KERAS_HOME", "XDG_CACHE_HOME")]
         assert all(Path(place).parent == root / ".home" for place in kept)
-        assert sqlite_file(found[PREFECT_DATABASE]) == root / ".home" / "prefect" / "prefect.db"
+        told = prefect_database(Path(found["PREFECT_HOME"]))
+        assert sqlite_file(told[PREFECT_DATABASE]) == root / ".home" / "prefect" / "prefect.db"
         assert found["HOME"] == str(home)
     own = settled(f"--root={root}", HOME=str(tmp_path / "missing"), PREFECT_HOME="/prefect")
     assert own["PREFECT_HOME"] == "/prefect"
     assert "PREFECT_HOME" not in settled(HOME=str(tmp_path))
+    assert prefect_database(tmp_path) == {}
 
 
 def test_profiles_of_a_home_that_cannot_be_written_still_count(tmp_path: Path) -> None:
