@@ -33,6 +33,7 @@ PROG = "python -m flows.backfill"
     flow_run_name=named_by("source", "from_day", "to_day"),
     validate_parameters=False,
     result_serializer="json",
+    persist_result=False,
 )
 @takes(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:

@@ -31,6 +31,7 @@ NAMED_BY = ("source", "as_of")
     flow_run_name=named_by(*NAMED_BY),
     validate_parameters=False,
     result_serializer="json",
+    persist_result=False,
 )
 @takes(NightlyConfig)
 def nightly(**settings: Any) -> Summary:

@@ -20,6 +20,7 @@ PROG = "python -m flows.recommend"
     flow_run_name=named_by("user"),
     validate_parameters=False,
     result_serializer="json",
+    persist_result=False,
 )
 @takes(RecommendConfig)
 def recommend(**settings: Any) -> Answer:

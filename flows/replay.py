@@ -48,6 +48,7 @@ def replay(config: BackfillConfig, tables: Refs, days: Days) -> Replayed:
     flow_run_name="replay-nights",
     validate_parameters=False,
     result_serializer="json",
+    persist_result=False,
 )
 def replay_nights(
     config: BackfillConfig, tables: Refs, nights: Sequence[Days]

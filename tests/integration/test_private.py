@@ -99,3 +99,4 @@ def test_every_flow_keeps_its_errors_as_json() -> None:
     found = [thing for m in modules for thing in vars(m).values() if isinstance(thing, Flow)]
     assert {one.name for one in found} == {"nightly", "backfill", "recommend", "replay-nights"}
     assert {one.result_serializer for one in found} == {"json"}
+    assert {one.persist_result for one in found} == {False}  # what ends well is in the tables
