@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
     FlowRunFilter,
     FlowRunFilterId,
 )
@@ -36,7 +37,10 @@ class Ran:
     @property
     def artifacts(self) -> dict[str, Any]:
         """What Prefect shows of the run, by key."""
-        of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self.flow_run_id)]))
+        of_run = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self.flow_run_id)]),
+            key=ArtifactFilterKey(exists_=True),  # Prefect keeps results as artifacts without one
+        )
         with get_client(sync_client=True) as client:
             return {str(a.key): a for a in client.read_artifacts(artifact_filter=of_run)}
 
