@@ -1,7 +1,7 @@
 """The night as a plain script: the bodies of the same tasks in turn, without Prefect around them.
 
-MLflow, the gate and the notices are left out too: nothing of them is needed for models, figures and
-lists. The watch's table is made as on a first night, which no other stands before.
+MLflow and the notices are left out too: nothing of them is needed for models, figures and lists.
+The gate is asked, and the watch's table made, as on a first night, which no other stands before.
 """
 
 import logging
@@ -16,12 +16,16 @@ from prefect.logging import disable_run_logger
 
 from flows import stages
 from flows.aside import Submit
-from schemas.artifacts import ArtifactRef
+from schemas.artifacts import ArtifactRef, Played
 from schemas.config import NightlyConfig
 from tasks.acquire import acquire
 from tasks.prepare import cut
-from tasks.recommend import recommend
+from tasks.promote import decided
+from tasks.recommend import Answering, lists_table, load_catalogue, stand_in_of
+from tasks.store import Store
 from tasks.trailing import Trailing
+from tasks.train import load_model
+from tasks.verdict import challenger_of
 from tasks.watch import watch_table
 
 
@@ -70,7 +74,23 @@ def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
     days = plain(cut)(tables, config.as_of, config.window_days, root)
     played = stages.play(config, tables, days)
     known, board = played.known, played.verdict.leaderboard
-    lists = plain(recommend)(known, board, config.top_n, root)["top_n"]
     nights_before = Trailing(medians={}, champion_as_of=None)
-    watched, _ = watch_table(config, played.past.as_of, known, lists, nights_before)
-    return [board, lists, watched["watch"]]
+    watched, _ = watch_table(config, played.past.as_of, known, nights_before)
+    stand_in = stand_in_of(known, played.verdict)
+    champion = champion_of(config, played)
+    lists, _ = lists_table(Store(root), known, champion, stand_in, config.top_n)
+    return [board, lists["top_n"], watched["watch"]]
+
+
+def champion_of(config: NightlyConfig, night: Played) -> Answering | None:
+    """Return the night's own model if the gate would promote it on a first night."""
+    store, known = Store(config.root), night.known
+    if not decided(config, known, night.verdict, None).is_promoted:
+        return None
+    ref = known.models[challenger_of(known, night.verdict)]
+    return Answering(
+        ref.name,
+        ref.content,
+        known.as_of,
+        lambda: (load_model(store, ref), load_catalogue(store, known.tables)),
+    )

@@ -54,12 +54,13 @@ def whole_night(config: NightlyConfig) -> Summary:
     played = play(config, tables, days)
     known, verdict = played.known, played.verdict
 
-    lists = recommend(known, verdict.leaderboard, config.top_n, root)["top_n"]
     runs = track_night(config, raw, known, verdict)
     show_night(config, raw.source, known, verdict, runs)
-    watch(config, played.past.as_of, known, lists, runs)
+    watch(config, played.past.as_of, known, runs)
     promotion = gate(config, known, verdict, runs)
     show_gate(promotion)
+    family, champion = promotion.registered_model, promotion.champion
+    lists = recommend(config, known, verdict, family, champion)["top_n"]
     return summarise(config, raw, played.past, known, verdict, lists, runs, promotion)
 
 

@@ -1,22 +1,44 @@
-"""Makes the previous champion the champion again."""
+"""Makes the previous champion the champion again, or takes the champion off its place."""
+
+from mlflow import MlflowClient
 
 from flows.failures import one_line
 from flows.parameters import flags
 from flows.terminal import say
 from schemas.config import RollbackConfig
-from tasks.champions import roll_back
+from tasks.answer import check_tracked
+from tasks.champions import CHAMPION, PREVIOUS, default_name, retire, roll_back
 from tasks.runs import reachable
 
 PROG = "python -m flows.rollback"
 
 
 def main() -> None:
-    """Swap the champion and the one before it, and say so."""
+    """Swap the champion and the one before it, or leave the place empty, and say so."""
     config = flags(RollbackConfig, PROG)
     with one_line(PROG, config.root):
+        check_tracked(config)
         with reachable(config.tracking_address) as client:
-            former, now = roll_back(client, config.registered_model)
-        say(f"{config.registered_model}: version {now} is the champion again, {former} is kept")
+            said = retired(client, config) if config.retire else rolled_back(client, config)
+        say(said)
+
+
+def rolled_back(client: MlflowClient, config: RollbackConfig) -> str:
+    """Swap the two, and tell."""
+    name = config.registered_model or default_name(client, PREVIOUS)
+    former, now = roll_back(client, name)
+    kept = "" if former is None else f", {former} is kept"
+    return f"{name}: version {now} is the champion again{kept}"
+
+
+def retired(client: MlflowClient, config: RollbackConfig) -> str:
+    """Leave the place empty, and tell."""
+    name = config.registered_model or default_name(client, CHAMPION)
+    return (
+        f"{name}: version {retire(client, name)} is the champion no more, and nobody is: the next"
+        " night need only beat popularity. It comes back with python -m flows.rollback"
+        f" --registered-model {name}"
+    )
 
 
 if __name__ == "__main__":

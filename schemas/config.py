@@ -24,6 +24,9 @@ from schemas.paths import Place, absolute, is_url, place, sqlite_address, sqlite
 
 C = TypeVar("C", bound=BaseModel)
 
+NAME = r"^[^/:]+$"
+"""What MLflow takes as the name of a registered model."""
+
 # What the validators below demand, for Prefect's form and its server, which refuses the rest
 ONE_OF_THE_MODELS = {"type": "string", "enum": list(MODEL_CONFIGS)}
 SETTINGS_BY_MODEL = {
@@ -193,6 +196,14 @@ class NightlyConfig(LearningConfig):
     max_slice_drop: float = Field(
         0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the exam may show"
     )
+    registered_model: str | None = Field(
+        None,
+        min_length=1,
+        pattern=NAME,
+        description="name in MLflow's registry of the model that the night may become the champion"
+        " of (default: grail; for demo worlds grail-demo, with scale and seed where it generates"
+        " one)",
+    )
     top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
     max_row_change: float = Field(
         0.5,
@@ -278,8 +289,8 @@ class RecommendConfig(TrackedConfig):
     registered_model: str | None = Field(
         None,
         min_length=1,
-        description="name of the champion in MLflow's registry (default: grail, or grail-demo"
-        " where there are only nights of demo worlds)",
+        description="name of the champion in MLflow's registry (default: grail, or where there are"
+        " only nights of demo worlds the newest of their champions)",
     )
 
     @model_validator(mode="after")
@@ -298,8 +309,17 @@ class RecommendConfig(TrackedConfig):
 class RollbackConfig(TrackedConfig):
     """Makes the previous champion the champion again; a second time takes that back."""
 
-    registered_model: str = Field(
-        "grail", min_length=1, description="'grail', or 'grail-demo' for demo worlds"
+    registered_model: str | None = Field(
+        None,
+        min_length=1,
+        description="name of the champion in MLflow's registry (default: grail, or where there are"
+        " only nights of demo worlds the newest of their champions)",
+    )
+    retire: bool = Field(
+        default=False,
+        description="leave the place of the champion empty instead, for one that is damaged, of"
+        " other data, or of a day to come: the next night need only beat popularity. Without this"
+        " flag, a retired champion comes back",
     )
 
 

@@ -262,7 +262,7 @@ class TopN(pa.DataFrameModel):
     video_id: pl.Int32 = pa.Field(ge=0)
     score: pl.Float32
     model: pl.String = pa.Field(
-        description="whose list it is: the night's best, or the next that can serve the user"
+        description="whose list it is: the champion's, or what is popular, marked (fallback)"
     )
 
     class Config:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prefect.client.schemas import State
 from pydantic import BaseModel, Field
 
-from schemas.config import RecommendConfig
+from schemas.config import RecommendConfig, TrackedConfig
 from schemas.errors import SettingError, UnreachableError
 from schemas.paths import sqlite_file
 from tasks.draft import DATA, Draft
@@ -25,12 +25,7 @@ from tasks.raw.ids import read_ids, some
 from tasks.steps import chore, settled, step
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow import MlflowClient
-
     from tasks.champions import Champion
-
-FAMILIES = ("grail", "grail-demo")
-"""Registered models that are looked for, real data first."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +78,13 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
 
     SettingError if there is no champion, or none of the candidates is known.
     """
-    from tasks.champions import champion
+    from tasks.champions import CHAMPION, champion, default_name
     from tasks.explain import shown
     from tasks.runs import reachable
 
     check_tracked(config)
     with reachable(config.tracking_address) as client:
-        name = family(client, config)
+        name = config.registered_model or default_name(client, CHAMPION)
         found = champion(client, name)
         if found is None:
             raise SettingError(f"{name} has no champion yet: no night has been promoted")
@@ -119,7 +114,7 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
     return settled(made, was_there=False, message="; ".join([done, *notes]))
 
 
-def check_tracked(config: RecommendConfig) -> None:
+def check_tracked(config: TrackedConfig) -> None:
     """SettingError if the root has no runs: asking would create an empty database there."""
     file = sqlite_file(config.tracking_address)
     if file is not None and not file.is_file():
@@ -127,20 +122,6 @@ def check_tracked(config: RecommendConfig) -> None:
             f"root: no night has run in {config.root}: run python -m flows.nightly, or name another"
             " --root or --tracking-uri"
         )
-
-
-def family(client: MlflowClient, config: RecommendConfig) -> str:
-    """Return the name of the registered model to ask; SettingError if nothing has a champion."""
-    from tasks.champions import CHAMPION, version_at
-
-    if config.registered_model is not None:
-        return config.registered_model
-    for name in FAMILIES:
-        if version_at(client, name, CHAMPION) is not None:
-            return name
-    raise SettingError(
-        f"neither {' nor '.join(FAMILIES)} has a champion yet: no night has been promoted"
-    )
 
 
 def allowed_among(found: Champion, asked: Asked) -> NDArray[np.bool_] | None:

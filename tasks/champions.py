@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
+from schemas.config import NightlyConfig
 from schemas.errors import ModelError, SettingError
 from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.interface import Recommender
 from tasks.models.registry import recommender_class
-from tasks.runs import NIGHT
+from tasks.recommend import Answering
+from tasks.runs import EXPERIMENTS, NIGHT
 
 CHAMPION, PREVIOUS = "champion", "previous"
 CROWNED = "crowned"
@@ -41,11 +44,17 @@ ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 class Champion:
     """A registered version with all that is needed to ask it: model and catalogue."""
 
+    name: str
     version: str
     run_id: str
     tags: Mapping[str, str]
     model: Recommender[Any]
     catalogue: Catalogue
+
+    @property
+    def way_out(self) -> str:
+        """What to do where it should not be the champion."""
+        return WAY_OUT.format(name=self.name)
 
 
 def version_at(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -79,11 +88,28 @@ def loaded(version: ModelVersion) -> Champion:
                 f" {WAY_OUT.format(name=version.name)}"
             ) from error
     return Champion(
+        name=version.name,
         version=str(version.version),
         run_id=str(version.run_id),
         tags=dict(version.tags),
         model=model,
         catalogue=catalogue,
+    )
+
+
+def answering(client: MlflowClient, name: str, number: str) -> Answering:
+    """Return who makes the lists as version ``number`` of a registered model."""
+    version = client.get_model_version(name, number)
+
+    def load() -> tuple[Recommender[Any], Catalogue]:
+        found = loaded(version)
+        return found.model, found.catalogue
+
+    return Answering(
+        model=version.tags["grail.model"],
+        content=version.tags.get("grail.content", version.source),
+        as_of=date.fromisoformat(version.tags["as_of"]),
+        load=load,
     )
 
 
@@ -93,6 +119,43 @@ def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue]:
     if len(models) != 1 or len(catalogues) != 1:
         raise ModelError("its folder artifacts does not hold one model and one catalogue")
     return recommender_class(name).load(models[0]), Catalogue.load(catalogues[0])
+
+
+def registered_name(client: MlflowClient, config: NightlyConfig, run_id: str) -> str:
+    """Return the name of the registered model that the night logged in a run may become.
+
+    As given, or else ``grail`` for real data. A demo world is an experiment of its own, and each
+    generated one has a champion of its own, as users and videos have nothing but ids in common.
+    """
+    if config.registered_model is not None:
+        return config.registered_model
+    experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
+    world = f"-{config.scale:g}-{config.seed}" if config.source == "demo" else ""
+    return f"{experiment.name}{world}"
+
+
+def default_name(client: MlflowClient, alias: str) -> str:
+    """Return the registered model that is meant where none is named: it has a version at ``alias``.
+
+    That of real data, or of the demo worlds the one with the newest. SettingError if there is none.
+    """
+    real, demo = EXPERIMENTS[False], EXPERIMENTS[True]
+    found = [
+        model.name
+        for model in client.search_registered_models(f"name LIKE '{real}%'")
+        if alias in model.aliases and (model.name == real or model.name.startswith(demo))
+    ]
+    if not found:
+        what = {CHAMPION: "champion", PREVIOUS: "previous champion"}[alias]
+        raise SettingError(
+            f"neither {real} nor a {demo} has a {what} yet: name another registered model with"
+            " --registered-model, or promote a night first"
+        )
+
+    def made(name: str) -> int:
+        return int(client.get_model_version_by_alias(name, alias).creation_timestamp)
+
+    return real if real in found else max(found, key=made)
 
 
 def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | None:
@@ -129,6 +192,18 @@ def register(
     return first
 
 
+def decide_again(
+    client: MlflowClient, version: ModelVersion, outcome: str, reasons: str
+) -> tuple[ModelVersion, bool]:
+    """Write down what became of a version this time; return it, and whether nothing changed."""
+    if (version.tags["decision"], version.description) == (outcome, reasons):
+        return version, True
+    name, number = version.name, version.version
+    client.update_model_version(name, number, description=reasons)
+    client.set_model_version_tag(name, number, "decision", outcome)
+    return client.get_model_version(name, number), False
+
+
 def crown(client: MlflowClient, name: str, version: str) -> None:
     """Make a version the champion, and keep the former one as ``previous``."""
     former = version_at(client, name, CHAMPION)
@@ -138,15 +213,30 @@ def crown(client: MlflowClient, name: str, version: str) -> None:
     client.set_model_version_tag(name, version, CROWNED, "yes")
 
 
-def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
+def roll_back(client: MlflowClient, name: str) -> tuple[str | None, str]:
     """Make the previous champion the champion again; return the former version and the new one.
 
     They change places, so that a second call takes the first one back. SettingError if there is
     nothing to go back to.
     """
     now, before = version_at(client, name, CHAMPION), version_at(client, name, PREVIOUS)
-    if now is None or before is None or now.version == before.version:
+    if before is None or (now is not None and now.version == before.version):
         raise SettingError(f"registered model {name} has no previous champion to go back to")
     client.set_registered_model_alias(name, CHAMPION, before.version)
+    if now is None:
+        return None, str(before.version)
     client.set_registered_model_alias(name, PREVIOUS, now.version)
     return str(now.version), str(before.version)
+
+
+def retire(client: MlflowClient, name: str) -> str:
+    """Take the champion off its place, which then is empty; return its version.
+
+    It is kept as the previous one. SettingError if there is no champion.
+    """
+    now = version_at(client, name, CHAMPION)
+    if now is None:
+        raise SettingError(f"registered model {name} has no champion to retire")
+    client.set_registered_model_alias(name, PREVIOUS, now.version)
+    client.delete_registered_model_alias(name, CHAMPION)
+    return str(now.version)

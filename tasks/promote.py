@@ -20,9 +20,21 @@ from tasks.evaluate import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.block import PRIMARY
 from tasks.metrics.dissection import dissected
-from tasks.metrics.gate import Decision, Margins, Standing, decide, first_decision, refused
+from tasks.metrics.gate import (
+    NOT_COMPARED,
+    PROMOTED,
+    Decision,
+    Margins,
+    Standing,
+    both,
+    decide,
+    floor_decision,
+    refused,
+)
 from tasks.metrics.ranking import rank
+from tasks.models.catalogue import Catalogue
 from tasks.models.elsewhere import scores_by_id
+from tasks.recommend import load_catalogue
 from tasks.steps import settled, step
 from tasks.store import Store
 from tasks.verdict import challenger_of
@@ -93,28 +105,48 @@ def decided(
     verdict: Verdict,
     former: Champion | None,
 ) -> Decision:
-    """Compare the night's challenger with the former champion on one exam, and decide."""
+    """Compare the night's challenger with popularity and the former champion, and decide."""
     store, seed = Store(config.root), config.seed
 
     def tonight(name: str) -> Standing:
         return standing_in(store, {table: getattr(verdict, table)[name] for table in MEASURED})
 
     challenger = tonight(challenger_of(known, verdict))
+    floor = next((rival for rival in ("popularity", "random") if rival in known.models), None)
+    if floor is None:
+        return refused("there is neither popularity nor random to beat: add popularity to --models")
+    above_floor = floor_decision(challenger, tonight(floor), floor, seed)
     if former is None:
-        floor = next((rival for rival in ("popularity", "random") if rival in known.models), None)
-        if floor is None:
-            return refused("there is neither a champion nor popularity or random to beat")
-        return first_decision(challenger, tonight(floor), floor, seed)
-    if former.tags["as_of"] > str(known.as_of):
-        return refused(f"it is older than the champion, which is as of {former.tags['as_of']}")
+        return above_floor
+    reason = why_not_compared(known, former, load_catalogue(store, known.tables))
+    if reason is not None:
+        return refused(reason)
     again = standing_again(known, former, seed, config.root)
     margins = Margins(config.refresh_margin, config.max_coverage_drop, config.max_slice_drop)
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
     decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
+    decision = both(decision, above_floor)
     if former.tags["protocol"] != protocol_fingerprint(verdict):
         note = "the champion, promoted under another protocol, was measured again under this one"
         decision = replace(decision, reasons=(*decision.reasons, note))
     return decision
+
+
+def why_not_compared(known: Known, former: Champion, tonight: Catalogue) -> str | None:
+    """Say why a champion must not be compared with tonight's models, and what to do; or None."""
+    who = f"the champion, {former.name} version {former.version},"
+    if former.tags["as_of"] > str(known.as_of):
+        return (
+            f"{who} is of a later day, {former.tags['as_of']}: no night before that is promoted. If"
+            f" that day is wrong, {former.way_out}"
+        )
+    if not former.catalogue.is_of_the_data_of(tonight):
+        shared = former.catalogue.shared_with(tonight)
+        return (
+            f"{who} is of other data, with which tonight's shares {shared:.0%} of the views. Give"
+            f" this data a champion of its own with --registered-model, or {former.way_out}"
+        )
+    return None
 
 
 def protocol_fingerprint(verdict: Verdict) -> str:
@@ -125,29 +157,36 @@ def protocol_fingerprint(verdict: Verdict) -> str:
 def registered_tonight(
     client: MlflowClient, config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs
 ) -> tuple[ModelVersion, bool]:
-    """Return the night's version, and whether it was there; if not, decide and register it."""
-    from tasks.champions import champion, register, registered
+    """Return the night's version, and whether it was there; if not, decide and register it.
+
+    A night that was not compared with the champion is decided again: it may be another by now.
+    """
+    from tasks.champions import champion, decide_again, register, registered, registered_name
     from tasks.runs import NIGHT
 
-    family = client.get_experiment(client.get_run(runs["night"]).info.experiment_id).name
+    family = registered_name(client, config, runs["night"])
     night = client.get_run(runs["night"]).data.tags[NIGHT]
     found = registered(client, family, night)
-    if found is not None:
+    if found is not None and found.tags["decision"] != NOT_COMPARED:
         return found, True
-    name = challenger_of(known, verdict)
     try:
         decision = decided(config, known, verdict, champion(client, family))
     except ModelError as error:
         decision = refused(str(error))
+    reasons = "\n".join(decision.reasons)
+    if found is not None:
+        return decide_again(client, found, decision.outcome, reasons)
+    name = challenger_of(known, verdict)
     tags = {
         NIGHT: night,
         "grail.model": name,
         "grail.settings": settings_fingerprint(config),
+        "grail.content": known.models[name].content,
         "protocol": protocol_fingerprint(verdict),
         "as_of": str(known.as_of),
-        "decision": "promoted" if decision.is_promoted else "kept out",
+        "decision": decision.outcome,
     }
-    return register(client, family, runs[name], tags, "\n".join(decision.reasons)), False
+    return register(client, family, runs[name], tags, reasons), False
 
 
 @step("gate", "gate-{known.as_of}", retry_on=UnreachableError)
@@ -158,7 +197,7 @@ def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> S
 
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
         version, was_there = registered_tonight(client, config, known, verdict, runs)
-        is_promoted = version.tags["decision"] == "promoted"
+        is_promoted = version.tags["decision"] == PROMOTED
         # A run killed after registering has not crowned; one rolled back since must stay so
         is_crowned_now = is_promoted and CROWNED not in version.tags
         if is_crowned_now:

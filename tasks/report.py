@@ -85,7 +85,10 @@ class Audit(BaseModel):
 
 
 class Summary(BaseModel):
-    """One night, for programs to read."""
+    """One night, for programs to read.
+
+    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are.
+    """
 
     source: str
     is_demo: bool
@@ -103,6 +106,7 @@ class Summary(BaseModel):
     coverage: dict[str, float]
     artifacts: dict[str, str]
     top_n: str
+    users_by_model: dict[str, int]
     tracking_uri: str
     mlflow_run_id: str
     promotion: Promotion
@@ -175,6 +179,7 @@ def summarise(
         coverage=known.tables["coverage"].facts["shares"],
         artifacts={name: ref.path for name, ref in (known.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
+        users_by_model=lists.facts["users_by_model"],
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
         promotion=promotion,

@@ -74,7 +74,7 @@ class Night:
 
     @property
     def best(self) -> str:
-        """The first model by tune users: the one that makes the lists."""
+        """The first model by tune users: the one whose figures stand for the night."""
         return str(self.verdict.leaderboard.facts["order_by_tune_users"][0])
 
     @property

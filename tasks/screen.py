@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tasks.models.fallback import is_fallback
 from tasks.promote import Promotion
 from tasks.report import Component, Figure, Summary
 
@@ -30,7 +31,7 @@ def as_text(summary: Summary) -> str:
         *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
         "",
         *_gate(summary),
-        f"lists of {summary.order_by_tune_users[0]} (best on tune users): {summary.top_n}",
+        _lists(summary),
         *ways(summary.commands),
     ]
     return "\n".join(lines)
@@ -52,7 +53,7 @@ def _models(summary: Summary) -> list[str]:
 
 
 def _differences(summary: Summary) -> list[str]:
-    """Say how far the model of the lists is ahead, user by user."""
+    """Say how far the best on tune users is ahead, user by user."""
     first = summary.order_by_tune_users[0]
     return [
         f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
@@ -92,6 +93,16 @@ def _gate(summary: Summary) -> list[str]:
         f"{gate.registered_model} version {gate.version} ({gate.model}) {_fate(gate)}:",
         *(f"  {reason}" for reason in gate.reasons),
     ]
+
+
+def _lists(summary: Summary) -> str:
+    """Say whose lists people get: the champion's, or what is popular where it cannot answer."""
+    counts = summary.users_by_model
+    whose = ", ".join(f"{users:,} by {model}" for model, users in counts.items())
+    gate = summary.promotion
+    is_champions = any(not is_fallback(model) for model in counts)
+    who = f"{gate.registered_model} version {gate.champion}" if is_champions else "no champion"
+    return f"lists of {who} ({whose or 'nobody has one'}): {summary.top_n}"
 
 
 def _fate(gate: Promotion) -> str:

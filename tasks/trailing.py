@@ -47,24 +47,27 @@ def kind_of(source: str, shown: str) -> str:
     return shown if source in {"demo", "kuairec"} else "files"
 
 
-def trailing(client: MlflowClient, run_id: str, source: str) -> Trailing:
+def trailing(client: MlflowClient, run_id: str, source: str, family: str) -> Trailing:
     """Return what the night of a run is watched against; it is marked as watched with that.
 
-    The same whenever it is asked: nights are earlier if their run began before this one.
+    ``family`` is the registered model whose champion it meets. The same whenever it is asked:
+    nights are earlier if their run began before this one. Only a champion of a later day is asked
+    for again, as that should not be.
     """
     run = client.get_run(run_id)
     kind = kind_of(source, run.data.tags["grail.source"])
-    if MET not in run.data.tags:
-        client.set_tag(run_id, MET, _champion_day(client, run.info.experiment_id))
+    met = run.data.tags.get(MET)
+    if met is None:
+        met = _champion_day(client, family)
         client.set_tag(run_id, KIND, kind)
-        run = client.get_run(run_id)
+        if met == NOBODY or met <= run.data.tags["grail.as_of"]:
+            client.set_tag(run_id, MET, met)
     found = client.search_runs(
         [run.info.experiment_id],
         f"tags.`{KIND}` = '{kind}' AND attributes.start_time < {run.info.start_time}",
         order_by=["attributes.start_time DESC"],
         max_results=SEARCHED,
     )
-    met = run.data.tags[MET]
     return Trailing(_medians(found), None if met == NOBODY else date.fromisoformat(met))
 
 
@@ -83,8 +86,7 @@ def _metric(key: str) -> str:
     return f"{PREFIX}{key.replace('/', '.')}"
 
 
-def _champion_day(client: MlflowClient, experiment: str) -> str:
-    family = client.get_experiment(experiment).name
+def _champion_day(client: MlflowClient, family: str) -> str:
     version = version_at(client, family, CHAMPION)
     return NOBODY if version is None else str(version.tags["as_of"])
 

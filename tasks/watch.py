@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known
+from schemas.artifacts import Known
 from schemas.config import NightlyConfig
 from schemas.errors import TrackingError, WatchError
 from schemas.models import MODEL_CONFIGS
@@ -24,7 +24,7 @@ from tasks.metrics.watch import (
     unserved_readings,
     watch_rows,
 )
-from tasks.models.reach import sampled_users, videos_served
+from tasks.models.reach import sampled_users, served
 from tasks.notices import show_watch
 from tasks.steps import Refs, ensure, settled, step
 from tasks.store import Store
@@ -50,21 +50,19 @@ def asked(known: Known) -> list[str]:
     return [name for name in known.models if name != "random" and not MODEL_CONFIGS[name].is_blend]
 
 
-def unserved_shares(known: Known, lists: ArtifactRef, store: Store) -> dict[str, float]:
-    """Return the share of users and of videos that no model but random can serve."""
+def unserved_shares(known: Known, store: Store) -> dict[str, float]:
+    """Return the share of users, of some, and of videos that no model but random can serve."""
     n_users, n_videos = (known.tables[f"{kind}_index"].rows or 0 for kind in ("user", "video"))
-    by_model: Mapping[str, int] = lists.facts["users_by_model"]
-    served_users = sum(users for name, users in by_model.items() if name != "random")
     models = (load_model(store, known.models[name]) for name in asked(known))
-    is_served = videos_served(models, sampled_users(n_users), n_videos)
+    users, videos = served(models, sampled_users(n_users), n_videos)
     return {
-        "users": 1 - served_users / max(n_users, 1),
-        "videos": 1 - int(is_served.sum()) / max(n_videos, 1),
+        kind: 1 - int(is_served.sum()) / max(len(is_served), 1)
+        for kind, is_served in (("users", users), ("videos", videos))
     }
 
 
 def readings_of(
-    config: NightlyConfig, earlier: date, known: Known, lists: ArtifactRef, champion: date | None
+    config: NightlyConfig, earlier: date, known: Known, champion: date | None
 ) -> list[Reading]:
     """Read a night: its counts, the drift of its log, its ``champion``'s age, and its reach."""
     store = Store(config.root)
@@ -74,18 +72,18 @@ def readings_of(
         *count_readings(counts_of(known), config.max_reject_share, config.max_row_change),
         *drift_readings(drift, earlier, config.max_psi),
         *age_readings(known.as_of, champion, config.max_champion_age_days),
-        *unserved_readings(unserved_shares(known, lists, store), config.max_unserved_share),
+        *unserved_readings(unserved_shares(known, store), config.max_unserved_share),
     ]
 
 
 def watch_table(
-    config: NightlyConfig, earlier: date, known: Known, lists: ArtifactRef, before: Trailing
+    config: NightlyConfig, earlier: date, known: Known, before: Trailing
 ) -> tuple[Refs, bool]:
     """Return the table ``watch`` of a night, and whether it was there before."""
     tables, names = known.tables, asked(known)
 
     def build(drafts: dict[str, Draft]) -> None:
-        readings = readings_of(config, earlier, known, lists, before.champion_as_of)
+        readings = readings_of(config, earlier, known, before.champion_as_of)
         drafts["watch"].append(watch_rows(readings, before.medians))
 
     return ensure(
@@ -94,7 +92,6 @@ def watch_table(
         ("watch",),
         build,
         parents={
-            "top_n": lists,
             **{name: tables[name] for name in PARENTS},
             **{f"model_{name}": known.models[name] for name in names},
         },
@@ -111,19 +108,21 @@ def watch_table(
 
 @step("watch", "watch-{known.as_of}", retry_on=TrackingError)
 def watch(
-    config: NightlyConfig, earlier: date, known: Known, lists: ArtifactRef, runs: Mapping[str, str]
+    config: NightlyConfig, earlier: date, known: Known, runs: Mapping[str, str]
 ) -> State[Refs]:
     """Write the table ``watch`` of a night, log it to the night's run, and show it.
 
     ``earlier`` is the rehearsal's day: the log from it on is compared with what was before.
     WatchError, after all that, if anything is past its threshold and ``config.stop_on_drift`` set.
     """
+    from tasks.champions import registered_name
     from tasks.runs import reachable
     from tasks.trailing import log_readings, trailing
 
     with reachable(config.tracking_address) as client:
-        before = trailing(client, runs["night"], config.source)
-        refs, was_there = watch_table(config, earlier, known, lists, before)
+        name = registered_name(client, config, runs["night"])
+        before = trailing(client, runs["night"], config.source, name)
+        refs, was_there = watch_table(config, earlier, known, before)
         rows = Store(config.root).read(refs["watch"])
         keys = (f"{measure}/{part}" for measure, part in rows.select("measure", "part").rows())
         log_readings(client, runs["night"], dict(zip(keys, rows["value"], strict=True)))

@@ -15,6 +15,8 @@ from tasks.metrics.intervals import bootstrap_mean
 
 Floats = NDArray[np.float64]
 
+PROMOTED, NOT_COMPARED = "promoted", "not compared"
+
 
 @dataclass(frozen=True)
 class Margins:
@@ -45,16 +47,30 @@ class Decision:
 
     is_promoted: bool
     reasons: tuple[str, ...]
+    is_compared: bool = True
+
+    @property
+    def outcome(self) -> str:
+        """What became of the challenger, in a word or two."""
+        if not self.is_compared:
+            return NOT_COMPARED
+        return PROMOTED if self.is_promoted else "kept out"
 
 
-def first_decision(challenger: Standing, floor: Standing, name: str, seed: int) -> Decision:
-    """Decide where there is no champion: the challenger has to beat popularity."""
+def floor_decision(challenger: Standing, floor: Standing, name: str, seed: int) -> Decision:
+    """Decide against popularity, which the challenger has to beat whoever is champion."""
     return _by_interval(challenger, floor, name, 0.0, seed, ())
+
+
+def both(first: Decision, second: Decision) -> Decision:
+    """Promote if both decisions do; all reasons of both."""
+    is_promoted = first.is_promoted and second.is_promoted
+    return Decision(is_promoted, (*first.reasons, *second.reasons))
 
 
 def refused(reason: str) -> Decision:
     """Keep the challenger out without a comparison."""
-    return Decision(is_promoted=False, reasons=(reason,))
+    return Decision(is_promoted=False, reasons=(reason,), is_compared=False)
 
 
 def decide(

@@ -13,11 +13,18 @@ import polars as pl
 JUDGED_COUNTS = ("read", "kept")
 """The other counts are small, so that they double by chance: shown, not judged."""
 
+AGE = "champion_age_days"
+LATER = (
+    "no night before that day is promoted or has its lists. If it is wrong, python -m"
+    " flows.rollback goes back to the champion before it, and --retire leaves the place empty"
+)
+"""What a champion of a later day means, and what to do."""
+
 FLAGS = {
     "reject_share": "--max-reject-share",
     "rows": "--max-row-change",
     "psi": "--max-psi",
-    "champion_age_days": "--max-champion-age-days",
+    AGE: "--max-champion-age-days",
     "unserved_share": "--max-unserved-share",
 }
 """By measure, the flag that sets its threshold."""
@@ -29,7 +36,7 @@ DRIFTING = {
     "activity": "views a user and day",
 }
 UNSERVED = {
-    "users": "users whose list is empty or random",
+    "users": "users, of those asked, that no model but random can serve",
     "videos": "videos that no model but random can serve to any of the users asked",
 }
 
@@ -101,7 +108,9 @@ def age_readings(as_of: date, champion_as_of: date | None, max_days: int) -> lis
         return []
     days = (as_of - champion_as_of).days
     said = f"days since the champion was made, as of {champion_as_of}"
-    return [Reading("champion_age_days", "champion", float(days), float(max_days), said)]
+    if days < 0:
+        said += f", which is later than this night: {LATER}"
+    return [Reading(AGE, "champion", float(days), float(max_days), said)]
 
 
 def unserved_readings(shares: Mapping[str, float], max_share: float) -> list[Reading]:
@@ -115,10 +124,13 @@ def unserved_readings(shares: Mapping[str, float], max_share: float) -> list[Rea
 def is_past(reading: Reading, reference: float | None) -> bool:
     """Say whether a reading is past its threshold: above it, or, for rows, changed by more.
 
-    A row count without a reference, on the first of all nights, is not judged.
+    A row count without a reference, on the first of all nights, is not judged. A champion that is
+    not made yet is past every threshold.
     """
     if reading.threshold is None:
         return False
+    if reading.measure == AGE and reading.value < 0:
+        return True
     if reading.measure != "rows":
         return reading.value > reading.threshold
     if reference is None:
@@ -153,6 +165,8 @@ def _excess(row: Mapping[str, Any]) -> str:
     name = f"{row['measure']} of {row['part']}"
     limit = f"({FLAGS[row['measure']]} {row['threshold']:g})"
     value, usual = row["value"], row["reference"]
+    if row["measure"] == AGE and value < 0:
+        return f"the champion is of {-value:.0f} days after this night: {LATER}"
     if row["measure"] != "rows":
         return f"{name} is {value:.3g} {limit}"
     change = f"{value / usual - 1:+.0%}" if usual else "new"

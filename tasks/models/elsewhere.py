@@ -1,13 +1,41 @@
 """A model of another day asked about today's users and videos, which it knows by other indices."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.models.catalogue import Catalogue
+from tasks.models.fallback import popular_with
 from tasks.models.interface import FloatMatrix, Recommender
 
 Ids = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class FromElsewhere:
+    """A model that was trained on ``its`` users and videos, asked by the indices of ``here``."""
+
+    model: Recommender[Any]
+    its: Catalogue
+    here: Catalogue
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    def score(self, user_idx: NDArray[np.integer[Any]]) -> FloatMatrix:
+        """Score all videos of ``here``: float32 (len(user_idx), m); NaN where it knows one not."""
+        its_ids = (self.its.user_ids, self.its.video_ids)
+        return scores_by_id(self.model, its_ids, self.here.user_ids[user_idx], self.here.video_ids)
+
+    def popular(self) -> tuple[str, FloatMatrix]:
+        """Return what is popular with it, as ``popular_with``, for the videos of ``here``."""
+        name, scores = popular_with(self.model)
+        places, is_known = _places(self.here.video_ids, self.its.video_ids)
+        return name, np.where(is_known, scores[:, places], np.float32(np.nan))
 
 
 def scores_by_id(

@@ -13,6 +13,14 @@ from tasks.models.interface import FloatMatrix, Recommender
 from tasks.models.lists import USERS_AT_ONCE, Fallback
 from tasks.models.popularity import Popularity
 
+MARK = " (fallback)"
+"""Ends the name by which such a list is marked."""
+
+
+def is_fallback(name: str) -> bool:
+    """Say whether a list marked by ``name`` is nobody's in particular."""
+    return name.endswith(MARK)
+
 
 def components_of(model: Recommender[Any]) -> Mapping[str, Recommender[Any]]:
     """Return the components that decide in a blend; any other model is its own only one."""
@@ -30,7 +38,7 @@ def popular_with(model: Recommender[Any]) -> tuple[str, FloatMatrix]:
     held = model.components_ if isinstance(model, Hybrid) else {model.name: model}
     for component in held.values():
         if isinstance(component, Popularity):
-            return f"{component.name} (fallback)", component.score(np.array([0]))
+            return f"{component.name}{MARK}", component.score(np.array([0]))
     n_users, n_videos = (int(n) for n in model.shape_)
     total, count = np.zeros(n_videos), np.zeros(n_videos)
     for start in range(0, n_users, USERS_AT_ONCE):
@@ -38,7 +46,7 @@ def popular_with(model: Recommender[Any]) -> tuple[str, FloatMatrix]:
         total += np.nansum(scores, axis=0, dtype=np.float64)
         count += (~np.isnan(scores)).sum(axis=0)
     mean = np.divide(total, count, out=np.full(n_videos, np.nan), where=count > 0)
-    return f"mean of {model.name} (fallback)", mean.astype(np.float32)[None, :]
+    return f"mean of {model.name}{MARK}", mean.astype(np.float32)[None, :]
 
 
 def fallback_of(model: Recommender[Any]) -> Fallback:

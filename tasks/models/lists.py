@@ -35,7 +35,7 @@ class Scorer(Protocol):
 
 
 def lists_for_all(
-    scorer: Scorer,
+    scorer: Scorer | None,
     fallback: Fallback,
     catalogue: Catalogue,
     user_ids: NDArray[np.integer[Any]],
@@ -45,9 +45,9 @@ def lists_for_all(
     """Yield rows of ``top_n`` for users by id, in their order, some hundred users at a time.
 
     Users unknown to the catalogue, and those whom the scorer cannot serve, have the list of
-    ``fallback``, marked by its name; a known user's is without what they have seen. ``among``,
-    bool (m,), is False for videos that must not be listed; None allows all. A user has fewer than
-    ``n`` rows where there are not that many unseen videos with a score.
+    ``fallback``, marked by its name; without a scorer all have. A known user's list is without what
+    they have seen. ``among``, bool (m,), is False for videos that must not be listed; None allows
+    all. A user has fewer than ``n`` rows where there are not that many unseen videos with a score.
     """
     allowed = np.ones(len(catalogue.video_ids), dtype=bool) if among is None else among
     starts = range(0, len(user_ids), USERS_AT_ONCE)
@@ -57,7 +57,7 @@ def lists_for_all(
 
 
 def _lists(
-    scorer: Scorer,
+    scorer: Scorer | None,
     fallback: Fallback,
     catalogue: Catalogue,
     among: NDArray[np.bool_],
@@ -69,12 +69,13 @@ def _lists(
     allowed = np.tile(among, (len(user_ids), 1))
     allowed[is_known] &= catalogue.unseen(user_idx)
     scores = np.full(allowed.shape, np.nan, dtype=np.float32)
-    scores[is_known] = scorer.score(user_idx)
+    if scorer is not None:
+        scores[is_known] = scorer.score(user_idx)
     is_served = (allowed & ~np.isnan(scores)).any(axis=1)
-    other = scorer.name
+    own = other = "" if scorer is None else scorer.name
     if not is_served.all():
         other, scores[~is_served] = fallback()
-    names = np.where(is_served, scorer.name, other).tolist()
+    names = np.where(is_served, own, other).tolist()
     return listed(scores, allowed, user_ids, catalogue.video_ids, n, names)
 
 

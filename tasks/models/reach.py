@@ -1,4 +1,4 @@
-"""Reach: which videos any of several models can serve at all."""
+"""Reach: which users and videos any of several models can serve at all."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.models.interface import Recommender
 
-SAMPLE = 64
+SAMPLE = 512
 
 
 def sampled_users(n_users: int, size: int = SAMPLE) -> NDArray[np.int64]:
@@ -16,15 +16,17 @@ def sampled_users(n_users: int, size: int = SAMPLE) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n_users - 1, min(size, n_users)).astype(np.int64))
 
 
-def videos_served(
+def served(
     models: Iterable[Recommender[Any]], user_idx: NDArray[np.int64], n_videos: int
-) -> NDArray[np.bool_]:
-    """Return bool (n_videos,): true where a model has a score of the video for one of the users.
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return bool (len(user_idx),) and (n_videos,): true where some model has a score for them.
 
-    Whether a model can serve a video rarely depends on the user, so that few users tell; a video
+    Whether a model can serve a video rarely depends on the user, so that some users tell; a video
     that some model serves to others alone counts as not served.
     """
-    is_served = np.zeros(n_videos, dtype=np.bool_)
+    has_list, is_listed = np.zeros(len(user_idx), dtype=bool), np.zeros(n_videos, dtype=bool)
     for model in models:
-        is_served |= ~np.isnan(model.score(user_idx)).all(axis=0)
-    return is_served
+        is_scored = ~np.isnan(model.score(user_idx))
+        has_list |= is_scored.any(axis=1)
+        is_listed |= is_scored.any(axis=0)
+    return has_list, is_listed

@@ -49,17 +49,19 @@ NAME = "grail-test"
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    mlflow.set_registry_uri(f"sqlite:///{folder / 'mlflow.db'}")
     location = (folder / "artifacts").as_uri()
     mlflow.set_experiment(
         experiment_id=MlflowClient().create_experiment(NAME, artifact_location=location)
     )
     yield f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
 
 
 @pytest.fixture
 def client(address: str) -> Iterator[MlflowClient]:
-    client = MlflowClient(address)
+    client = MlflowClient(address, address)  # nights before may have set another registry
     yield client
     for version in client.search_model_versions(f"name = '{NAME}'"):
         client.delete_model_version(NAME, version.version)
@@ -287,5 +289,6 @@ def test_a_kill_while_crowning_leaves_a_whole_champion(
 
 
 def test_rollback_flags_have_defaults() -> None:
-    assert flags(RollbackConfig, "rollback", []).registered_model == "grail"
+    assert flags(RollbackConfig, "rollback", []).registered_model is None
+    assert not flags(RollbackConfig, "rollback", []).retire
     assert Path(flags(RollbackConfig, "rollback", []).tracking_address).name == "mlflow.db"

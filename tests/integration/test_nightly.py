@@ -20,7 +20,7 @@ from tasks.evaluate import protocol_in
 from tasks.manifests import from_text, reference
 from tasks.metrics.next_days import LOG_ESTIMATORS
 from tasks.promote import MEASURED, standing_again, standing_in
-from tasks.recommend import load_catalogue
+from tasks.recommend import Answering, lists_table, load_catalogue
 from tasks.sources.demo import write_demo_world
 from tasks.store import Store
 from tasks.train import load_model
@@ -291,7 +291,9 @@ def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: P
     tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
     challenger = summary.models[summary.promotion.model]
     model = load_model(store, reference_of(Path(challenger.artifact)))
-    former = Champion("1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables))
+    former = Champion(
+        "grail-demo", "1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables)
+    )
     known = Known(as_of=summary.as_of, tables=tables)
     again = standing_again(known, former, seed=42, root=str(root))
     measured = {name: reference_of(Path(challenger.tables[name])) for name in MEASURED}
@@ -302,16 +304,27 @@ def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: P
     assert again.slices.equals(tonight.slices.drop("model"))
 
 
-def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran) -> None:
-    mlflow.set_tracking_uri(first.summary.tracking_uri)
-    client = mlflow.MlflowClient(first.summary.tracking_uri)
-    best = first.summary.models[first.summary.order_by_tune_users[0]]
-    (logged,) = client.get_run(best.mlflow_run_id).outputs.model_outputs
+def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran, root: Path) -> None:
+    summary, store = first.summary, Store(str(root))
+    mlflow.set_tracking_uri(summary.tracking_uri)
+    challenger = summary.models[summary.promotion.model]
+    (logged,) = mlflow.MlflowClient().get_run(challenger.mlflow_run_id).outputs.model_outputs
     served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    lists = pl.read_parquet(first.summary.top_n).filter(model=first.summary.order_by_tune_users[0])
-    users = lists["user_id"].unique().sort()[:3].to_list()
-    answer = pl.from_pandas(
-        served.predict(pd.DataFrame({"user_id": np.array(users, dtype=np.int64)}), params={"n": 5})
+    # Whatever the gate says of it, as if it were champion
+    tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
+    models = {name: reference_of(Path(model.artifact)) for name, model in summary.models.items()}
+    known, own = Known(as_of=summary.as_of, tables=tables, models=models), models["hybrid"]
+    answering = Answering(
+        "hybrid",
+        own.content,
+        known.as_of,
+        lambda: (load_model(store, own), load_catalogue(store, tables)),
     )
-    lists = lists.filter(pl.col("user_id").is_in(users), pl.col("rank") <= 5)
-    assert answer["video_id"].to_list() == lists["video_id"].to_list()
+    refs, _ = lists_table(store, known, answering, "popularity", 5)
+    users = store.read(tables["user_index"])["user_id"][:3].to_list()
+    expected = store.read(refs["top_n"]).filter(pl.col("user_id").is_in(users))
+    answer = served.predict(
+        pd.DataFrame({"user_id": np.array(users, dtype=np.int64)}), params={"n": 5}
+    )
+    assert answer["video_id"].to_list() == expected["video_id"].to_list()
+    assert answer["model"].to_list() == expected["model"].to_list()

@@ -46,7 +46,7 @@ def root(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reigning(root: Path) -> Champion:
-    found = champion(MlflowClient(f"sqlite:///{root}/mlflow.db"), "grail-demo")
+    found = champion(MlflowClient(f"sqlite:///{root}/mlflow.db"), "grail-demo-0.05-42")
     assert found is not None
     return found
 
@@ -156,7 +156,9 @@ def test_the_command_explains_one_users_list(root, prefect_server):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().split("\n")
-    assert lines[0].startswith(f"user {user}: 100 videos of grail-demo version 1 (hybrid), as of ")
+    assert lines[0].startswith(
+        f"user {user}: 100 videos of grail-demo-0.05-42 version 1 (hybrid), as of "
+    )
     assert sum(line.startswith("         parts: ") for line in lines) == 100
     assert any("enjoyed, " in line for line in lines)
     assert "not known" not in done.stdout
@@ -166,7 +168,9 @@ def test_a_stranger_is_told_so_and_gets_what_is_popular(root):
     answer = asked(root, user=STRANGER, n=4, why=True)
     assert answer.shown is not None
     first, second = answer.shown.split("\n")[:2]
-    assert first.startswith(f"user {STRANGER} is unknown to grail-demo version 1 (hybrid), as of ")
+    assert first.startswith(
+        f"user {STRANGER} is unknown to grail-demo-0.05-42 version 1 (hybrid), as of "
+    )
     assert second == "What is popular, popularity (fallback):"
     assert answer.users_by_model == {"popularity (fallback)": 1}
 
@@ -199,7 +203,7 @@ def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     folder = tmp_path_factory.mktemp("served")
     log = folder / "log"
     # As a night prints it, in a shell that knows nothing of this environment
-    command = way_to_serve("grail-demo", f"sqlite:///{root}/mlflow.db")
+    command = way_to_serve("grail-demo-0.05-42", f"sqlite:///{root}/mlflow.db")
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],

@@ -174,7 +174,7 @@ def deployment_run(
     )
 
 
-def reigning(address: str) -> Champion | None:
-    """The champion of the demo worlds, loaded from its files; ModelError if they are not whole."""
+def reigning(address: str, name: str) -> Champion | None:
+    """A registered model's champion, loaded from its files; ModelError if they are not whole."""
     with reachable(address) as client:
-        return champion(client, "grail-demo")
+        return champion(client, name)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from tasks.metrics.gate import Margins, Standing, decide, first_decision, refused
+from tasks.metrics.gate import Margins, Standing, both, decide, floor_decision, refused
 from tasks.models.catalogue import Catalogue
 from tasks.models.elsewhere import scores_by_id
 from tasks.models.interface import Recommender, Training
@@ -90,15 +90,30 @@ def test_a_part_that_only_varies_does_not() -> None:
 
 def test_the_first_model_has_to_beat_popularity() -> None:
     popularity = standing(champion())
-    assert first_decision(standing(better_by(0.01)), popularity, "popularity", 1).is_promoted
-    kept = first_decision(standing(better_by(0.0)), popularity, "popularity", 1)
+    assert floor_decision(standing(better_by(0.01)), popularity, "popularity", 1).is_promoted
+    kept = floor_decision(standing(better_by(0.0)), popularity, "popularity", 1)
     assert not kept.is_promoted
     assert "off popularity" in kept.reasons[0]
+
+
+def test_whoever_is_champion_popularity_has_to_be_beaten_too() -> None:
+    """Better than a champion of another day, worse than popularity: never promoted."""
+    tonight, popularity = standing(better_by(0.0)), standing(better_by(0.03))
+    weak = standing(better_by(-0.05))
+    against_champion = decide(tonight, weak, MARGINS, is_refresh=False, seed=1)
+    against_floor = floor_decision(tonight, popularity, "popularity", 1)
+    assert against_champion.is_promoted
+    decision = both(against_champion, against_floor)
+    assert not decision.is_promoted
+    assert decision.outcome == "kept out"
+    assert decision.reasons == (*against_champion.reasons, *against_floor.reasons)
+    assert both(against_champion, against_champion).outcome == "promoted"
 
 
 def test_refused_says_why() -> None:
     assert refused("it is older").reasons == ("it is older",)
     assert not refused("it is older").is_promoted
+    assert refused("it is older").outcome == "not compared"
 
 
 def test_a_model_sabotaged_for_a_third_of_users_is_never_promoted() -> None:

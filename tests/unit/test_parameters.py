@@ -118,6 +118,7 @@ def test_every_flag_sets_its_field():
         "window_days": 3,
         "models": ("als", "popularity"),
         "model_params": {"als": {"factors": 128, "alpha": 2.5}},
+        "registered_model": "ours",
         "top_n": 10,
         "refresh_margin": 0.01,
         "max_coverage_drop": 0.5,
@@ -134,7 +135,7 @@ def test_every_flag_sets_its_field():
     }
     argv = [
         *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
-        *("--window-days", "3"),
+        *("--window-days", "3", "--registered-model", "ours"),
         *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
         *("--refresh-margin", "0.01", "--max-coverage-drop", "0.5", "--max-slice-drop", "0.05"),
         *("--max-row-change", "0.2", "--max-psi", "0.1", "--max-champion-age-days", "7"),

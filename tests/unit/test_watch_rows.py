@@ -23,10 +23,11 @@ from tasks.metrics.watch import (
     unserved_readings,
     watch_rows,
 )
+from tasks.models.als import ALS
 from tasks.models.most_viewed import MostViewed
-from tasks.models.reach import sampled_users, videos_served
+from tasks.models.reach import sampled_users, served
 from tasks.notices import show_models, show_run, show_watch
-from tests.worlds import COLD, small_world
+from tests.worlds import COLD, NO_HISTORY, NOTHING_ENJOYED, ONE_VIEW, small_world
 
 COUNTS = {"interactions": {"read": 200, "kept": 150, "duplicates_exact": 48, "rejected": 2}}
 DAY = date(2020, 9, 6)
@@ -77,6 +78,17 @@ def test_without_a_champion_there_is_no_age():
     assert age_readings(DAY, None, 30) == []
 
 
+def test_a_champion_of_a_later_day_is_past_every_threshold_and_there_is_a_way_out():
+    readings = age_readings(DAY, date(2099, 1, 1), 30)
+    rows = watch_rows(readings, {})
+    assert rows["is_past"].to_list() == [True]
+    for said in (rows["description"][0], complaint(rows)):
+        assert "python -m flows.rollback" in said
+        assert "--retire" in said
+    assert complaint(rows).startswith("the champion is of 28606 days after this night: ")
+    assert not is_past(age_readings(DAY, DAY, 0)[0], None)
+
+
 def test_the_complaint_names_what_by_how_much_and_the_flag():
     medians = {"rows/interactions/read": 800.0, "rows/interactions/kept": 0.0}
     rows = watch_rows([*readings()[:3], *readings()[-3:]], medians)
@@ -95,15 +107,21 @@ def test_every_measure_has_a_flag():
     assert fields <= set(NightlyConfig.model_fields)
 
 
-def test_videos_that_somebody_can_serve():
+def test_users_and_videos_that_somebody_can_serve():
     world = small_world()
     model = MostViewed().fit(world)
-    served = videos_served([model], sampled_users(21), 30)
-    assert np.flatnonzero(~served).tolist() == [COLD]
-    assert not videos_served([], sampled_users(21), 30).any()
+    users, videos = served([model], sampled_users(21), 30)
+    assert users.all()
+    assert np.flatnonzero(~videos).tolist() == [COLD]
+    users, videos = served([ALS().fit(world)], sampled_users(21), 30)
+    assert np.flatnonzero(~users).tolist() == [NOTHING_ENJOYED, ONE_VIEW, NO_HISTORY]
+    users, videos = served([], sampled_users(21), 30)
+    assert (len(users), len(videos)) == (21, 30)
+    assert not users.any()
+    assert not videos.any()
 
 
-@pytest.mark.parametrize(("n", "size"), [(1, 1), (3, 3), (64, 64), (7_176, 64)])
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (3, 3), (512, 512), (7_176, 512)])
 def test_users_are_sampled_evenly(n, size):
     sample = sampled_users(n)
     assert (len(sample), sample[0], sample[-1]) == (size, 0, n - 1)
