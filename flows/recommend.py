@@ -9,7 +9,7 @@ from flows.parameters import flags, takes
 from flows.run_names import named_by
 from flows.temporary_files import temporary_files_under
 from schemas.config import RecommendConfig, checked
-from tasks.answer import Answer, answer, read_asked
+from tasks.answer import Answer, answer, check_tracked, read_asked
 from tasks.notices import show_answer
 
 PROG = "python -m flows.recommend"
@@ -26,6 +26,7 @@ PROG = "python -m flows.recommend"
 def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""
     config = checked(RecommendConfig, settings)
+    check_tracked(config)  # before anything is made under the root
     asked = read_asked(config)
     with temporary_files_under(config.root):
         made = answer(config, asked)

@@ -82,7 +82,6 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
     from tasks.explain import shown
     from tasks.runs import reachable
 
-    check_tracked(config)
     with reachable(config.tracking_address) as client:
         name = config.registered_model or default_name(client, CHAMPION)
         found = champion(client, name)
