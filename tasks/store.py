@@ -260,10 +260,10 @@ class Store:
 
 
 def own_folder() -> Path:
-    """Return the folder of this user among the temporary files of this machine, for him alone.
+    """Return the folder of this user among the temporary files of this machine, theirs alone.
 
     Everybody may write there: StoreError if somebody has put something else in its place, such as a
-    link to where he would like the files to go.
+    link to where they would like the files to go.
     """
     folder = Path(tempfile.gettempdir()) / f"grail-{os.getuid()}"
     with suppress(FileExistsError):
