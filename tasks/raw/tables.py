@@ -105,9 +105,7 @@ RAW_TABLES: Mapping[str, RawTable] = {
             rules.day("date", "day", "%Y%m%d"),
             _nullable("author_id", high=INT64_MAX),
             rules.text("video_type"),
-            rules.day(
-                "upload_dt", "uploaded_on", "%Y-%m-%d", nullable=True, first=date(1970, 1, 1)
-            ),
+            rules.day("upload_dt", "uploaded_on", "%Y-%m-%d", nullable=True, first=EPOCH),
             rules.text("upload_type"),
             rules.text("visible_status"),
             _nullable("video_duration", "video_duration_ms", low=1),
