@@ -30,7 +30,7 @@ given = $(if $(filter-out file,$(origin $(1))),$(2) '$($(1))')
 NIGHTS = $(if $(SOURCE),--source '$(SOURCE)') $(call given,SCALE,--scale) $(call given,SEED,--seed) $(NIGHT)
 
 up: install ## Start Prefect, a worker, MLflow on ROOT (SOURCE, SCALE, SEED, NIGHT: flags of its nights; UP: its own)
-	$(BIN)/python -m flows.up --root '$(ROOT)' $(UP) -- $(NIGHTS)
+	$(BIN)/python -m flows.dev_stack.up --root '$(ROOT)' $(UP) -- $(NIGHTS)
 
 test: install lint types ## Check style and types, run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -46,7 +46,7 @@ bench: install ## Measure it side by side with what one would otherwise write (B
 	$(BIN)/python -m benchmarks --out benchmarks/results.json --readme benchmarks/README.md $(BENCH)
 
 mlflow: install ## Open the runs of ROOT in MLflow, on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false GRAIL_ROOT='$(ROOT)' $(BIN)/python -m flows.mlflow_server --host 127.0.0.1 --port 5000 --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false GRAIL_ROOT='$(ROOT)' $(BIN)/python -m flows.dev_stack.mlflow_server --host 127.0.0.1 --port 5000 --workers 1
 
 clean: ## Remove the environment and all that was computed under ROOT
 	rm -rf $(VENV) $(ROOT)

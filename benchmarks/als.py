@@ -15,7 +15,7 @@ def ours(ground: Ground) -> Facts:
     import implicit.cpu.als  # noqa: F401  # otherwise these imports are in the time
     import threadpoolctl  # noqa: F401
 
-    from schemas.models import ALSConfig
+    from schemas.model_settings import ALSConfig
     from tasks.models.als import ALS, factorise, positive_confidence
 
     training = ground.training(ALS.uses)

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from tasks.features.labels import is_enjoyed
-from tasks.sources.demo.world import World
+from tasks.demo_world.world import World
+from tasks.features.label_threshold import is_enjoyed
 
 Floats = NDArray[np.float64]
 STEPS = 8

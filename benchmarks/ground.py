@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from schemas.artifacts import ArtifactRef, Known
-    from tasks.models.interface import Recommender, Training
+    from tasks.models.base import Recommender, Training
 
 FILE = "ground.json"
 
@@ -102,22 +102,22 @@ class Ground:
 
     def training(self, uses: frozenset[str]) -> Training:
         """Return what the first night's models learned from."""
-        from tasks.store import Store
-        from tasks.train import load_training
+        from tasks.artifacts.store import Store
+        from tasks.training.task import load_training
 
         return load_training(Store(self.root), self.known, self.known, uses, self.seed)
 
     def model(self, name: str) -> Recommender[Any]:
         """Return a model of the first night."""
-        from tasks.store import Store
-        from tasks.train import load_model
+        from tasks.artifacts.store import Store
+        from tasks.training.task import load_model
 
         return load_model(Store(self.root), self.known.models[name])
 
 
 def reference_to(path: str | Path) -> ArtifactRef:
     """Return the reference of the artefact in a folder, from its manifest."""
-    from tasks.manifests import from_text, reference
+    from tasks.artifacts.manifest import from_text, reference
 
     return reference(from_text((Path(path) / "manifest.json").read_bytes()), str(path))
 

@@ -22,9 +22,9 @@ def ours(ground: Ground) -> Facts:
 def ingest_log(ground: Ground, world: Path) -> tuple[Facts, str]:
     """Ingest the log of a world; return the facts and the table's folder."""
     from benchmarks.plain import plain, without_prefect
-    from schemas.raw import RAW_FILES
-    from tasks.ingest import ingest
-    from tasks.sources.files import fingerprint
+    from schemas.raw_files import RAW_FILES
+    from tasks.ingest.task import ingest
+    from tasks.sources.locate import fingerprint
 
     root = ground.fresh("ingest-ours")
     file = world / RAW_FILES["interactions"].file_name

@@ -20,14 +20,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.ceiling import ideal_scores
-from tasks.features.calendar import before
+from tasks.demo_world import write_demo_world
+from tasks.demo_world.world import World
+from tasks.features.cutoff import before
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import PRIMARY, Exam
-from tasks.metrics.intervals import bootstrap_mean
+from tasks.metrics.bootstrap import bootstrap_mean
+from tasks.metrics.eval_set import PRIMARY, Exam
 from tasks.metrics.ranking import rank
-from tasks.report import Summary
-from tasks.sources.demo import write_demo_world
-from tasks.sources.demo.world import World
+from tasks.reporting.summary import Summary
 
 K = 10
 PLANTED, IDEAL = "planted", "ideal"

@@ -12,7 +12,7 @@ import polars as pl
 from benchmarks.comparisons import Comparison, Goal, Runs, median_of
 from benchmarks.ground import BenchmarkError, Ground
 from benchmarks.measure import CHECK, Facts, Side, timed
-from tasks.metrics.block import Exam
+from tasks.metrics.eval_set import Exam
 
 PREPARE = "prepare"
 NAMES = {"precision": "P", "recall": "recall", "ndcg": "ndcg_cut"}

@@ -22,7 +22,7 @@ from benchmarks.ground import BenchmarkError, Ground
 from benchmarks.measure import CHECK, Facts, Side, own_peak_mib, timed
 
 if TYPE_CHECKING:
-    from tasks.models.interface import Training
+    from tasks.models.base import Training
 
 MODELS = ("content", "tags", "friends")
 SAMPLE = 3
@@ -44,7 +44,7 @@ def ours(ground: Ground, name: str) -> Facts:
     """Fit, and score everybody."""
     import sklearn.feature_extraction.text  # noqa: F401  # otherwise its import is in the time
 
-    from tasks.models.registry import recommender_class
+    from tasks.models.lookup import recommender_class
 
     model_class = recommender_class(name)
     training = ground.training(model_class.uses)
@@ -60,7 +60,7 @@ def ours(ground: Ground, name: str) -> Facts:
 
 def looped(ground: Ground, name: str) -> Facts:
     """Score the sampled users by the loop and scale what it took to all users."""
-    from tasks.models.registry import recommender_class
+    from tasks.models.lookup import recommender_class
 
     training = ground.training(recommender_class(name).uses)
     users, n_users = sampled(training, name)
@@ -110,7 +110,7 @@ def content_loop(ground: Ground, training: Training) -> Loop:
 
 def tags_loop(_: Ground, training: Training) -> Loop:
     """Group a user's views by tag, then take the mean liking of video after video's tags."""
-    from schemas.models import PopularityConfig, TagsConfig
+    from schemas.model_settings import PopularityConfig, TagsConfig
 
     config = TagsConfig()
     pairs = training.pairs.select("user_idx", "video_idx", "enjoyed").to_pandas()
@@ -148,7 +148,7 @@ def friends_loop(_: Ground, training: Training) -> Loop:
     """Cut out what a user's friends saw, then look for video after video in it."""
     import pandas as pd
 
-    from schemas.models import FriendsConfig
+    from schemas.model_settings import FriendsConfig
 
     shrinkage = FriendsConfig().shrinkage
     views = training.pairs.select("user_idx", "video_idx", "enjoyed").to_pandas()

@@ -68,7 +68,7 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
     """Run the flow in this process; return what it cost, by task too, and its summary."""
     from prefect.client.orchestration import get_client
 
-    from flows.command import import_tracking
+    from flows.commands.run import import_tracking
     from flows.nightly import nightly
 
     import_tracking()  # the command does so while the server starts
@@ -94,7 +94,7 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
 def plain(ground: Ground) -> Facts:
     """Run the bodies of the same tasks as a script."""
     from benchmarks.plain import plain_night, without_prefect
-    from schemas.config import NightlyConfig
+    from schemas.settings import NightlyConfig
 
     root = ground.fresh("plain")
     config = NightlyConfig(source=str(ground.world), root=str(root), seed=ground.seed)

@@ -14,19 +14,19 @@ from unittest.mock import patch
 from prefect import State
 from prefect.logging import disable_run_logger
 
-from flows import stages
+from flows import pipeline as stages
 from flows.aside import Submit
 from schemas.artifacts import ArtifactRef, Played
-from schemas.config import NightlyConfig
-from tasks.acquire import acquire
-from tasks.prepare import cut
-from tasks.promote import decided
-from tasks.recommend import Answering, lists_table, load_catalogue, stand_in_of
-from tasks.store import Store
-from tasks.trailing import Trailing
-from tasks.train import load_model
-from tasks.verdict import challenger_of
-from tasks.watch import watch_table
+from schemas.settings import NightlyConfig
+from tasks.artifacts.store import Store
+from tasks.evaluation.frames import challenger_of
+from tasks.features.task import cut
+from tasks.monitoring.history import Trailing
+from tasks.monitoring.task import watch_table
+from tasks.promotion.task import decided
+from tasks.serving.task import Answering, lists_table, load_catalogue, stand_in_of
+from tasks.sources.task import acquire
+from tasks.training.task import load_model
 
 
 def plain(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +54,7 @@ def in_turn() -> Iterator[Submit]:
 
 @contextmanager
 def without_prefect() -> Iterator[None]:
-    """Let the stretches of ``flows.stages`` call bodies, and nothing ask for Prefect's server."""
+    """Let the stretches of ``flows.pipeline`` call bodies, and nothing ask for Prefect's server."""
     steps = {
         name: plain(each) for name, each in vars(stages).items() if hasattr(each, "__wrapped__")
     }

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from flows.nightly import nightly
-from tasks.report import Summary
-from tasks.sources.demo import write_demo_world
+from tasks.demo_world import write_demo_world
+from tasks.reporting.summary import Summary
 
 RULE = re.compile(r"NDCG@10 is (?P<mean>\S+) \[(?P<low>\S+), (?P<high>\S+)\] off the champion")
 

@@ -16,10 +16,10 @@ N = 100
 
 def lists_by(ground: Ground, name: str) -> tuple[Facts, pl.DataFrame]:
     """List as the recommend task does, without writing; models and seen pairs are loaded before."""
-    from tasks.models.fallback import fallback_of
-    from tasks.models.lists import lists_for_all
-    from tasks.recommend import load_catalogue
-    from tasks.store import Store
+    from tasks.artifacts.store import Store
+    from tasks.models.popularity_fallback import fallback_of
+    from tasks.serving.task import load_catalogue
+    from tasks.serving.top_n import lists_for_all
 
     catalogue = load_catalogue(Store(ground.root), ground.known.tables)
     model = ground.model(name)

@@ -39,7 +39,7 @@ SHUFFLED = 1_000_000
 
 def set_up(ground: Ground) -> tuple[TwoTowerNetwork, Any, pl.DataFrame, pl.DataFrame]:
     """Return a fresh network, the settings, the pairs to learn from, and those held out."""
-    from schemas.models import TwoTowerConfig
+    from schemas.model_settings import TwoTowerConfig
     from tasks.models.towers.training import hold_out_last_days
     from tasks.models.two_tower import TwoTower
 

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from tasks.links import models_page
+from tasks.tracking.links import models_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (

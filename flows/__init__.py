@@ -8,12 +8,12 @@ import os
 import sys
 from typing import Any
 
-from flows.supervisor import supervise
+from flows.commands.supervisor import supervise
 
 COMMANDS = {
     f"flows.{name}" for name in ("nightly", "backfill", "recommend", "rollback", "demo_data")
 }
-"""Modules that are commands of two processes: see ``flows.supervisor``. `up` has its own ways."""
+"""Commands of two processes: see ``flows.commands.supervisor``. `up` has its own ways."""
 
 # What a command and its children write is its user's alone: logs, databases, models, lists
 os.umask(0o077)

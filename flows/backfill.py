@@ -5,25 +5,25 @@ from typing import Any
 
 from prefect import flow
 
-from flows.command import run_flow
-from flows.parameters import flags, takes
-from flows.replay import replayed
-from flows.run_names import named_by
-from flows.stages import ingested
-from flows.temporary_files import temporary_files_under
-from schemas.config import BackfillConfig, checked
-from tasks.acquire import acquire
-from tasks.aging import age, staleness
-from tasks.backfill_report import BackfillSummary, as_text, summarise_backfill
-from tasks.notices import show_backfill
-from tasks.pending import track_night
-from tasks.rehearse import next_days
-from tasks.report import check_summary
-from tasks.steps import Refs
-from tasks.track import check_experiment, check_tracking
-from tasks.track_backfill import track_backfill
-from tasks.verdict import challenger_of
-from tasks.walk import walk
+from flows.commands.cli import flags, takes
+from flows.commands.run import run_flow
+from flows.commands.run_names import named_by
+from flows.commands.temporary_files import temporary_files_under
+from flows.night_process import replayed
+from flows.pipeline import ingested
+from schemas.settings import BackfillConfig, checked
+from tasks.artifacts.table_task import Refs
+from tasks.evaluation.frames import challenger_of
+from tasks.evaluation.model_age_task import age, staleness
+from tasks.features.backfill_dates_task import walk
+from tasks.features.holdout_task import next_days
+from tasks.reporting.backfill_summary import BackfillSummary, as_text, summarise_backfill
+from tasks.reporting.prefect_artifacts import show_backfill
+from tasks.reporting.summary import check_summary
+from tasks.sources.task import acquire
+from tasks.tracking.backfill_task import track_backfill
+from tasks.tracking.pending import track_night
+from tasks.tracking.task import check_experiment, check_tracking
 
 PROG = "python -m flows.backfill"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from flows.failures import one_line
-from flows.parameters import flags
-from flows.terminal import say
-from schemas.config import DemoDataConfig
+from flows.commands.cli import flags
+from flows.commands.failures import one_line
+from flows.commands.terminal import say
 from schemas.errors import SettingError
 from schemas.paths import absolute
-from tasks.sources.demo import write_demo_world
+from schemas.settings import DemoDataConfig
+from tasks.demo_world import write_demo_world
 
 PROG = "python -m flows.demo_data"
 

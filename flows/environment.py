@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from flows.terminal import say
+from flows.commands.terminal import say
 from schemas.paths import absolute, is_url, sqlite_address
 
 ENVIRONMENT = {
@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # A server that is not there, or says nothing, is an error after half a minute: two questions of
-    # 14 s, and no more waits than tasks.steps makes
+    # 14 s, and no more waits than tasks.artifacts.table_task makes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "14",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",

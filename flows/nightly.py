@@ -4,22 +4,22 @@ from typing import Any
 
 from prefect import flow
 
-from flows.command import run_flow
-from flows.parameters import flags, takes
-from flows.run_names import add_day, named_by
-from flows.stages import ingested, play
-from flows.temporary_files import temporary_files_under
-from schemas.config import NightlyConfig, checked_config
-from tasks.acquire import acquire
-from tasks.notices import show_gate, show_night
-from tasks.pending import track_night
-from tasks.prepare import cut
-from tasks.promote import gate
-from tasks.recommend import recommend
-from tasks.report import Summary, check_summary, summarise
-from tasks.screen import as_text
-from tasks.track import check_experiment, check_tracking
-from tasks.watch import watch
+from flows.commands.cli import flags, takes
+from flows.commands.run import run_flow
+from flows.commands.run_names import add_day, named_by
+from flows.commands.temporary_files import temporary_files_under
+from flows.pipeline import ingested, play
+from schemas.settings import NightlyConfig, checked_config
+from tasks.features.task import cut
+from tasks.monitoring.task import watch
+from tasks.promotion.task import gate
+from tasks.reporting.console import as_text
+from tasks.reporting.prefect_artifacts import show_gate, show_night
+from tasks.reporting.summary import Summary, check_summary, summarise
+from tasks.serving.task import recommend
+from tasks.sources.task import acquire
+from tasks.tracking.pending import track_night
+from tasks.tracking.task import check_experiment, check_tracking
 
 PROG = "python -m flows.nightly"
 NAMED_BY = ("source", "as_of")

@@ -4,13 +4,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.command import run_flow
-from flows.parameters import flags, takes
-from flows.run_names import named_by
-from flows.temporary_files import temporary_files_under
-from schemas.config import RecommendConfig, checked
-from tasks.answer import Answer, answer, check_tracked, read_asked
-from tasks.notices import show_answer
+from flows.commands.cli import flags, takes
+from flows.commands.run import run_flow
+from flows.commands.run_names import named_by
+from flows.commands.temporary_files import temporary_files_under
+from schemas.settings import RecommendConfig, checked
+from tasks.reporting.prefect_artifacts import show_answer
+from tasks.serving.answer_task import Answer, answer, check_tracked, read_asked
 
 PROG = "python -m flows.recommend"
 

@@ -2,13 +2,13 @@
 
 from mlflow import MlflowClient
 
-from flows.failures import one_line
-from flows.parameters import flags
-from flows.terminal import say
-from schemas.config import RollbackConfig
-from tasks.answer import check_tracked
-from tasks.champions import CHAMPION, PREVIOUS, default_name, retire, roll_back
-from tasks.runs import reachable
+from flows.commands.cli import flags
+from flows.commands.failures import one_line
+from flows.commands.terminal import say
+from schemas.settings import RollbackConfig
+from tasks.promotion.model_registry import CHAMPION, PREVIOUS, default_name, retire, roll_back
+from tasks.serving.answer_task import check_tracked
+from tasks.tracking.night_run import reachable
 
 PROG = "python -m flows.rollback"
 

@@ -2,7 +2,8 @@
 
 import pandera.polars as pa
 
-from schemas import evaluation, features, ingest
+from schemas import evaluation, features
+from schemas import ingested as ingest
 
 CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "interactions": ingest.Interactions,

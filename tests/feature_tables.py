@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from tasks.features.index import index_of
+from tasks.features.id_index import index_of
 
 START = datetime(2020, 7, 10, 4, 0, tzinfo=UTC)
 """Noon in Shanghai."""

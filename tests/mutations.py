@@ -17,9 +17,9 @@ from pathlib import Path
 import polars as pl
 
 from schemas.errors import ContractError
-from schemas.raw import RAW_FILES
-from tasks.ingest import ingested
-from tasks.raw.reader import Counts
+from schemas.raw_files import RAW_FILES
+from tasks.ingest.reader import Counts
+from tasks.ingest.task import ingested
 from tests.raw_files import LATEST
 
 PAGE = Path(__file__).parents[1] / "docs" / "mutations.md"

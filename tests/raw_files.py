@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from schemas.raw import RAW_FILES
-from tasks.raw.reader import Counts, read_raw
-from tasks.raw.tables import RAW_TABLES, RawTable
+from schemas.raw_files import RAW_FILES
+from tasks.ingest.raw_tables import RAW_TABLES, RawTable
+from tasks.ingest.reader import Counts, read_raw
 
 GOOD: dict[str, dict[str, str]] = {
     "interactions": {

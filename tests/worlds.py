@@ -15,8 +15,8 @@ from pandera.polars import DataFrameModel
 
 from schemas.evaluation import Cells
 from schemas.features import Friendships, Pairs, Users, Videos
-from tasks.models.interface import Rehearsal, Training
-from tasks.models.registry import recommender_class
+from tasks.models.base import Rehearsal, Training
+from tasks.models.lookup import recommender_class
 
 AS_OF = datetime(2020, 9, 1, tzinfo=UTC)
 

@@ -1,7 +1,7 @@
 """How many of the videos shown were relevant, and how early they came: one figure a user and k.
 
 Here: precision, recall, NDCG and the base rate of each user. Not here: the order of the lists
-(``tasks.metrics.ranking``) and means with intervals over users (``tasks.metrics.intervals``).
+(``tasks.metrics.ranking``) and means with intervals over users (``tasks.metrics.bootstrap``).
 """
 
 from __future__ import annotations

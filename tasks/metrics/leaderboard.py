@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from tasks.metrics.block import PRIMARY
-from tasks.metrics.intervals import bootstrap_mean
+from tasks.metrics.bootstrap import bootstrap_mean
+from tasks.metrics.eval_set import PRIMARY
 
 FIGURE = ["model", "label", "metric", "k"]
 

@@ -2,7 +2,7 @@
 
 Which cells a part holds depends on the data alone, never on a model. Inside a part only its cells
 are candidates, and the model's list is made anew from them. Not here: figures of the whole exam
-(``tasks.metrics.block``) and what lists are like (``tasks.metrics.beyond``).
+(``tasks.metrics.eval_set``) and what lists are like (``tasks.metrics.beyond_accuracy``).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import PRIMARY, Exam
-from tasks.metrics.intervals import bootstrap_mean
+from tasks.metrics.bootstrap import bootstrap_mean
+from tasks.metrics.eval_set import PRIMARY, Exam
 from tasks.metrics.ranking import rank
 
 K = 10

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas.models import ALSConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import ALSConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 
 
 class ALS(Recommender[ALSConfig]):

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
-from tasks.models.checksums import check_checksums, write_checksums
+from tasks.models.model_files import check_checksums, write_checksums
 
 FILE = "catalogue.npz"
 LEAST_SHARED = 0.5

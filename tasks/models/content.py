@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas.errors import ModelError
-from schemas.models import ContentConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import ContentConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 
 NO_PROFILE = 1e-9
 """A profile shorter than this is rounding noise: the user liked all videos alike."""

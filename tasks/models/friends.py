@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas.errors import ModelError
-from schemas.models import FriendsConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import FriendsConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 
 
 class Friends(Recommender[FriendsConfig]):

@@ -12,16 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
-from schemas.models import HybridConfig
+from schemas.model_settings import HybridConfig
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import Exam
+from tasks.metrics.eval_set import Exam
 from tasks.metrics.ranking import rank
+from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.blends.linear import moments_by_user, sure_weights
 from tasks.models.blends.scale import standardised
 from tasks.models.blends.stacked import Stack
 from tasks.models.blends.traits import traits_of
-from tasks.models.interface import FloatMatrix, Recommender, Rehearsal, Training
-from tasks.models.registry import recommender_class
+from tasks.models.lookup import recommender_class
 
 Inputs = Mapping[str, FloatMatrix]
 """Standardised scores by component, (n, m) each; NaN, or absent, where it cannot serve."""

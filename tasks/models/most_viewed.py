@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import MostViewedConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import MostViewedConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 
 
 class MostViewed(Recommender[MostViewedConfig]):

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import RandomConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import RandomConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 
 
 class Random(Recommender[RandomConfig]):

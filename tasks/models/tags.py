@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas.errors import ModelError
-from schemas.models import TagsConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import TagsConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 from tasks.models.popularity import Popularity
 
 

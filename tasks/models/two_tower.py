@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
-from schemas.models import TwoTowerConfig
-from tasks.models.interface import FloatMatrix, Recommender, Training
+from schemas.model_settings import TwoTowerConfig
+from tasks.models.base import FloatMatrix, Recommender, Training
 from tasks.models.towers.encoding import (
     USER_CATEGORIES,
     USER_NUMBERS,

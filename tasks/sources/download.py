@@ -22,10 +22,10 @@ from tenacity import (
 )
 
 from schemas.errors import SourceError
-from schemas.raw import RAW_FILES
-from tasks.sources.archive import unpack
-from tasks.sources.disk import locked
+from schemas.raw_files import RAW_FILES
+from tasks.artifacts.locks import locked
 from tasks.sources.transfer import InterruptedTransferError, Part, fetch_rest
+from tasks.sources.unzip import unpack
 
 logger = logging.getLogger(__name__)
 

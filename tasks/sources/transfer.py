@@ -16,7 +16,7 @@ import httpx
 from tqdm import tqdm
 
 from schemas.errors import SourceError
-from tasks.sources.disk import flush_folder
+from tasks.artifacts.locks import flush_folder
 
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")

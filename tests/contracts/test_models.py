@@ -11,9 +11,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from schemas.errors import ModelError
-from schemas.models import MODEL_CONFIGS
-from tasks.models.interface import Recommender, Training
-from tasks.models.registry import recommender_class
+from schemas.model_settings import MODEL_CONFIGS
+from tasks.models.base import Recommender, Training
+from tasks.models.lookup import recommender_class
 from tests.worlds import (
     ALL_ENJOYED,
     COLD,

@@ -15,9 +15,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from schemas.errors import ContractError
-from schemas.raw import ONEHOT_COLUMNS, RAW_FILES
+from schemas.raw_files import ONEHOT_COLUMNS, RAW_FILES
 from schemas.tables import CONTRACTS
-from tasks.draft import validated
+from tasks.artifacts.writer import validated
 
 VIEWED_AT = datetime(2020, 7, 5, 23, 59, 59, 1000, tzinfo=UTC)
 

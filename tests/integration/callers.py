@@ -1,4 +1,4 @@
-"""Who asks the servers of `python -m flows.up`: their operator, and those who must not."""
+"""Who asks the servers of `up`: their operator, and those who must not."""
 
 import json
 from dataclasses import dataclass

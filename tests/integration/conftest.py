@@ -1,10 +1,10 @@
-"""All that `python -m flows.up` starts, once a module."""
+"""All that `python -m flows.dev_stack.up` starts, once a module."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from flows.login import PASSWORD, USER
+from flows.dev_stack.credentials import PASSWORD, USER
 from tests.integration.up_process import Up
 
 

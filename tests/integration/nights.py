@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
 )
 
 from flows.nightly import nightly
-from tasks.report import Summary
+from tasks.reporting.summary import Summary
 
 
 @dataclass(frozen=True)

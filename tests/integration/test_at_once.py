@@ -13,9 +13,9 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-import tasks.claims
-from tasks.claims import CLAIM, Outrun, claim, come_first, is_held, runs_left
-from tasks.runs import reachable
+import tasks.tracking.claims
+from tasks.tracking.claims import CLAIM, Outrun, claim, come_first, is_held, runs_left
+from tasks.tracking.night_run import reachable
 from tests.integration.nights import night
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
@@ -92,7 +92,7 @@ def claim_of(process: psutil.Process) -> str:
 
 def when_waited_for(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
     """Do something when a process begins to wait; it looks again as soon as that is done."""
-    monkeypatch.setattr(tasks.claims.time, "sleep", lambda _: then())
+    monkeypatch.setattr(tasks.tracking.claims.time, "sleep", lambda _: then())
 
 
 def test_one_that_is_logging_is_waited_for(
@@ -119,7 +119,7 @@ def test_one_of_another_machine_is_known_by_its_age(
     _, first, _ = two
     client.set_tag(first, CLAIM, "elsewhere 1 1")
     assert is_held(client.get_run(first))
-    monkeypatch.setattr(tasks.claims, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(tasks.tracking.claims, "LONGEST_SECONDS", 0.0)
     assert not is_held(client.get_run(first))
 
 
@@ -151,7 +151,7 @@ def test_one_that_saw_nobody_has_come_first(
 
 
 def test_processes_on_one_root_take_turns(tmp_path: Path) -> None:
-    from tasks.store import Store
+    from tasks.artifacts.store import Store
 
     store, order, waits = Store(str(tmp_path)), [], threading.Event()
 
@@ -163,12 +163,12 @@ def test_processes_on_one_root_take_turns(tmp_path: Path) -> None:
         with store.turn("tracking"):
             order.append("second")
 
-    logging.getLogger("tasks.store").addHandler(listener := Listener())
+    logging.getLogger("tasks.artifacts.store").addHandler(listener := Listener())
     with store.turn("tracking"):
         thread = threading.Thread(target=second)
         thread.start()
         waits.wait()
         order.append("first")
     thread.join()
-    logging.getLogger("tasks.store").removeHandler(listener)
+    logging.getLogger("tasks.artifacts.store").removeHandler(listener)
     assert order == ["first", "second"]

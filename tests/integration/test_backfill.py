@@ -18,12 +18,12 @@ from prefect import flow, get_run_logger, task
 from prefect.task_runners import ProcessPoolTaskRunner
 
 from flows.backfill import backfill
+from flows.night_process import one_server, stand_alone
 from flows.nightly import nightly
-from flows.replay import one_server, stand_alone
 from schemas.tables import CONTRACTS
-from tasks.backfill_report import BackfillSummary, as_text
-from tasks.sources.demo import write_demo_world
-from tasks.track_backfill import BACKFILL
+from tasks.demo_world import write_demo_world
+from tasks.reporting.backfill_summary import BackfillSummary, as_text
+from tasks.tracking.backfill_task import BACKFILL
 
 # Prefect, MLflow and what they import warn a lot
 pytestmark = pytest.mark.filterwarnings("default")

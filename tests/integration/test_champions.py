@@ -16,11 +16,18 @@ import polars as pl
 import pytest
 from mlflow import MlflowClient
 
-from flows.parameters import flags
-from schemas.config import RollbackConfig
+from flows.commands.cli import flags
 from schemas.errors import ModelError, SettingError
-from schemas.models import HybridConfig, TwoTowerConfig
-from tasks.champions import (
+from schemas.model_settings import HybridConfig, TwoTowerConfig
+from schemas.settings import RollbackConfig
+from tasks.artifacts.code_fingerprint import PROJECT
+from tasks.models.als import ALS
+from tasks.models.base import Recommender, Training
+from tasks.models.catalogue import Catalogue
+from tasks.models.hybrid import Hybrid
+from tasks.models.lookup import recommender_class
+from tasks.models.popularity import Popularity
+from tasks.promotion.model_registry import (
     CHAMPION,
     CROWNED,
     PREVIOUS,
@@ -31,14 +38,7 @@ from tasks.champions import (
     roll_back,
     version_at,
 )
-from tasks.models.als import ALS
-from tasks.models.catalogue import Catalogue
-from tasks.models.hybrid import Hybrid
-from tasks.models.interface import Recommender, Training
-from tasks.models.popularity import Popularity
-from tasks.models.registry import recommender_class
-from tasks.provenance import PROJECT
-from tasks.runs import NIGHT
+from tasks.tracking.night_run import NIGHT
 from tests.worlds import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
@@ -86,7 +86,7 @@ def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         with mlflow.start_run(run_name=model.name) as run:
             mlflow.pyfunc.log_model(
                 name="model",
-                python_model=str(PROJECT / "tasks" / "served_model.py"),
+                python_model=str(PROJECT / "tasks" / "tracking" / "pyfunc_model.py"),
                 artifacts={"model": str(folder / "model"), "catalogue": str(folder / "catalogue")},
                 model_config={"model": model.name},
                 pip_requirements=[],
@@ -220,7 +220,7 @@ def turned(folder: Path) -> Iterator[str]:
 def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
     client: MlflowClient, run_ids: dict[str, str]
 ) -> None:
-    from tasks.served_model import ServedModel  # importing it warns
+    from tasks.tracking.pyfunc_model import ServedModel  # importing it warns
 
     crown(client, NAME, add(client, run_ids, "hybrid", "night"))
     folder = artifacts_of(client, run_ids["hybrid"])
@@ -267,7 +267,7 @@ def test_a_kill_while_crowning_leaves_a_whole_champion(
         script = (
             "import os, signal, sys\n"
             "from mlflow import MlflowClient\n"
-            "from tasks import champions\n"
+            "from tasks.promotion import model_registry as champions\n"
             f"left = {requests}\n"
             "def dying(call):\n"
             "    def answer(self, *args):\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SourceError
-from schemas.raw import RAW_FILES
+from schemas.raw_files import RAW_FILES
 from tasks.sources.download import URL_VARIABLE, Release, fetch_kuairec
-from tasks.sources.files import locate
+from tasks.sources.locate import locate
 from tests.integration.flaky_site import QUICK, Site, md5, running_site, serve
 
 CAPTIONS = RAW_FILES["captions"]

@@ -9,9 +9,9 @@ from threading import Thread
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.introduce import introduce
-from schemas.config import TrackedConfig
+from flows.commands.introduce import introduce
 from schemas.errors import ServerError
+from schemas.settings import TrackedConfig
 
 WELL = 200
 UNAUTHORIZED = 401

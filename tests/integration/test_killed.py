@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources.demo import write_demo_world
+from tasks.demo_world import write_demo_world
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,4 @@
-"""What `python -m flows.up` started loses a part in the middle of a night; the next one goes on.
+"""What `up` started loses a part in the middle of a night; the next one goes on.
 
 The nights here are of worlds so small that only the way they take matters.
 """
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tasks.champions import CROWNED
-from tasks.report import Summary
+from tasks.promotion.model_registry import CROWNED
+from tasks.reporting.summary import Summary
 from tests.integration.nights import night
 from tests.integration.up_process import SMALL, Up, eventually, reigning
 

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 
 from schemas.artifacts import Manifest
-from tasks.manifests import from_text
+from tasks.artifacts.manifest import from_text
 from tests.integration.nights import Ran, night
 
 pytestmark = [

@@ -13,17 +13,17 @@ import pytest
 
 from schemas.artifacts import ArtifactRef, Known
 from schemas.errors import ProtocolError
-from schemas.models import MODEL_CONFIGS
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
-from tasks.champions import Champion
-from tasks.evaluate import protocol_in
-from tasks.manifests import from_text, reference
-from tasks.metrics.next_days import LOG_ESTIMATORS
-from tasks.promote import MEASURED, standing_again, standing_in
-from tasks.recommend import Answering, lists_table, load_catalogue
-from tasks.sources.demo import write_demo_world
-from tasks.store import Store
-from tasks.train import load_model
+from tasks.artifacts.manifest import from_text, reference
+from tasks.artifacts.store import Store
+from tasks.demo_world import write_demo_world
+from tasks.evaluation.task import protocol_in
+from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
+from tasks.promotion.model_registry import Champion
+from tasks.promotion.task import MEASURED, standing_again, standing_in
+from tasks.serving.task import Answering, lists_table, load_catalogue
+from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
 
 MODELS = ("random", "most_viewed", "popularity", "als", "hybrid")

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from flows.nightly import nightly
 from schemas.errors import TrackingError
-from tasks.pending import PendingNights
+from tasks.tracking.pending import PendingNights
 from tests.integration.nights import night
 
 pytestmark = [

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from schemas.config import TrackedConfig
-from tasks.champions import crown
-from tasks.runs import reachable
-from tasks.sources.demo import write_demo_world
+from schemas.settings import TrackedConfig
+from tasks.demo_world import write_demo_world
+from tasks.promotion.model_registry import crown
+from tasks.tracking.night_run import reachable
 from tests.unit.test_paths import NASTY
 
 PROJECT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ import pytest
 from prefect import Flow
 
 import flows.backfill
+import flows.night_process
 import flows.nightly
 import flows.recommend
-import flows.replay
 
 PROJECT = Path(__file__).parents[2]
 PROTOCOLS = [bytes([0x80, protocol]) for protocol in (2, 3, 4, 5)]
@@ -95,7 +95,7 @@ def test_nothing_of_it_is_a_pickle(failed: Failed) -> None:
 
 
 def test_every_flow_keeps_its_errors_as_json() -> None:
-    modules = (flows.nightly, flows.backfill, flows.recommend, flows.replay)
+    modules = (flows.nightly, flows.backfill, flows.recommend, flows.night_process)
     found = [thing for m in modules for thing in vars(m).values() if isinstance(thing, Flow)]
     assert {one.name for one in found} == {"nightly", "backfill", "recommend", "replay-nights"}
     assert {one.result_serializer for one in found} == {"json"}

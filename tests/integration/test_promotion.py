@@ -16,11 +16,11 @@ from mlflow import MlflowClient
 
 from schemas.errors import ModelError
 from schemas.tables import CONTRACTS
-from tasks.champions import CHAMPION, Champion, champion, crown, version_at
+from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
-from tasks.provenance import PROJECT
-from tasks.report import Summary
-from tasks.screen import as_text
+from tasks.promotion.model_registry import CHAMPION, Champion, champion, crown, version_at
+from tasks.reporting.console import as_text
+from tasks.reporting.summary import Summary
 from tests.integration.nights import Ran, night
 
 pytestmark = [

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from flows.nightly import nightly
-from tasks.features.exam import is_tune_user
-from tasks.screen import as_text
-from tasks.sources.demo import write_demo_world
+from tasks.demo_world import write_demo_world
+from tasks.features.eval_pairs import is_tune_user
+from tasks.reporting.console import as_text
 
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect, MLflow and what they import warn
 

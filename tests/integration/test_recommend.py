@@ -20,9 +20,9 @@ from mlflow import MlflowClient
 from flows.recommend import as_text, recommend
 from schemas.errors import ContractError, SettingError
 from schemas.tables import CONTRACTS
-from tasks.answer import Answer
-from tasks.champions import Champion, champion, crown
-from tasks.links import way_to_serve
+from tasks.promotion.model_registry import Champion, champion, crown
+from tasks.serving.answer_task import Answer
+from tasks.tracking.links import way_to_serve
 from tests.integration.nights import night
 
 PROJECT = Path(__file__).parents[2]

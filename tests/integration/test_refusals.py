@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import flows.command
+import flows.commands.run
 import flows.nightly
-from schemas.config import NightlyConfig
-from tasks.sources.demo import write_demo_world
+from schemas.settings import NightlyConfig
+from tasks.demo_world import write_demo_world
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -29,7 +29,7 @@ def run_command(capsys: pytest.CaptureFixture[str], **settings: object) -> tuple
     """Run the nightly command in this process; return its exit code and the last line of stderr."""
     config = NightlyConfig.model_validate({"models": ("random", "popularity"), **settings})
     with pytest.raises(SystemExit) as stopped:
-        flows.command.run_flow(flows.nightly.nightly, config, "nightly", str)
+        flows.commands.run.run_flow(flows.nightly.nightly, config, "nightly", str)
     said = capsys.readouterr()
     assert "\x1b]0" not in said.err + said.out
     lines = [line for line in said.err.splitlines() if line.startswith("nightly: ")]

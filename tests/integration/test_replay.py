@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources.demo import write_demo_world
+from tasks.demo_world import write_demo_world
 from tests.integration.nights import Ran, night
 
 pytestmark = [

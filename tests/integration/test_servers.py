@@ -1,4 +1,4 @@
-"""The parts of `python -m flows.up`: processes, ports, locks, databases, flags."""
+"""The parts of `python -m flows.dev_stack.up`: processes, ports, locks, databases, flags."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flows.commands.cli import flags
+from flows.dev_stack.mlflow_server import MLFLOW_DATABASE, THIS_MACHINE
+from flows.dev_stack.orphans import MARK, marked, sweep
+from flows.dev_stack.prefect_api import Pool
+from flows.dev_stack.servers import Servers, only_one
+from flows.dev_stack.up import check_driver, elsewhere, environment
 from flows.environment import PREFECT_DATABASE
-from flows.leftovers import MARK, marked, sweep
-from flows.mlflow_server import MLFLOW_DATABASE, THIS_MACHINE
-from flows.parameters import flags
-from flows.pool import Pool
-from flows.servers import Servers, only_one
-from flows.up import check_driver, elsewhere, environment
 from schemas.errors import ServerError, SettingError
-from schemas.servers import UpConfig
+from schemas.server_settings import UpConfig
 from tests.integration.up_process import PROJECT, eventually, free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -102,7 +102,7 @@ def test_a_prefect_whose_database_is_locked_is_asked_again() -> None:
 
 
 def test_postgres_is_two_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.up.find_spec", lambda name: name)
+    monkeypatch.setattr("flows.dev_stack.up.find_spec", lambda name: name)
     own = environment(UpConfig(root=str(tmp_path)))
     assert own[PREFECT_DATABASE] == f"sqlite+aiosqlite:///{tmp_path}/prefect/prefect.db"
     assert own[MLFLOW_DATABASE] == f"sqlite:///{tmp_path}/mlflow.db"
@@ -146,7 +146,15 @@ def test_nobody_listens_to_all_without_a_login(
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "")
     here = environment(UpConfig(root=str(tmp_path)))
     assert not {"PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"} & here.keys()
-    command = [sys.executable, "-m", "flows.up", "--root", str(tmp_path), "--host", "0.0.0.0"]  # noqa: S104
+    command = [
+        sys.executable,
+        "-m",
+        "flows.dev_stack.up",
+        "--root",
+        str(tmp_path),
+        "--host",
+        "0.0.0.0",  # noqa: S104
+    ]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -199,7 +207,7 @@ def test_make_up_hands_flags_on(words: str, said: str) -> None:
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.up.find_spec", lambda _: None)
+    monkeypatch.setattr("flows.dev_stack.up.find_spec", lambda _: None)
     with pytest.raises(SettingError, match="psycopg2 is not installed: pip install 'psycopg2-bin"):
         check_driver("postgresql://db/mlflow")
 

@@ -14,7 +14,9 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 SECONDS = 10
 """Within which all must be gone."""
-SUPERVISED = "from flows.supervisor import supervise; supervise('grail'); import signal, time, os\n"
+SUPERVISED = (
+    "from flows.commands.supervisor import supervise; supervise('grail'); import signal, time, os\n"
+)
 
 
 def python(program: str, **more: object) -> "subprocess.Popen[str]":
@@ -159,7 +161,7 @@ def begun(home: Path, tmp_path: Path) -> Iterator[Night]:
 
 MOMENTS: dict[str, Callable[[Night], object]] = {
     "at once": lambda night: night.see(),
-    "while its server starts": lambda night: night.below("flows.temporary_server"),
+    "while its server starts": lambda night: night.below("flows.commands.temporary_server"),
     "in mid-night": lambda night: [*night.root.glob("features/*/*")],
 }
 
@@ -192,7 +194,7 @@ def test_a_night_is_gone_in_time_with_its_server(
 
 @pytest.mark.parametrize("whom", ["the one that waits", "the one that works", "both"])
 def test_a_killed_night_leaves_no_server_behind(begun: Night, whom: str) -> None:
-    begun.until(lambda: begun.below("flows.temporary_server"))
+    begun.until(lambda: begun.below("flows.commands.temporary_server"))
     waits = psutil.Process(begun.process.pid)
     (works,) = waits.children()
     for one in {"the one that waits": [waits], "the one that works": [works]}.get(

@@ -17,8 +17,8 @@ import sqlalchemy.exc
 
 from flows.environment import ENVIRONMENT
 from schemas.errors import TrackingError, UnreachableError
-from tasks.runs import reachable
-from tasks.tracker import tracking_error
+from tasks.tracking.client import tracking_error
+from tasks.tracking.night_run import reachable
 from tests.integration.up_process import free_port
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot

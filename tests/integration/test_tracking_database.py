@@ -16,10 +16,10 @@ from alembic import command
 from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
-import tasks.tracking_database
+import tasks.tracking.database
 from schemas.errors import TrackingError
-from tasks.runs import reachable
-from tasks.tracking_database import prepare_database, schema_revisions
+from tasks.tracking.database import prepare_database, schema_revisions
+from tasks.tracking.night_run import reachable
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 PROJECT = Path(__file__).parents[2]
@@ -30,8 +30,8 @@ from pathlib import Path
 
 import flows
 from sqlalchemy import Engine, event
-from tasks.runs import reachable
-from tasks.tracking_database import prepare_database
+from tasks.tracking.night_run import reachable
+from tasks.tracking.database import prepare_database
 
 def in_child(work):
     pid = os.fork()  # of a process that has imported MLflow: seconds, once
@@ -211,18 +211,18 @@ def test_a_locked_database_is_waited_for_and_said_to_be(
         said.wait()
         locked.execute("ROLLBACK")
 
-    tasks.tracking_database.logger.addHandler(listener := Listener())
+    tasks.tracking.database.logger.addHandler(listener := Listener())
     holder = threading.Thread(target=let_go)
     holder.start()
     with reachable(f"sqlite:///{file}") as client:
         assert client.search_experiments()
     holder.join()
-    tasks.tracking_database.logger.removeHandler(listener)
+    tasks.tracking.database.logger.removeHandler(listener)
     assert caplog.messages == [f"{file} is locked by another program: waiting up to 120 s"]
 
 
 @pytest.mark.usefixtures("locked")
 def test_it_is_not_waited_for_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.tracking_database, "LOCK_SECONDS", 0.5)
+    monkeypatch.setattr(tasks.tracking.database, "LOCK_SECONDS", 0.5)
     with pytest.raises(TrackingError, match=r"has been locked by another program for 0 s: end"):
         prepare_database(f"sqlite:///{file}")

@@ -1,4 +1,4 @@
-"""`python -m flows.up`: real servers that start, work, end, and leave nothing behind.
+"""`python -m flows.dev_stack.up`: real servers that start, work, end, and leave nothing behind.
 
 The nights here are of worlds so small that only the way they take matters.
 """
@@ -22,11 +22,11 @@ from mlflow import MlflowClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from flows.leftovers import marked
-from flows.login import FILE
-from flows.pool import Pool
+from flows.dev_stack.credentials import FILE
+from flows.dev_stack.orphans import marked
+from flows.dev_stack.prefect_api import Pool
 from schemas.tables import CONTRACTS
-from tasks.champions import crown
+from tasks.promotion.model_registry import crown
 from tests.integration.callers import INTRUDERS, OPERATOR, Caller, run_a_shell
 from tests.integration.up_process import PROJECT, SMALL, Up, deployment_run, eventually, reigning
 

@@ -1,4 +1,4 @@
-"""A second `python -m flows.up` on a root: what was set by hand is still set."""
+"""A second `python -m flows.dev_stack.up` on a root: what was set by hand is still set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flows.deployments import PROJECT, changes, differences, pull_steps
-from flows.night_flags import night_parameters, split
+from flows.dev_stack.deployments import PROJECT, changes, differences, pull_steps
+from flows.dev_stack.night_flags import night_parameters, split
 from schemas.errors import SettingError
 from tests.integration.up_process import Up, free_port
 

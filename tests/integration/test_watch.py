@@ -21,11 +21,11 @@ from prefect.client.schemas.filters import (
 from flows.nightly import nightly
 from schemas.errors import WatchError
 from schemas.tables import CONTRACTS
-from tasks.champions import CHAMPION, crown, version_at
-from tasks.progress import progress_shown
-from tasks.report import Summary
-from tasks.runs import NIGHT
-from tasks.sources.demo import write_demo_world
+from tasks.demo_world import write_demo_world
+from tasks.promotion.model_registry import CHAMPION, crown, version_at
+from tasks.reporting.progress import progress_shown
+from tasks.reporting.summary import Summary
+from tasks.tracking.night_run import NIGHT
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),

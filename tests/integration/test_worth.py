@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from schemas.models import MODEL_CONFIGS
+from schemas.model_settings import MODEL_CONFIGS
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import Exam
-from tasks.metrics.intervals import bootstrap_mean
-from tasks.metrics.next_days import NextDays, measure_next_days
+from tasks.metrics.bootstrap import bootstrap_mean
+from tasks.metrics.eval_set import Exam
+from tasks.metrics.holdout_metrics import NextDays, measure_next_days
 from tasks.metrics.ranking import rank
-from tasks.models.interface import Recommender
-from tasks.models.registry import recommender_class
+from tasks.models.base import Recommender
+from tasks.models.lookup import recommender_class
 from tests.integration.nights import Ran, night
 
 pytestmark = [

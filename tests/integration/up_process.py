@@ -1,4 +1,4 @@
-"""A real `python -m flows.up` for tests: started, asked, told to run a deployment, ended."""
+"""A real `up` for tests: started, asked, told to run a deployment, ended."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ from uuid import uuid4
 import httpx
 import psutil
 
-from flows.leftovers import marked, sweep
-from flows.login import CLIENT_LOGIN, FILE, PASSWORD, USER
-from flows.pool import patiently
-from flows.servers import check_port
-from tasks.champions import Champion, champion
-from tasks.runs import reachable
+from flows.dev_stack.credentials import CLIENT_LOGIN, FILE, PASSWORD, USER
+from flows.dev_stack.orphans import marked, sweep
+from flows.dev_stack.prefect_api import patiently
+from flows.dev_stack.servers import check_port
+from tasks.promotion.model_registry import Champion, champion
+from tasks.tracking.night_run import reachable
 
 SMALL: dict[str, Any] = {"scale": 0.02, "models": ["random", "popularity"]}
 PROJECT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def eventually(is_so: Callable[[], object], seconds: float = 400, pause: float =
 
 
 class Up:
-    """A `python -m flows.up` on a root of its own, on ports that were free."""
+    """A `python -m flows.dev_stack.up` on a root of its own, on ports that were free."""
 
     def __init__(self, root: Path, *more: str) -> None:
         self.root = root
@@ -81,7 +81,7 @@ class Up:
 
     def command(self, *more: str) -> list[str]:
         ports = ("--prefect-port", str(self.ports[0]), "--mlflow-port", str(self.ports[1]))
-        return [sys.executable, "-m", "flows.up", "--root", str(self.root), *ports, *more]
+        return [sys.executable, "-m", "flows.dev_stack.up", "--root", str(self.root), *ports, *more]
 
     def wait_until_up(self) -> None:
         def is_up() -> bool:

@@ -9,12 +9,12 @@ import pytest
 
 from schemas.artifacts import ArtifactRef
 from schemas.evaluation import Ablation, Cells
-from schemas.models import HybridConfig, PopularityConfig
-from tasks.ablate import ablation_of
-from tasks.metrics.block import Exam
+from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.evaluation.ablate_task import ablation_of
+from tasks.evaluation.frames import with_cost
+from tasks.metrics.eval_set import Exam
+from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.hybrid import Hybrid
-from tasks.models.interface import FloatMatrix, Recommender, Rehearsal, Training
-from tasks.verdict import with_cost
 from tests.worlds import literal_world
 
 NAN = np.nan

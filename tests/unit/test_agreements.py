@@ -5,8 +5,8 @@ import math
 import polars as pl
 import pytest
 
-from tasks.draft import validated
-from tasks.metrics.agreements import agreements_of, boards_by_label
+from tasks.artifacts.writer import validated
+from tasks.metrics.rank_correlation_tables import agreements_of, boards_by_label
 
 BOARDS = {
     "block/enjoyed": {"random": 0.1, "popularity": 0.2, "als": 0.3, "cold": math.nan},

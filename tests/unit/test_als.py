@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from schemas.models import ALSConfig
+from schemas.model_settings import ALSConfig
 from tasks.models.als import ALS, factorise, positive_confidence
 from tests.worlds import literal_world, small_world
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SourceError
-from schemas.raw import RAW_FILES
-from tasks.sources import archive as room
-from tasks.sources.archive import unpack
-from tasks.sources.files import DEMO_MARKER, locate
+from schemas.raw_files import RAW_FILES
+from tasks.sources import unzip as room
+from tasks.sources.locate import DEMO_MARKER, locate
+from tasks.sources.unzip import unpack
 
 DATA = "KuaiRec 2.0/data"
 LOG = f"{DATA}/big_matrix.csv"

@@ -14,7 +14,7 @@ from prefect.context import TaskRunContext
 
 from flows.aside import aside, without_collection
 from schemas.errors import ContractError, StepError
-from tasks.steps import settled, step
+from tasks.artifacts.table_task import settled, step
 
 WAIT = 30
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from schemas.errors import SettingError
-from schemas.models import PopularityConfig
+from schemas.model_settings import PopularityConfig
+from tasks.models.lookup import recommender_class
 from tasks.models.most_viewed import MostViewed
 from tasks.models.popularity import Popularity
 from tasks.models.random import Random
-from tasks.models.registry import recommender_class
 from tests.worlds import literal_world
 
 WORLD = literal_world(

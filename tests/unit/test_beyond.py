@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tasks.metrics.beyond import (
+from tasks.metrics.beyond_accuracy import (
     catalogue_coverage,
     mean_popularity_percentile,
     novelty,

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tasks.draft import validated
-from tasks.metrics.beyond import beyond_of
-from tasks.metrics.block import Exam
-from tasks.metrics.dissection import dissected, tag_vectors
+from tasks.artifacts.writer import validated
+from tasks.metrics.beyond_accuracy import beyond_of
+from tasks.metrics.diagnose import dissected, tag_vectors
+from tasks.metrics.eval_set import Exam
 
 VIEWS = np.array([1, 2, 4, 8], dtype=np.int32)
 TAGS = sparse.csr_matrix([[1, 0], [1, 0], [0, 1], [0, 0]], dtype=np.float32)

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import ModelError
 from tasks.models.catalogue import FILE, Catalogue
-from tasks.models.checksums import write_checksums
+from tasks.models.model_files import write_checksums
 
 # user 10 saw video 7, user 20 nothing, user 30 all of them
 USER_INDEX = pl.DataFrame({"user_idx": [0, 1, 2], "user_id": [10, 20, 30]})

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from schemas.errors import EvaluationError, GrailError
-from tasks.draft import validated
-from tasks.metrics.checks import check_lists, check_oracle, check_random, check_users
+from tasks.artifacts.writer import validated
 from tasks.metrics.ranking import rank
+from tasks.metrics.sanity_checks import check_lists, check_oracle, check_random, check_users
 
 N_VIDEOS = 200
 KS = (10, 20, 50, 100)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tasks.sources.checksum import READ_AT_ONCE, sha256_of
+from tasks.artifacts.checksum import READ_AT_ONCE, sha256_of
 
 
 @pytest.mark.parametrize("size", [0, 1, READ_AT_ONCE, READ_AT_ONCE + 1])

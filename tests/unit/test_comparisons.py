@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.draft import validated
-from tasks.metrics.comparisons import comparisons_of
-from tasks.metrics.intervals import bootstrap_mean, win_rate
+from tasks.artifacts.writer import validated
+from tasks.metrics.bootstrap import bootstrap_mean, win_rate
 from tasks.metrics.leaderboard import leaderboard_of
+from tasks.metrics.paired_differences import comparisons_of
 
 FIGURE = ("enjoyed", "ndcg", 10)
 

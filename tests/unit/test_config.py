@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.config import DemoDataConfig, NightlyConfig, checked_config, complaint
 from schemas.errors import SettingError
-from schemas.models import MODEL_CONFIGS, config_class
+from schemas.model_settings import MODEL_CONFIGS, config_class
+from schemas.settings import DemoDataConfig, NightlyConfig, checked_config, complaint
 
 REFUSED = {
     "scale below": ({"scale": 0}, "scale: Input should be greater than 0 (got 0)"),

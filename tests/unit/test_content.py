@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from schemas.errors import ModelError
-from schemas.models import ContentConfig
+from schemas.model_settings import ContentConfig
 from tasks.models.content import Content
 from tests.worlds import literal_world
 

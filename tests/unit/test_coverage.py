@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from schemas.tables import CONTRACTS
-from tasks.coverage import coverage_of, lines_of
+from tasks.ingest.coverage_task import coverage_of, lines_of
 
 
 def ids(**columns: list[int]) -> pl.LazyFrame:

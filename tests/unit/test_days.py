@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.features.calendar import SHANGHAI
-from tasks.features.days import days_with_views, strays
-from tasks.prepare import resolved_days
+from tasks.features.cutoff import SHANGHAI
+from tasks.features.log_days import days_with_views, strays
+from tasks.features.task import resolved_days
 
 FIRST = date(2020, 7, 5)
 KUAIREC = {FIRST + timedelta(n): 400 for w in ((0, 8), (27, 37), (53, 63)) for n in range(*w)}

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from flows import demo_data
-from schemas.raw import RAW_FILES
-from tasks.sources.files import locate
+from schemas.raw_files import RAW_FILES
+from tasks.sources.locate import locate
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

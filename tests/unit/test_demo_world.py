@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from schemas.errors import SettingError
-from schemas.raw import RAW_FILES
-from tasks.sources.demo import check_scale, scale_range, write_demo_world
-from tasks.sources.demo.days import yyyymmdd
-from tasks.sources.demo.play import EnjoyedCurve
-from tasks.sources.demo.shape import WorldShape
+from schemas.raw_files import RAW_FILES
+from tasks.demo_world import check_scale, scale_range, write_demo_world
+from tasks.demo_world.calendar import yyyymmdd
+from tasks.demo_world.params import WorldShape
+from tasks.demo_world.watch_time import EnjoyedCurve
 
 SCALE, SEED = 0.1, 7
 EVENT = ("user_id", "video_id", "play_duration", "timestamp")

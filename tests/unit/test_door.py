@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from flows.door import Door, is_loopback, names_of
+from flows.dev_stack.access_guard import Door, is_loopback, names_of
 
 
 async def inside(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics.drift import (
+from tasks.monitoring.drift import (
     BINS,
     FLOOR,
     equal_count_edges,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from schemas.errors import LeakError
 from schemas.evaluation import Cells, Leaderboard
-from tasks.draft import validated
-from tasks.features.exam import cells_of, is_tune_user, refuse_leak
-from tasks.features.pairs import pairs_of
-from tasks.metrics.block import KS, LABELS, PRIMARY, Exam, bounds, measure, numbered
+from tasks.artifacts.writer import validated
+from tasks.features.eval_pairs import cells_of, is_tune_user, refuse_leak
+from tasks.features.user_item import pairs_of
+from tasks.metrics.eval_set import KS, LABELS, PRIMARY, Exam, bounds, measure, numbered
 from tasks.metrics.leaderboard import leaderboard_of, order_models
 from tasks.metrics.ranking import rank
 from tests.feature_tables import block_of, curve, index, log

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from flows.failures import OneLineFormatter, one_line
-from flows.mendable import cure_of
+from flows.commands.failures import OneLineFormatter, one_line
+from flows.commands.remedies import cure_of
 from schemas.errors import SourceError
 
 PROJECT = Path(__file__).parents[2]

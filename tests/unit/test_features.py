@@ -8,15 +8,15 @@ import pytest
 
 from schemas.errors import SettingError
 from schemas.features import Friendships, Pairs, UserIndex, Users, VideoIndex, Videos
-from schemas.ingest import Daily, RawUsers
-from schemas.raw import ONEHOT_COLUMNS
-from tasks.features.calendar import before, cut_at
-from tasks.features.index import index_of, indexed
-from tasks.features.labels import fit_enjoyed_curve
-from tasks.features.pairs import activity_of, pairs_of
-from tasks.features.users import undirected, user_features
-from tasks.features.videos import PRIOR_PLAYS, daily_by_cut, durations_of, video_features
-from tasks.prepare import resolved_days
+from schemas.ingested import Daily, RawUsers
+from schemas.raw_files import ONEHOT_COLUMNS
+from tasks.features.cutoff import before, cut_at
+from tasks.features.id_index import index_of, indexed
+from tasks.features.label_threshold import fit_enjoyed_curve
+from tasks.features.task import resolved_days
+from tasks.features.user_features import undirected, user_features
+from tasks.features.user_item import activity_of, pairs_of
+from tasks.features.video_features import PRIOR_PLAYS, daily_by_cut, durations_of, video_features
 from tests.feature_tables import START, curve, index, log
 from tests.raw_files import read_rows, row
 

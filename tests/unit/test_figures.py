@@ -8,16 +8,16 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from schemas.models import MODEL_CONFIGS
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
-from tasks.draft import validated
-from tasks.figures.ablation import ablation_figure
-from tasks.figures.audit import SIDES, audit_figure, free_sides
-from tasks.figures.comparisons import comparisons_figure
-from tasks.figures.leaderboard import curves_figure, leaderboard_figure
-from tasks.figures.look import BASE_RATE, COLOURS, INK, colour_of, signed, whiskers
-from tasks.figures.slices import WHISKERED, slices_figure
-from tasks.figures.swaps import ranks_of, swaps_figure
+from tasks.artifacts.writer import validated
+from tasks.figures.plot_ablation import ablation_figure
+from tasks.figures.plot_audit import SIDES, audit_figure, free_sides
+from tasks.figures.plot_differences import comparisons_figure
+from tasks.figures.plot_leaderboard import curves_figure, leaderboard_figure
+from tasks.figures.plot_rank_inversions import ranks_of, swaps_figure
+from tasks.figures.plot_slices import WHISKERED, slices_figure
+from tasks.figures.plot_style import BASE_RATE, COLOURS, INK, colour_of, signed, whiskers
 
 FIVE = ("two_tower", "als", "popularity", "friends", "random")
 

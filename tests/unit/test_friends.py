@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import ModelError
-from schemas.models import FriendsConfig
+from schemas.model_settings import FriendsConfig
 from tasks.models.friends import Friends
 from tests.worlds import literal_world
 

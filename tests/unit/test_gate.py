@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from tasks.metrics.gate import Margins, Standing, both, decide, floor_decision, refused
+from tasks.models.base import Recommender, Training
 from tasks.models.catalogue import Catalogue
-from tasks.models.elsewhere import scores_by_id
-from tasks.models.interface import Recommender, Training
 from tasks.models.popularity import Popularity
+from tasks.models.score_by_id import scores_by_id
+from tasks.promotion.gate import Margins, Standing, both, decide, floor_decision, refused
 from tests.worlds import small_world
 
 MARGINS = Margins(refresh=0.005, coverage=0.25, slice=0.03)

@@ -9,12 +9,12 @@ import pytest
 
 from schemas.errors import ModelError
 from schemas.evaluation import Cells
-from schemas.models import HybridConfig, PopularityConfig
+from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.blends.scale import standardised
 from tasks.models.hybrid import USERS_AT_ONCE, Hybrid
-from tasks.models.interface import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.random import Random
-from tasks.models.reasons import parts_of
+from tasks.serving.reasons import parts_of
 from tests.worlds import literal_world, small_world, with_components
 
 NAN = np.nan

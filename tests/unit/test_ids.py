@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from schemas.errors import ContractError
-from tasks.raw.ids import read_ids, some
+from tasks.ingest.id_file import read_ids, some
 
 
 def csv_of(folder: Path, text: str) -> Path:

@@ -9,17 +9,17 @@ import pytest
 from prefect import flow
 
 from schemas.errors import ContractError, SourceError
-from schemas.raw import RAW_FILES
+from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
-from tasks.acquire import _unpacked
-from tasks.draft import Draft
-from tasks.ingest import ingest, ingested, staged, write_pieces
-from tasks.raw.reader import Counts, Piece
-from tasks.raw.text import has_any
-from tasks.sources.archive import unpack
-from tasks.sources.files import fingerprint, unchanged
-from tasks.steps import Refs
-from tasks.store import Store
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import Refs
+from tasks.artifacts.writer import Draft
+from tasks.ingest.csv_text import has_any
+from tasks.ingest.reader import Counts, Piece
+from tasks.ingest.task import ingest, ingested, staged, write_pieces
+from tasks.sources.locate import fingerprint, unchanged
+from tasks.sources.task import _unpacked
+from tasks.sources.unzip import unpack
 from tests.raw_files import LATEST, row, text_of
 
 COUNTS = Counts(read=2, kept=2)
@@ -220,7 +220,7 @@ def test_a_zip_that_changes_while_it_is_unpacked_is_refused(
 
     pack("3")
     with monkeypatch.context() as busy:
-        busy.setattr("tasks.acquire.unpack", after_another_was_put_there)
+        busy.setattr("tasks.sources.task.unpack", after_another_was_put_there)
         with pytest.raises(SourceError, match=r"KuaiRec\.zip changed while it was read"):
             _unpacked(archive, Store(str(root)))
     assert not list(root.glob("sources/*/*"))

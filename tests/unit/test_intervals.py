@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tasks.metrics import intervals
-from tasks.metrics.intervals import bootstrap_mean, win_rate
+from tasks.metrics import bootstrap as intervals
+from tasks.metrics.bootstrap import bootstrap_mean, win_rate
 
 NAN = np.nan
 N_USERS, N_WORLDS = 400, 1000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ContractError
 from schemas.features import EnjoyedCurve
-from tasks.features.labels import (
+from tasks.features.label_threshold import (
     BUCKETS,
     LEAST_THRESHOLD,
     enjoyed_threshold,

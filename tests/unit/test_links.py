@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tasks.links import mlflow_command, models_page, run_page, way_to_serve, ways_to
+from tasks.tracking.links import mlflow_command, models_page, run_page, way_to_serve, ways_to
 
 
 def test_the_page_is_that_of_models_best_first() -> None:

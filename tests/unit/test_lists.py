@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-import tasks.models.lists
-from schemas.models import RandomConfig
-from tasks.draft import validated
+import tasks.serving.top_n
+from schemas.model_settings import RandomConfig
+from tasks.artifacts.writer import validated
+from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue
-from tasks.models.interface import Recommender
-from tasks.models.lists import lists_for_all
+from tasks.serving.top_n import lists_for_all
 from tests.worlds import literal_world
 
 NAN = float("nan")
@@ -135,7 +135,7 @@ def test_a_stranger_spoils_nobodys_list_and_everybody_keeps_their_place(world, c
 
 
 def test_lists_made_side_by_side_keep_the_order_of_users(world, catalogue, monkeypatch):
-    monkeypatch.setattr(tasks.models.lists, "USERS_AT_ONCE", 1)
+    monkeypatch.setattr(tasks.serving.top_n, "USERS_AT_ONCE", 1)
     users = catalogue.user_ids
     lists = pl.concat(lists_for_all(Slow().fit(world), last_first, catalogue, users, 2))
     # the third has nothing by the model; the fourth has seen everything

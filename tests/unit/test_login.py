@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.login import (
+from flows.dev_stack.credentials import (
     CLIENT_LOGIN,
     FILE,
     PASSWORD,

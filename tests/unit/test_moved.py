@@ -14,10 +14,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import DatasetInput
 
-from schemas.config import TrackedConfig
 from schemas.errors import TrackingError
-from tasks.moved import check_files
-from tasks.runs import reachable
+from schemas.settings import TrackedConfig
+from tasks.tracking.moved_root import check_files
+from tasks.tracking.night_run import reachable
 from tests.unit.test_paths import NASTY
 
 

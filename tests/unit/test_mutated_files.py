@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ContractError
-from schemas.raw import RAW_FILES
-from tasks.raw.text import IS_UNEVEN, NULLS, scan_text
+from schemas.raw_files import RAW_FILES
+from tasks.ingest.csv_text import IS_UNEVEN, NULLS, scan_text
 from tests.mutations import MUTATIONS, PAGE, Result, outcomes, page
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SourceError
-from schemas.raw import RAW_FILES
-from tasks.sources.archive import unpack
-from tasks.sources.files import locate
+from schemas.raw_files import RAW_FILES
+from tasks.sources.locate import locate
+from tasks.sources.unzip import unpack
 
 NAMES = [raw.file_name for raw in RAW_FILES.values()]
 REQUIRED = [raw.file_name for raw in RAW_FILES.values() if raw.is_required]

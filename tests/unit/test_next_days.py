@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from schemas.evaluation import NextDays as NextDaysTable
-from tasks.features.calendar import SHANGHAI
-from tasks.features.days import days_with_views
-from tasks.features.next_days import first_met, of_same_users, rehearsal_day
+from tasks.features.cutoff import SHANGHAI
+from tasks.features.holdout import first_met, of_same_users, rehearsal_day
+from tasks.features.log_days import days_with_views
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.next_days import (
+from tasks.metrics.holdout_metrics import (
     COLD,
     KS,
     LOG_ESTIMATORS,

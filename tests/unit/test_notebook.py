@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.draft import validated
-from tasks.metrics.notebook import notebook_figures, whom_to_show
+from tasks.artifacts.writer import validated
+from tasks.metrics.notebook_reference import notebook_figures, whom_to_show
 
 TUNE = 5
 SCHEMA = {

@@ -11,10 +11,10 @@ from prefect.utilities.schema_tools import ValidationError as ParametersRefused
 from prefect.utilities.schema_tools import validate
 
 from flows.backfill import backfill
+from flows.commands.cli import flags, takes
 from flows.nightly import nightly
-from flows.parameters import flags, takes
 from flows.recommend import recommend
-from schemas.config import BackfillConfig, DemoDataConfig, NightlyConfig, RecommendConfig
+from schemas.settings import BackfillConfig, DemoDataConfig, NightlyConfig, RecommendConfig
 
 FIELDS = NightlyConfig.model_fields
 

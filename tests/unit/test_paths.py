@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from schemas.config import NightlyConfig, RecommendConfig, checked_config
 from schemas.errors import SettingError
 from schemas.paths import absolute, is_url, place, sqlite_address, sqlite_file
-from tasks.store import Store
+from schemas.settings import NightlyConfig, RecommendConfig, checked_config
+from tasks.artifacts.store import Store
 from tests.unit.test_store import RECIPE, TABLE, edges, published
 
 NASTY = "50 %20% off? #1 [old]*{x} $HOME ~ é & a=b;c:memory:@d%3F+'"

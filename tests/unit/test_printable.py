@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.terminal import say
+from flows.commands.terminal import say
 from schemas.printable import printable
-from tasks.why import Line, Names, as_text, columns
+from tasks.serving.explanation_text import Line, Names, as_text, columns
 
 ROOT = Path(__file__).parents[2]
 TITLE = "\x1b]0;owned\x07"
@@ -50,7 +50,7 @@ def test_nothing_else_prints() -> None:
         assert not prints or file.name == "terminal.py", file
 
 
-@pytest.mark.parametrize("logger", ["tasks.ingest", "prefect.flow_runs", "elsewhere"])
+@pytest.mark.parametrize("logger", ["tasks.ingest.task", "prefect.flow_runs", "elsewhere"])
 def test_a_log_says_it_escaped(logger: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger(logger).warning("%s is missing: %d files", TITLE, 2)
     assert caplog.messages == [r"\x1b]0;owned\x07 is missing: 2 files"]

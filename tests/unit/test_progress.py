@@ -8,7 +8,7 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from tasks.progress import progress_shown
+from tasks.reporting.progress import progress_shown
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

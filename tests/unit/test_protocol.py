@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from schemas.errors import GrailError, ProtocolError
 from schemas.protocol import Protocol, require_same
-from tasks.metrics.block import LABELS
-from tasks.metrics.protocol import RULES
+from tasks.metrics.eval_protocol import RULES
+from tasks.metrics.eval_set import LABELS
 
 FIELDS = {
     "labels": {"enjoyed": "above the 80th percentile", "top_n": "the user's 1,000 best"},

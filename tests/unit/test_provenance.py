@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.tables import CONTRACTS
-from tasks import provenance
-from tasks.features.pairs import pairs_of
-from tasks.models.registry import recommender_class
-from tasks.provenance import Origin, origin_of
+from tasks.artifacts import code_fingerprint as provenance
+from tasks.artifacts.code_fingerprint import Origin, origin_of
+from tasks.features.user_item import pairs_of
+from tasks.models.lookup import recommender_class
 
 FILES = {
     "tasks/__init__.py": "",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics.rank_agreement import Swap, compare_leaderboards
+from tasks.metrics.rank_correlation import Swap, compare_leaderboards
 
 figures = st.integers(-5, 5).map(float)
 boards = st.lists(st.tuples(figures, figures), min_size=2, max_size=7).map(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ContractError
-from schemas.raw import RAW_FILES
-from tasks.ingest import ingested
+from schemas.raw_files import RAW_FILES
+from tasks.ingest.task import ingested
 from tests.raw_files import GOOD, LATEST, read_rows, row, text_of
 
 STAMP = float(GOOD["interactions"]["timestamp"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SourceError
-from schemas.raw import RAW_FILES
-from tasks.sources import files as room
-from tasks.sources.files import DEMO_MARKER, fingerprint, locate
+from schemas.raw_files import RAW_FILES
+from tasks.sources import locate as room
+from tasks.sources.locate import DEMO_MARKER, fingerprint, locate
 
 REQUIRED = [raw.file_name for raw in RAW_FILES.values() if raw.is_required]
 OPTIONAL = [raw.file_name for raw in RAW_FILES.values() if not raw.is_required]

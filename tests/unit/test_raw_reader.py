@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ContractError
-from schemas.raw import RAW_FILES
+from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
-from tasks.raw.reader import Counts
-from tasks.raw.tables import RAW_TABLES
-from tasks.raw.text import has_any
+from tasks.ingest.csv_text import has_any
+from tasks.ingest.raw_tables import RAW_TABLES
+from tasks.ingest.reader import Counts
 from tests.raw_files import GOOD, header, read, read_rows, row, text_of
 
 EVENT_KEY = ", ".join(RAW_TABLES["interactions"].key)

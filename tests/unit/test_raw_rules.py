@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.raw import rules
-from tasks.raw.rules import INT32_MAX, INT64_MAX, Column
+from tasks.ingest import column_rules as rules
+from tasks.ingest.column_rules import INT32_MAX, INT64_MAX, Column
 
 
 def texts(*values: str | None) -> pl.DataFrame:

@@ -5,18 +5,18 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from schemas.models import HybridConfig
+from schemas.model_settings import HybridConfig
 from tasks.models.als import ALS
 from tasks.models.blends.scale import standardised
 from tasks.models.catalogue import Catalogue
 from tasks.models.content import Content
-from tasks.models.fallback import fallback_of, popular_with
 from tasks.models.friends import Friends
 from tasks.models.hybrid import Hybrid
-from tasks.models.lists import lists_for_all
 from tasks.models.popularity import Popularity
-from tasks.models.reasons import Likeness, Reason, nearest_watched, parts_of, reasons
-from tasks.why import Line, Names, as_text, columns, cut
+from tasks.models.popularity_fallback import fallback_of, popular_with
+from tasks.serving.explanation_text import Line, Names, as_text, columns, cut
+from tasks.serving.reasons import Likeness, Reason, nearest_watched, parts_of, reasons
+from tasks.serving.top_n import lists_for_all
 from tests.worlds import small_world, with_components
 
 NAN = np.nan

@@ -3,9 +3,9 @@
 import pytest
 from prefect.utilities.callables import parameter_schema
 
-from flows.parameters import flags
+from flows.commands.cli import flags
 from flows.recommend import recommend
-from schemas.config import RecommendConfig
+from schemas.settings import RecommendConfig
 
 FIELDS = RecommendConfig.model_fields
 

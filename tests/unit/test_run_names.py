@@ -10,7 +10,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Pending
 from prefect.utilities.names import generate_slug
 
-from flows.run_names import _is_made_up, add_day, named_by
+from flows.commands.run_names import _is_made_up, add_day, named_by
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tasks.draft import validated
+from tasks.artifacts.writer import validated
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.block import Exam
+from tasks.metrics.eval_set import Exam
 from tasks.metrics.ranking import rank
 from tasks.metrics.slices import Part, parts_of, quarters_of, slices_of
 

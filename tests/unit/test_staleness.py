@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.parallel_nights import need_mib, nights_abreast
 from schemas.artifacts import ArtifactRef, Known, Played
-from schemas.config import BackfillConfig, checked
 from schemas.errors import SettingError
+from schemas.settings import BackfillConfig, checked
 from schemas.tables import CONTRACTS
-from tasks.abreast import need_mib, nights_abreast
-from tasks.figures.staleness import staleness_figure
-from tasks.metrics.staleness import staleness_of
-from tasks.walk import walked
+from tasks.features.backfill_dates_task import walked
+from tasks.figures.plot_model_age import staleness_figure
+from tasks.metrics.model_age import staleness_of
 
 MONDAY = date(2020, 8, 3)
 TUESDAY, THURSDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=3)

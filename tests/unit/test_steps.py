@@ -6,9 +6,9 @@ import pytest
 from prefect import flow
 from prefect.client.schemas import State
 
-import tasks.steps
+import tasks.artifacts.table_task
 from schemas.errors import ContractError, StepError, TrackingError
-from tasks.steps import settled, step
+from tasks.artifacts.table_task import settled, step
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -23,7 +23,7 @@ def ending(tries: list[int], errors: list[Exception]) -> State[str]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.steps, "RETRY_SECONDS", [0.1, 0.1])
+    monkeypatch.setattr(tasks.artifacts.table_task, "RETRY_SECONDS", [0.1, 0.1])
 
 
 def test_what_takes_too_long_is_ended_and_says_so() -> None:

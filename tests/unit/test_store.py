@@ -19,13 +19,13 @@ from polars.testing import assert_frame_equal
 
 from schemas.artifacts import ArtifactRef, Recipe
 from schemas.errors import ContractError, StoreError
-from schemas.ingest import RawVideos
+from schemas.ingested import RawVideos
 from schemas.tables import CONTRACTS
-from tasks import manifests
-from tasks.draft import DATA
-from tasks.manifests import fingerprint
-from tasks.steps import build_or_reuse
-from tasks.store import MANIFEST, Store
+from tasks.artifacts import manifest as manifests
+from tasks.artifacts.manifest import fingerprint
+from tasks.artifacts.store import MANIFEST, Store
+from tasks.artifacts.table_task import build_or_reuse
+from tasks.artifacts.writer import DATA
 
 TABLE = "friendships"
 RECIPE = Recipe(
@@ -337,7 +337,7 @@ import os, sys, time
 from pathlib import Path
 import polars as pl
 from schemas.artifacts import Recipe
-from tasks.store import Store
+from tasks.artifacts.store import Store
 
 TICK = 0.02
 

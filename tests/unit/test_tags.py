@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from schemas.errors import ModelError
-from schemas.models import TagsConfig
+from schemas.model_settings import TagsConfig
 from tasks.models.tags import Tags
 from tests.worlds import literal_world
 

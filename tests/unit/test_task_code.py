@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import provenance
-from tasks.models.registry import recommender_class
-from tasks.prepare import pairs
-from tasks.provenance import CARRIERS
-from tasks.steps import recipe_of
+from tasks.artifacts import code_fingerprint as provenance
+from tasks.artifacts.code_fingerprint import CARRIERS
+from tasks.artifacts.table_task import recipe_of
+from tasks.features.task import pairs
+from tasks.models.lookup import recommender_class
 
 ROOT = Path(__file__).parents[2]
 Maker = tuple[str, str]
@@ -32,7 +32,10 @@ def called(node: ast.AST) -> set[str]:
     return {ast.unparse(call).rsplit(".", 1)[-1] for call in calls}
 
 
-STAGES = [f"tasks.{file.stem}" for file in sorted((ROOT / "tasks").glob("*.py"))]
+STAGES = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for file in sorted((ROOT / "tasks").glob("*/*task.py"))
+]
 MAKERS: list[Maker] = [
     (dotted, function.name)
     for dotted in STAGES
@@ -131,7 +134,7 @@ def test_nothing_is_made_past_them():
     """What the store keeps was asked for by one of the functions found here."""
     assert len(MAKERS) > 20
     for dotted in STAGES:
-        if dotted not in {"tasks.steps", "tasks.store"}:
+        if dotted not in {"tasks.artifacts.table_task", "tasks.artifacts.store"}:
             assert not called(parsed(dotted)) & {"drafts", "Recipe", "build_or_reuse"}, dotted
 
 
@@ -155,8 +158,8 @@ def test_a_line_of_each_function_that_it_calls_counts(project, before, maker):
 
 
 def test_the_cut_at_the_day_counts(project, before):
-    project.replace("tasks.prepare", "known = views.filter(before(as_of))", "known = views")
-    assert changed(before, project.codes()) == {("tasks.prepare", "pairs")}
+    project.replace("tasks.features.task", "known = views.filter(before(as_of))", "known = views")
+    assert changed(before, project.codes()) == {("tasks.features.task", "pairs")}
 
 
 def test_words_about_code_do_not_count(project, before):
@@ -174,7 +177,9 @@ def test_what_only_carries_does_not_count(project, before):
 
 
 def test_a_task_s_name_and_patience_do_not_count(project, before):
-    project.replace("tasks.prepare", '@step("pairs", "pairs-{as_of}")', '@step("other", hours=9)')
+    project.replace(
+        "tasks.features.task", '@step("pairs", "pairs-{as_of}")', '@step("other", hours=9)'
+    )
     assert changed(before, project.codes()) == set()
 
 

@@ -5,8 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flows.temporary_files import temporary_files_under
-from tasks.store import Store
+from flows.commands.temporary_files import temporary_files_under
+from tasks.artifacts.store import Store
 
 PROJECT = Path(__file__).parents[2]
 
@@ -24,7 +24,8 @@ def test_what_is_made_in_the_block_lies_in_staging_and_goes_with_it(tmp_path: Pa
 
 def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
     killed = (
-        "import os, sys, tempfile; from flows.temporary_files import temporary_files_under\n"
+        "import os, sys, tempfile\n"
+        "from flows.commands.temporary_files import temporary_files_under\n"
         "with temporary_files_under(sys.argv[1]): tempfile.mkdtemp(); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)], cwd=PROJECT)

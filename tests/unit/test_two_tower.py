@@ -11,8 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from schemas.errors import ModelError
-from schemas.models import TwoTowerConfig
-from tasks.models.interface import Training
+from schemas.model_settings import TwoTowerConfig
+from tasks.models.base import Training
 from tasks.models.towers.encoding import USER_CATEGORIES, Encoder
 from tasks.models.two_tower import TwoTower, load_network
 from tests.worlds import literal_world

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from schemas.paths import sqlite_address
-from tasks.claims import CLAIM, LONGEST_SECONDS, PARENT, claim
-from tasks.unfinished_runs import end_unfinished
+from tasks.tracking.claims import CLAIM, LONGEST_SECONDS, PARENT, claim
+from tasks.tracking.unfinished_runs import end_unfinished
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
 

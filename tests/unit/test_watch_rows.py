@@ -7,11 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-import tasks.notices
-from schemas.config import NightlyConfig
+import tasks.reporting.prefect_artifacts
+from schemas.settings import NightlyConfig
 from schemas.tables import CONTRACTS
-from tasks.links import models_page
-from tasks.metrics.watch import (
+from tasks.models.als import ALS
+from tasks.models.most_viewed import MostViewed
+from tasks.models.servable import sampled_users, served
+from tasks.monitoring.checks import (
     DRIFTING,
     FLAGS,
     Reading,
@@ -23,10 +25,8 @@ from tasks.metrics.watch import (
     unserved_readings,
     watch_rows,
 )
-from tasks.models.als import ALS
-from tasks.models.most_viewed import MostViewed
-from tasks.models.reach import sampled_users, served
-from tasks.notices import show_models, show_run, show_watch
+from tasks.reporting.prefect_artifacts import show_models, show_run, show_watch
+from tasks.tracking.links import models_page
 from tests.worlds import COLD, NO_HISTORY, NOTHING_ENJOYED, ONE_VIEW, small_world
 
 COUNTS = {"interactions": {"read": 200, "kept": 150, "duplicates_exact": 48, "rejected": 2}}
@@ -133,7 +133,9 @@ def made(monkeypatch):
     sent = []
     for kind in ("table", "link", "markdown"):
         name = f"create_{kind}_artifact"
-        monkeypatch.setattr(tasks.notices, name, lambda **artifact: sent.append(artifact))
+        monkeypatch.setattr(
+            tasks.reporting.prefect_artifacts, name, lambda **artifact: sent.append(artifact)
+        )
     return sent
 
 
@@ -146,7 +148,9 @@ def test_what_is_past_is_shown_first(made):
 
 
 def test_a_server_is_linked_to_and_a_database_named(made, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(tasks.notices, "experiment_of", lambda config, run_id: "7")
+    monkeypatch.setattr(
+        tasks.reporting.prefect_artifacts, "experiment_of", lambda config, run_id: "7"
+    )
     with monkeypatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000/")
         show_run(NightlyConfig(), "abc")

@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas.models import TwoTowerConfig
+from schemas.model_settings import TwoTowerConfig
 from tasks.models.towers.network import TwoTowerNetwork
 
 PAIRS_AT_ONCE = 1 << 16

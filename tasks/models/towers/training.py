@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from schemas.models import TwoTowerConfig
+from schemas.model_settings import TwoTowerConfig
 from tasks.models.towers.network import TwoTowerNetwork
 from tasks.models.towers.objectives import Objective
 

@@ -1,0 +1,1 @@
+"""Commands: flags from config classes, one process that works, errors as one line."""

@@ -1,0 +1,74 @@
+"""Runs a flow as a command: its server and imports first, its errors as one line."""
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import Flow
+from prefect.context import refresh_global_settings_context
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    get_current_settings,
+)
+
+from flows.commands.failures import log_folder, one_line, shorten_console
+from flows.commands.introduce import introduce
+from flows.commands.temporary_server import TemporaryServer
+from flows.commands.terminal import say
+from flows.environment import prefect_database
+from schemas.paths import absolute, is_url
+from schemas.settings import LearningConfig, TrackedConfig
+from tasks.reporting.summary import check_summary
+
+S = TypeVar("S")
+
+
+def run_flow(
+    flow: Flow[Any, S], config: TrackedConfig, prog: str, as_text: Callable[[S], str]
+) -> None:
+    """Run ``flow`` and print its summary; whatever it fails with ends the process with one line."""
+    with one_line(prog, config.root):
+        check_summary(getattr(config, "summary", None))  # before a server is started
+        shorten_console()
+        introduce(config)
+        server = None if PREFECT_API_URL.value() else start_server(config)
+        import_tracking()  # while the server starts, which takes as long
+        if server is not None:
+            server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
+        say(as_text(flow(**config.model_dump())))
+
+
+def start_server(config: TrackedConfig) -> TemporaryServer:
+    """Start a temporary server, for this process and all that it starts."""
+    if isinstance(config, LearningConfig) and not is_url(config.root):
+        with suppress(OSError):  # the store will say so
+            absolute(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    folder = log_folder(config.root)
+    log = folder / "temporary-server.log" if folder else Path(os.devnull)
+    database = prefect_database(PREFECT_HOME.value())
+    server = TemporaryServer({**database, **os.environ, **settings}, log)
+    logging.getLogger("prefect.flow_runs").addFilter(_shows_no_page)  # it has none
+    os.environ["PREFECT_API_URL"] = f"{server.address}/api"
+    refresh_global_settings_context()
+    return server
+
+
+def _shows_no_page(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("View at ")
+
+
+def import_tracking() -> None:
+    """Import what asks MLflow: seconds, in which nothing else may be imported.
+
+    MLflow's store configures every SQLAlchemy mapper of the process, also those that another
+    thread is still defining.
+    """
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    importlib.import_module("tasks.tracking.night_run")

@@ -1,0 +1,24 @@
+"""Temporary files under the root: on its disk, and swept by the next run if this one is killed."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tasks.artifacts.store import Store
+
+
+@contextmanager
+def temporary_files_under(root: str) -> Iterator[None]:
+    """Let all temporary files, also those of libraries and of what is started, lie in staging."""
+    former, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+    with Store(root).scratch() as folder:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = former
+            if variable is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = variable

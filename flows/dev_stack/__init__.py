@@ -1,0 +1,1 @@
+"""The development stack of `up`: Prefect's server, a worker, MLflow, and the door before them."""

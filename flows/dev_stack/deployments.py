@@ -1,0 +1,106 @@
+"""The deployments of `up`: made once, then the operator's. Their code and addresses are `up`'s.
+
+What a person sets on Prefect's page (schedules, pauses, parameters, tags) survives a restart. As a
+command, run by `up`: sets what must follow this checkout, and the parameters given now.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows.commands.terminal import say
+from flows.dev_stack.credentials import CLIENT_LOGIN
+from flows.dev_stack.prefect_api import Pool
+from schemas.addresses import without_secrets
+
+PROJECT = Path(__file__).parents[2]
+OWN = {"root": "GRAIL_ROOT", "tracking_uri": "GRAIL_MLFLOW"}
+"""Parameters that `up` gives by default, and the variables that remember what it gave last."""
+
+Deployment = Mapping[str, Any]
+
+
+def entrypoints() -> dict[str, str]:
+    """Return where the flow of each deployment in prefect.yaml is, by the deployment's name."""
+    listed = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
+    return {one["name"]: one["entrypoint"] for one in listed}
+
+
+def changes(
+    found: Deployment,
+    entrypoint: str,
+    schema: Mapping[str, Any],
+    given: Mapping[str, Any],
+    told: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what of a deployment must be set anew, and nothing that may stay as it is.
+
+    ``schema`` is what its flow takes now, ``given`` are parameters asked for now (those it takes
+    count), ``told`` is the environment, with the root and MLflow's address.
+    """
+    variables = dict(found["job_variables"] or {})
+    env = dict(variables.get("env") or {})
+    own = {name: told[variable] for name, variable in OWN.items()}
+    parameters = dict(found["parameters"])
+    for name, variable in OWN.items():
+        if parameters.get(name) in (None, env.get(variable)):  # not the operator's
+            parameters[name] = own[name]
+    parameters |= {name: value for name, value in given.items() if name in schema["properties"]}
+    env |= {"PYTHONPATH": str(PROJECT)} | {OWN[name]: value for name, value in own.items()}
+    wanted = {
+        "entrypoint": entrypoint,
+        "pull_steps": pull_steps(),
+        "parameter_openapi_schema": schema,
+        "job_variables": variables | {"env": env},
+        "parameters": parameters,
+    }
+    return {name: value for name, value in wanted.items() if found[name] != value}
+
+
+def pull_steps() -> list[dict[str, Any]]:
+    """Return how a night finds the code: in this checkout."""
+    step = "prefect.deployments.steps.set_working_directory"
+    return [{step: {"directory": str(PROJECT)}}]
+
+
+def differences(before: Mapping[str, Deployment], after: Mapping[str, Deployment]) -> Iterator[str]:
+    """Say what a start has changed in deployments that were there; nothing of new ones."""
+    for name in before.keys() & after.keys():
+        was, now = before[name], after[name]
+        for key in sorted(was["parameters"].keys() | now["parameters"].keys()):
+            old, new = was["parameters"].get(key), now["parameters"].get(key)
+            if old != new:
+                yield f"{name}: {key} is now {shown(new)}, was {shown(old)}"
+        if was["pull_steps"] != now["pull_steps"]:
+            yield f"{name}: its code is now {PROJECT}"
+
+
+def shown(value: Any) -> str:
+    """Write a parameter on one line."""
+    return "the default" if value is None else without_secrets(json.dumps(value))
+
+
+def main(given: Mapping[str, Any]) -> None:
+    """Set in every deployment of prefect.yaml what must be set."""
+    from prefect.flows import load_flow_from_entrypoint
+    from prefect.utilities.callables import parameter_schema
+
+    api, login = os.environ["PREFECT_API_URL"], os.environ.get(CLIENT_LOGIN, "")
+    places = entrypoints()
+    with Pool(api, login) as pool:
+        for found in pool.deployments().values():
+            if (place := places.get(found["name"])) is not None:
+                flow = load_flow_from_entrypoint(place)
+                schema = json.loads(json.dumps(parameter_schema(flow).model_dump_for_openapi()))
+                if changed := changes(found, place, schema, given, os.environ):
+                    say(" ".join([found["name"], *changed]))
+                    pool.change(found["id"], changed)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

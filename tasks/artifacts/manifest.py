@@ -1,0 +1,110 @@
+"""What identifies an artefact: its fingerprints, its files' checksums, the manifest as text.
+
+Not here: where artefacts lie and how they get there (``tasks.artifacts.store``).
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import fsspec
+
+from schemas.artifacts import ArtifactRef, FileEntry, Json, Manifest, Recipe
+from schemas.errors import StoreError
+from schemas.tables import CONTRACTS
+from tasks.artifacts.checksum import sha256_of
+from tasks.artifacts.code_fingerprint import origin_of
+
+SEAL = "seal"
+"""Key of the checksum that a manifest carries of itself."""
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Hash a recipe: 16 hexadecimal digits that name everything made from it."""
+    return _digest(recipe.model_dump(mode="json"))
+
+
+def contract_fingerprint(name: str) -> str:
+    """Hash the contract of a table by its code."""
+    return origin_of(CONTRACTS[name]).code
+
+
+def content_fingerprint(manifest: Manifest) -> str:
+    """Hash the checksums of all files: equal bytes, equal content."""
+    return _digest({name: entry.sha256 for name, entry in manifest.files.items()})
+
+
+def manifest_of(folder: Path, recipe: Recipe, name: str, rows: int | None, facts: Json) -> Manifest:
+    """Describe the finished files in ``folder``; ``rows`` is None for what is not a table."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return Manifest(
+        stage=recipe.stage,
+        name=name,
+        fingerprint=fingerprint(recipe),
+        contract=None if rows is None else contract_fingerprint(name),
+        rows=rows,
+        files={str(file.relative_to(folder)): _entry(file) for file in files},
+        facts=facts,
+        recipe=recipe,
+    )
+
+
+def as_text(manifest: Manifest) -> str:
+    """Write a manifest as JSON, sealed: a byte changed in it will be noticed."""
+    fields = manifest.model_dump(mode="json")
+    return json.dumps(fields | {SEAL: _digest(fields)}, indent=1) + "\n"
+
+
+def from_text(text: bytes) -> Manifest:
+    """Read what ``as_text`` wrote; StoreError if it is not whole."""
+    try:
+        fields = dict(json.loads(text))
+        if fields.pop(SEAL, None) != _digest(fields):
+            raise StoreError("its manifest is damaged")
+        return Manifest.model_validate(fields)
+    except (ValueError, TypeError) as error:  # no JSON, no manifest, no object
+        raise StoreError("its manifest is damaged") from error
+
+
+def check_contract(path: str, manifest: Manifest) -> None:
+    """Raise StoreError if a table was written under another contract than today's."""
+    if manifest.rows is not None and manifest.contract != contract_fingerprint(manifest.name):
+        raise StoreError(f"{path} was written under another contract: run the flow again")
+
+
+def check_files(fs: fsspec.AbstractFileSystem, path: str, manifest: Manifest) -> None:
+    """Read every byte of an artefact in ``path``; StoreError names the file that is not whole."""
+    for name, entry in manifest.files.items():
+        try:
+            with fs.open(f"{path}/{name}", "rb") as file:
+                found = sha256_of(file)
+        except OSError as error:
+            raise StoreError(f"{path}/{name} cannot be read: {error}") from error
+        if found != entry.sha256:
+            raise StoreError(f"{path}/{name} is damaged: its checksum is not the manifest's")
+
+
+def reference(manifest: Manifest, path: str) -> ArtifactRef:
+    """Name the artefact that lies in ``path``."""
+    return ArtifactRef(
+        stage=manifest.stage,
+        name=manifest.name,
+        fingerprint=manifest.fingerprint,
+        content=content_fingerprint(manifest),
+        path=path,
+        rows=manifest.rows,
+        facts=manifest.facts,
+    )
+
+
+def _entry(file: Path) -> FileEntry:
+    """Hash a file and flush it to the disk: the rename that follows must not outrun its bytes."""
+    with file.open("rb") as stream:
+        sha256 = sha256_of(stream)
+        os.fsync(stream.fileno())
+    return FileEntry(bytes=file.stat().st_size, sha256=sha256)
+
+
+def _digest(fields: Json) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Evaluation: models and the eval set in; figures, leaderboards and comparisons out."""

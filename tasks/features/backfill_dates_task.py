@@ -1,0 +1,50 @@
+"""The days that a backfill plays: as of which, each with its rehearsal's day."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from schemas.artifacts import ArtifactRef
+from schemas.errors import SettingError
+from schemas.settings import BackfillConfig
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import chore
+from tasks.features.log_days import days_with_views, strays
+from tasks.features.task import Days, resolved_days
+
+logger = logging.getLogger(__name__)
+
+LEAST_BEFORE = 2
+"""Days with views before one that can be played: one to learn from, one to rehearse on."""
+
+
+def walked(there: Sequence[date], first: date | None, last: date | None, every: int) -> list[date]:
+    """Return the days to play of those ``there``, ascending days with views.
+
+    The first from ``first`` on, then each next one that is at least ``every`` days later, until
+    ``last``; with None, as many as can be. SettingError if there is none.
+    """
+    playable = there[LEAST_BEFORE:]
+    days: list[date] = []
+    for day in playable:
+        is_within = (first is None or day >= first) and (last is None or day <= last)
+        if is_within and (not days or day >= days[-1] + timedelta(days=every)):
+            days.append(day)
+    if not days:
+        can = f"from {playable[0]} to {playable[-1]}" if playable else "none: the log is too short"
+        raise SettingError(
+            f"no day from {first or 'the first'} to {last or 'the last'} can be played: it must"
+            f" have views, and {LEAST_BEFORE} days with views before it. The days there are: {can}"
+        )
+    return days
+
+
+@chore("walk")
+def walk(config: BackfillConfig, tables: Mapping[str, ArtifactRef]) -> list[Days]:
+    """Settle the days of a backfill, and the day on which each is rehearsed."""
+    log = Store(config.root).scan(tables["interactions"])
+    if far := strays(log):
+        logger.warning("%s", far)
+    days = walked(days_with_views(log), config.from_day, config.to_day, config.every)
+    logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
+    return [resolved_days(log, day, config.window_days) for day in days]

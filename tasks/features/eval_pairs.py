@@ -1,0 +1,60 @@
+"""The exam: cells of the fully observed block, who is asked for choosing and who for reporting."""
+
+import hashlib
+
+import numpy as np
+import polars as pl
+
+from schemas.errors import LeakError
+from tasks.features.id_index import indexed
+from tasks.features.label_threshold import is_enjoyed
+
+TUNE_SHARE = 5
+"""One user in five is for choosing, the rest for reporting."""
+
+
+def is_tune_user(user_id: int) -> bool:
+    """Tell, by a hash of the id that never changes, whether a user is for choosing."""
+    digest = hashlib.blake2b(str(user_id).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % TUNE_SHARE == 0
+
+
+def cells_of(
+    block: pl.DataFrame, curve: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
+) -> pl.DataFrame:
+    """Return ``cells`` in the order of user_idx, video_idx, labelled by the training's curve."""
+    tune = [is_tune_user(user_id) for user_id in users["user_id"]]
+    is_test = ~np.array(tune, dtype=bool)
+    label = is_enjoyed(
+        curve, block["video_duration_ms"].to_numpy(), block["watch_ratio"].to_numpy()
+    )
+    cells = block.with_columns(enjoyed=pl.Series(label))
+    cells = indexed(indexed(cells, videos, "video"), users, "user").sort("user_idx", "video_idx")
+    return cells.select(
+        "user_idx",
+        "video_idx",
+        pl.Series("is_test", is_test[cells["user_idx"].to_numpy()]),
+        "stage",
+        pl.col("video_duration_ms").alias("duration_ms"),
+        "watch_ratio",
+        "enjoyed",
+    )
+
+
+def refuse_leak(
+    pairs: pl.LazyFrame, cells: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
+) -> None:
+    """Raise LeakError, naming the pairs, if a cell of the exam was also in training."""
+    shared = (
+        pairs.select("user_idx", "video_idx")
+        .join(cells.lazy().select("user_idx", "video_idx"), on=["user_idx", "video_idx"])
+        .sort("user_idx", "video_idx")
+        .collect()
+    )
+    if shared.height:
+        first = shared.head(5).join(users, on="user_idx").join(videos, on="video_idx")
+        named = ", ".join(f"({u}, {v})" for u, v in first.select("user_id", "video_id").rows())
+        raise LeakError(
+            f"{shared.height} (user, video) pairs of small_matrix.csv are also in big_matrix.csv"
+            f" before the cut: {named}. Remove them from one of the two files"
+        )

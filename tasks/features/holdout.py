@@ -1,0 +1,52 @@
+"""What users saw next: the pairs first seen between a rehearsal's cut and the day itself."""
+
+from datetime import date
+
+import polars as pl
+
+from tasks.features.cutoff import before
+from tasks.features.log_days import days_with_views
+
+
+def rehearsal_day(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
+    """Return the first of the last ``days`` days with views before ``as_of``.
+
+    At most half of the days there are, so that enough is left to learn from; None if there is only
+    one.
+    """
+    there = days_with_views(log.filter(before(as_of)))
+    n_days = min(days, len(there) // 2)
+    return there[-n_days] if n_days else None
+
+
+def of_same_users(known: pl.DataFrame, met: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of ``known`` of about the users of ``met``: all from the first to the last.
+
+    Both are ordered by user_idx, so this is a slice.
+    """
+    if met.is_empty():
+        return known.clear()
+    users = known["user_idx"]
+    first = users.search_sorted(met["user_idx"][0], "left")
+    last = users.search_sorted(met["user_idx"][-1], "right")
+    return known[first:last]
+
+
+def first_met(
+    met: pl.DataFrame, known: pl.DataFrame, seen_videos: pl.Series, test_users: pl.Series
+) -> pl.DataFrame:
+    """Return rows of ``next_days``: the pairs ``met`` after the cut that were not known before it.
+
+    ``met`` holds rows of ``pairs`` made of later views, ``known`` the pairs of at least the same
+    users seen before the cut (user_idx, video_idx), ``seen_videos`` the video_idx that anybody had
+    seen, ``test_users`` the user_idx of the exam's test users.
+    """
+    new = met.join(known, on=["user_idx", "video_idx"], how="anti", maintain_order="left")
+    return new.select(
+        "user_idx",
+        "video_idx",
+        pl.col("user_idx").is_in(test_users.implode()).alias("is_test"),
+        pl.col("video_idx").is_in(seen_videos.implode()).not_().alias("is_cold"),
+        "watch_ratio",
+        "enjoyed",
+    )

@@ -1,0 +1,53 @@
+"""The days of the log, told from its mass: a wrong clock neither begins nor ends it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from tasks.features.cutoff import SHANGHAI
+
+LEAST_OF_A_DAY = 0.01
+"""A day counts with at least this share of the views of the day on which the median view is."""
+SILENCE = timedelta(days=30)
+"""Longer than KuaiRec's longest silence, 19 days; what lies beyond one is looked at as a whole."""
+LEAST_OF_THE_LOG = 0.05
+"""Days between two silences count with at least this share of all views."""
+
+
+def views_by_day(log: pl.LazyFrame) -> pl.DataFrame:
+    """Count views: one row per day in Shanghai that has any, ascending; ``day`` and ``views``."""
+    # An hour is of one day, there and in UTC: so few instants need their zone looked up
+    hours = log.group_by(pl.col("viewed_at").dt.truncate("1h")).agg(views=pl.len())
+    day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
+    return hours.group_by(day=day).agg(pl.col("views").sum()).sort("day").collect()
+
+
+def days_with_views(log: pl.LazyFrame) -> list[date]:
+    """Return the days, in Shanghai, on which the log has views, ascending, without the strays."""
+    return _split(views_by_day(log))[0]["day"].to_list()
+
+
+def strays(log: pl.LazyFrame) -> str:
+    """Say which days the log has a few views on, far from its mass; empty if there are none."""
+    few = _split(views_by_day(log))[1]
+    if few.is_empty():
+        return ""
+    first, *_, last = [few["day"][0], *few["day"]]
+    days = f"on {first}" if first == last else f"on {few.height} days from {first} to {last}"
+    return (
+        f"{few['views'].sum():,} views {days} are far from the mass of the log, as a wrong clock"
+        " writes them: they do not decide what its last day is. If they are right, set as_of"
+    )
+
+
+def _split(days: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Part ``views_by_day`` into the days that count and the strays."""
+    by_size = days.sort("views")
+    of_median = by_size.filter(pl.col("views").cum_sum() * 2 >= pl.col("views").sum())["views"]
+    stretch = (pl.col("day").diff() > SILENCE).fill_null(value=False).cum_sum()
+    counts = (pl.col("views") >= LEAST_OF_A_DAY * pl.lit(of_median.first())) & (
+        pl.col("views").sum().over(stretch) >= LEAST_OF_THE_LOG * pl.col("views").sum()
+    )
+    return days.filter(counts), days.filter(~counts)

@@ -1,0 +1,39 @@
+"""The user-item matrix as a table: one row per pair seen before the cut."""
+
+import polars as pl
+
+from tasks.features.id_index import indexed
+from tasks.features.label_threshold import is_enjoyed
+
+
+def pairs_of(
+    views: pl.DataFrame, curve: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
+) -> pl.DataFrame:
+    """Merge the views of whole users into rows of ``pairs``, ordered by user_idx, video_idx.
+
+    ``views`` are rows of ``interactions`` before the cut; ``users`` and ``videos`` the indices.
+    """
+    label = is_enjoyed(
+        curve, views["video_duration_ms"].to_numpy(), views["watch_ratio"].to_numpy()
+    )
+    merged = (
+        views.with_columns(enjoyed=pl.Series(label))
+        .group_by("user_id", "video_id", maintain_order=True)
+        .agg(
+            views=pl.len().cast(pl.Int32),
+            watch_ratio=pl.col("watch_ratio").mean().cast(pl.Float32),
+            enjoyed=pl.col("enjoyed").mean().cast(pl.Float32),
+            last_viewed_at=pl.col("viewed_at").max(),
+        )
+    )
+    rows = indexed(indexed(merged, videos, "video"), users, "user")
+    return rows.sort("user_idx", "video_idx")
+
+
+def activity_of(pairs: pl.LazyFrame, kind: str) -> pl.LazyFrame:
+    """Views and mean share enjoyed by user or video, one row per ``{kind}_idx`` that has any."""
+    return pairs.group_by(f"{kind}_idx").agg(
+        views=pl.col("views").sum().cast(pl.Int32),
+        # In Float64 and ordered by the table: the sum is the same on every run
+        enjoyed_rate=pl.col("enjoyed").cast(pl.Float64).mean().cast(pl.Float32),
+    )

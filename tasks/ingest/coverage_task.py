@@ -1,0 +1,90 @@
+"""How much of the log the other files know: a file that lost its rows is no error, but is said."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import polars as pl
+from prefect.client.schemas import State
+
+from schemas.artifacts import ArtifactRef
+from schemas.raw_files import RAW_FILES
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import Refs, ensure, settled, step
+from tasks.artifacts.writer import Draft
+
+logger = logging.getLogger(__name__)
+
+LEAST_COVERED = 0.9
+"""KuaiRec's files cover their log wholly; below this share a warning is due."""
+
+
+class Covering(NamedTuple):
+    """A file that should know all the users or videos of another."""
+
+    table: str
+    column: str
+    of: str = "interactions"
+
+
+COVERINGS = (
+    Covering("users", "user_id"),
+    Covering("videos", "video_id"),
+    Covering("daily", "video_id"),
+    Covering("captions", "video_id"),
+    Covering("interactions", "user_id", of="block"),
+)
+
+
+@step("coverage")
+def cover(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
+    """Count what each file covers: the table ``coverage``; its shares are a fact as well."""
+    store = Store(root)
+    used = {name: ref for name, ref in tables.items() if name in _NAMED}
+
+    def build(drafts: dict[str, Draft]) -> None:
+        frame = coverage_of({name: store.scan(ref) for name, ref in used.items()})
+        drafts["coverage"].append(frame)
+        drafts["coverage"].facts["shares"] = dict(frame.select("file", "share").iter_rows())
+
+    refs, was_there = ensure(store, "ingest", ("coverage",), build, parents=used)
+    for line, is_little in lines_of(store.read(refs["coverage"])):
+        (logger.warning if is_little else logger.info)("%s", line)
+    return settled(refs, was_there=was_there, message="what the files know of each other")
+
+
+def coverage_of(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
+    """Return rows of ``coverage``: for each file how many ids of the other it knows."""
+    rows = []
+    for table, column, other in COVERINGS:
+        if table not in tables or other not in tables:
+            continue
+        known, asked = (tables[name].select(pl.col(column).unique()) for name in (table, other))
+        there = asked.collect()
+        covered = there.join(known.collect(), on=column, how="semi").height
+        rows.append(
+            {
+                "file": RAW_FILES[table].file_name,
+                "column": column,
+                "of": RAW_FILES[other].file_name,
+                "ids": there.height,
+                "covered": covered,
+                "share": covered / max(there.height, 1),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def lines_of(coverage: pl.DataFrame) -> Iterator[tuple[str, bool]]:
+    """Say each row of ``coverage`` in a line, and whether it is so little that it is a warning."""
+    for row in coverage.iter_rows(named=True):
+        what = row["column"].removesuffix("_id") + "s"
+        line = (
+            f"{row['file']} covers {row['covered']:,} of the {row['ids']:,} {what} in {row['of']}"
+            f" ({row['share']:.0%})"
+        )
+        is_little = row["share"] < LEAST_COVERED
+        yield line + (": is it whole? Compare it with the original" if is_little else ""), is_little
+
+
+_NAMED = {name for covering in COVERINGS for name in (covering.table, covering.of)}

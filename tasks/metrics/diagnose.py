@@ -1,0 +1,43 @@
+"""One model on the exam, taken apart: where it is good, and what its lists are like."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.metrics.beyond_accuracy import beyond_of
+from tasks.metrics.eval_set import Exam
+from tasks.metrics.ranking import rank
+from tasks.metrics.slices import K, parts_of, slices_of
+
+
+def dissected(
+    exam: Exam, scores: NDArray[np.float32], users: pl.DataFrame, videos: pl.DataFrame, seed: int
+) -> dict[str, pl.DataFrame]:
+    """Return the rows of ``slices`` and ``beyond``, without the model, from its scores (n, m).
+
+    ``users`` and ``videos`` are the feature tables, in the order of their index.
+    """
+    user_views = users["views"].to_numpy()[exam.user_idx]
+    video_views = videos["views"].to_numpy()[exam.video_idx]
+    parts = parts_of(exam, user_views, video_views)
+    shown = rank(scores, exam.candidates, K)
+    return {
+        "slices": slices_of(exam, scores, parts, seed),
+        "beyond": beyond_of(
+            shown,
+            np.logical_or.reduce(exam.candidates, axis=0),
+            video_views,
+            int(videos["views"].sum()),
+            tag_vectors(videos["tags"].gather(exam.video_idx)),
+            seed,
+        ),
+    }
+
+
+def tag_vectors(tags: pl.Series) -> sparse.csr_matrix:
+    """Return lists of tag ids as binary float32 CSR (n, highest tag + 1)."""
+    ids = tags.explode().drop_nulls().to_numpy()
+    starts = np.concatenate([[0], tags.list.len().to_numpy().cumsum()])
+    shape = (len(tags), int(ids.max(initial=0)) + 1)
+    return sparse.csr_matrix((np.ones(len(ids), dtype=np.float32), ids, starts), shape=shape)

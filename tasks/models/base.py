@@ -1,0 +1,217 @@
+"""The one interface of all models, and what they may learn from.
+
+Here: ``Training`` (everything known before ``as_of``) and ``Recommender`` (fit, score, save, load).
+Not here: masking of seen videos, candidate sets, ties, k and padding; those are written once in
+``tasks.metrics.ranking``, so that all models are compared on equal terms.
+
+``user_idx`` and ``video_idx`` are contiguous indices, ``user_id`` and ``video_id`` the ids of the
+files. Both id arrays ascend, so a smaller index is a smaller id.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from schemas.errors import GrailError, ModelError
+from schemas.model_settings import ModelConfig
+from tasks.models.model_files import check_checksums, write_checksums
+
+C = TypeVar("C", bound=ModelConfig)
+FloatMatrix = NDArray[np.float32]
+Learned: TypeAlias = NDArray[Any] | sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model may learn from. Nothing in it is younger than ``as_of``.
+
+    ``pairs`` holds one row per (user, video) seen before the cut, ordered by both: user_idx,
+    video_idx, views, watch_ratio (mean of the pair's views), enjoyed (share of the pair's views
+    that were enjoyed, 0 to 1), last_viewed_at. ``users`` and ``videos`` hold one row per index, in
+    its order, cold ones included; ``friends`` one row per direction of a friendship: user_idx,
+    friend_idx. A table that the model did not ask for in ``uses`` is empty.
+
+    Only a blend is given ``components``, the night's other models by name; ``rehearsal``; and
+    ``tune_cells``, the exam's cells of tune users, who are there for choosing.
+    """
+
+    user_ids: NDArray[np.int32]
+    video_ids: NDArray[np.int32]
+    pairs: pl.DataFrame
+    users: pl.DataFrame
+    videos: pl.DataFrame
+    friends: pl.DataFrame
+    as_of: datetime
+    seed: int
+    components: Mapping[str, Recommender[Any]] = field(default_factory=dict)
+    rehearsal: Rehearsal | None = None
+    tune_cells: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of users and of videos."""
+        return len(self.user_ids), len(self.video_ids)
+
+    def matrix(self, values: str) -> sparse.csr_matrix:
+        """Return a column of ``pairs`` as float32 CSR of shape (n_users, n_videos)."""
+        index = (self.pairs["user_idx"].to_numpy(), self.pairs["video_idx"].to_numpy())
+        data = self.pairs[values].cast(pl.Float32).to_numpy()
+        return sparse.csr_matrix((data, index), shape=self.shape, dtype=np.float32)
+
+    def tags(self) -> sparse.csr_matrix:
+        """Return the binary tag vectors as float32 CSR of shape (n_videos, highest tag + 1)."""
+        tagged = self.videos.select("video_idx", "tags").explode("tags").drop_nulls()
+        n_tags = int(tagged["tags"].max() or 0) + 1  # type: ignore[arg-type]  # a column of ints
+        return sparse.csr_matrix(
+            (
+                np.ones(tagged.height, dtype=np.float32),
+                (tagged["video_idx"].to_numpy(), tagged["tags"].to_numpy()),
+            ),
+            shape=(len(self.video_ids), n_tags),
+        )
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """An earlier day played again: models as they were then, and what was seen on the days after.
+
+    ``components`` were trained on what was known at the earlier cut; ``users`` and ``videos`` are
+    the feature tables of that cut. ``seen_next`` holds the pairs first seen between that cut and
+    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views). The exam's
+    test users are not in it.
+    """
+
+    components: Mapping[str, Recommender[Any]]
+    users: pl.DataFrame
+    videos: pl.DataFrame
+    seen_next: pl.DataFrame
+
+
+class Recommender(ABC, Generic[C]):
+    """A model that scores every video for given users.
+
+    A subclass names its ``config_type``, what it ``uses`` (of pairs, users, videos, friends and,
+    for a blend, components) and the attributes it ``learned``, each ending in ``_``, and writes
+    ``_fit`` and ``_score``.
+    """
+
+    config_type: ClassVar[type[ModelConfig]]
+    uses: ClassVar[frozenset[str]] = frozenset({"pairs"})
+    learned: ClassVar[tuple[str, ...]] = ()
+    config: C
+
+    def __init__(self, config: C | None = None) -> None:
+        """Take the hyper-parameters; None means the defaults. Nothing is computed."""
+        self.config = config if config is not None else self.config_type()  # type: ignore[assignment]
+
+    @property
+    def name(self) -> str:
+        """The model's name, as in flags, folders and the leaderboard."""
+        return self.config.name
+
+    def fit(self, training: Training) -> Self:
+        """Learn from ``training``, forgetting all that was learned before."""
+        fresh = type(self)(self.config)
+        self.__dict__.clear()
+        self.__dict__.update(fresh.__dict__)
+        self.shape_ = np.array(training.shape, dtype=np.int64)
+        self._fit(training)
+        return self
+
+    def score(self, user_idx: NDArray[np.integer[Any]]) -> FloatMatrix:
+        """Score all videos for users: float32 (len(user_idx), n_videos), higher is better.
+
+        NaN marks what the model cannot serve. ModelError if it is not fitted or an index is not one
+        of the training's users.
+        """
+        if not hasattr(self, "shape_"):
+            raise ModelError(f"{self.name} is not fitted: call fit or load first")
+        n_users, n_videos = (int(n) for n in self.shape_)
+        index = np.asarray(user_idx, dtype=np.int64)
+        if index.size and (index.min() < 0 or index.max() >= n_users):
+            raise ModelError(
+                f"{self.name}: user index {index.min()} to {index.max()} asked,"
+                f" it was fitted on 0 to {n_users - 1}"
+            )
+        scores = np.asarray(self._score(index), dtype=np.float32)
+        if scores.shape != (len(index), n_videos):
+            raise ModelError(
+                f"{self.name} gave scores of shape {scores.shape}, not {(len(index), n_videos)}"
+            )
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write config and learned state into the existing, empty ``folder``, without pickle.
+
+        Last their checksums, by which ``load`` knows them again.
+        """
+        (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
+        for attribute in ("shape_", *self.learned):
+            value: Learned = getattr(self, attribute)
+            if sparse.issparse(value):
+                sparse.save_npz(folder / f"{attribute}.npz", value)
+            else:
+                np.save(folder / f"{attribute}.npy", value, allow_pickle=False)
+        self._save(folder)
+        write_checksums(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote; ModelError names what is missing, damaged or foreign."""
+        try:
+            check_checksums(folder)
+            config = cls.config_type.model_validate(
+                json.loads((folder / "config.json").read_text())
+            )
+            model = cls(config)  # type: ignore[arg-type]
+            for attribute in ("shape_", *cls.learned):
+                setattr(model, attribute, _read_learned(folder, attribute))
+            model._load(folder)
+        except (GrailError, OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise ModelError(
+                f"no whole {cls.config_type.name} model in {folder}: {error}"
+            ) from error
+        return model
+
+    def curves(self) -> Mapping[str, list[float]]:
+        """Learning curves by metric name, one value an epoch; empty for models without epochs."""
+        return {}
+
+    def findings(self) -> Mapping[str, float | str]:
+        """Return what a person may want to read of what was learned; empty for most models."""
+        return {}
+
+    @abstractmethod
+    def _fit(self, training: Training) -> None:
+        """Set the ``learned`` attributes; ``training`` is not changed."""
+
+    @abstractmethod
+    def _score(self, user_idx: NDArray[np.int64]) -> FloatMatrix:
+        """Return scores (len(user_idx), n_videos); indices are already checked."""
+
+    def _save(self, folder: Path) -> None:
+        """Write what NumPy's formats cannot hold; most models have nothing."""
+
+    def _load(self, folder: Path) -> None:
+        """Read what ``_save`` wrote."""
+
+
+def _read_learned(folder: Path, attribute: str) -> Learned:
+    packed = folder / f"{attribute}.npz"
+    if not packed.exists():
+        array: Learned = np.load(folder / f"{attribute}.npy", allow_pickle=False)
+        return array
+    with packed.open("rb") as file:  # given a path, NumPy leaves a damaged file open
+        return sparse.load_npz(file)

@@ -1,0 +1,173 @@
+"""The watch: what was seen of a night, against its thresholds and the nights before it.
+
+Here: the readings and the rule. Not here: where earlier nights are kept (``history``).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+JUDGED_COUNTS = ("read", "kept")
+"""The other counts are small, so that they double by chance: shown, not judged."""
+
+AGE = "champion_age_days"
+LATER = (
+    "no night before that day is promoted or has its lists. If it is wrong, python -m"
+    " flows.rollback goes back to the champion before it, and --retire leaves the place empty"
+)
+"""What a champion of a later day means, and what to do."""
+
+FLAGS = {
+    "reject_share": "--max-reject-share",
+    "rows": "--max-row-change",
+    "psi": "--max-psi",
+    AGE: "--max-champion-age-days",
+    "unserved_share": "--max-unserved-share",
+}
+"""By measure, the flag that sets its threshold."""
+
+DRIFTING = {
+    "watch_ratio": "watch ratios",
+    "video_length": "lengths of the videos watched",
+    "tags": "tags of the videos watched",
+    "activity": "views a user and day",
+}
+UNSERVED = {
+    "users": "users, of those asked, that no model but random can serve",
+    "videos": "videos that no model but random can serve to any of the users asked",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One figure of a night; ``threshold`` is None where it is only shown."""
+
+    measure: str
+    part: str
+    value: float
+    threshold: float | None
+    description: str
+
+    @property
+    def key(self) -> str:
+        """Its name in MLflow, below ``watch/``."""
+        return f"{self.measure}/{self.part}"
+
+
+def count_readings(
+    counts: Mapping[str, Mapping[str, int]], max_reject_share: float, max_row_change: float
+) -> list[Reading]:
+    """Return the reject share of each ingested table, and what became of the rows of its file.
+
+    ``counts`` by table: read, kept, rejected and the kinds of duplicates.
+    """
+    shares = [
+        Reading(
+            "reject_share",
+            table,
+            of["rejected"] / max(of["read"], 1),
+            max_reject_share,
+            f"share of rejected rows in the file of {table}",
+        )
+        for table, of in counts.items()
+    ]
+    rows = [
+        Reading(
+            "rows",
+            f"{table}/{name}",
+            float(count),
+            max_row_change if name in JUDGED_COUNTS else None,
+            f"rows of the file of {table}: {name.replace('_', ' ')}",
+        )
+        for table, of in counts.items()
+        for name, count in of.items()
+    ]
+    return shares + rows
+
+
+def drift_readings(drift: Mapping[str, float], earlier: date, max_psi: float) -> list[Reading]:
+    """Return the stability index of each distribution, as ``tasks.monitoring.drift`` names them."""
+    return [
+        Reading(
+            "psi",
+            name,
+            index,
+            max_psi,
+            f"stability index of {DRIFTING[name]}, from {earlier} on against the days before",
+        )
+        for name, index in drift.items()
+    ]
+
+
+def age_readings(as_of: date, champion_as_of: date | None, max_days: int) -> list[Reading]:
+    """Return the age of the champion that the night met; nothing if it met none."""
+    if champion_as_of is None:
+        return []
+    days = (as_of - champion_as_of).days
+    said = f"days since the champion was made, as of {champion_as_of}"
+    if days < 0:
+        said += f", which is later than this night: {LATER}"
+    return [Reading(AGE, "champion", float(days), float(max_days), said)]
+
+
+def unserved_readings(shares: Mapping[str, float], max_share: float) -> list[Reading]:
+    """Return the share of ``users`` and of ``videos`` that nobody can serve."""
+    return [
+        Reading("unserved_share", part, share, max_share, f"share of {UNSERVED[part]}")
+        for part, share in shares.items()
+    ]
+
+
+def is_past(reading: Reading, reference: float | None) -> bool:
+    """Say whether a reading is past its threshold: above it, or, for rows, changed by more.
+
+    A row count without a reference, on the first of all nights, is not judged. A champion that is
+    not made yet is past every threshold.
+    """
+    if reading.threshold is None:
+        return False
+    if reading.measure == AGE and reading.value < 0:
+        return True
+    if reading.measure != "rows":
+        return reading.value > reading.threshold
+    if reference is None:
+        return False
+    return abs(reading.value - reference) > reading.threshold * reference
+
+
+def watch_rows(readings: Iterable[Reading], medians: Mapping[str, float]) -> pl.DataFrame:
+    """Return rows of ``watch``; ``medians`` of the nights before by a reading's ``key``."""
+    rows = [
+        {
+            "measure": reading.measure,
+            "part": reading.part,
+            "value": reading.value,
+            "reference": medians.get(reading.key),
+            "threshold": reading.threshold,
+            "is_past": is_past(reading, medians.get(reading.key)),
+            "description": reading.description,
+        }
+        for reading in readings
+    ]
+    floats = dict.fromkeys(("value", "reference", "threshold"), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=floats)
+
+
+def complaint(watched: pl.DataFrame) -> str:
+    """Say which rows of ``watch`` are past their threshold, by how much, and the flag of each."""
+    return "; ".join(_excess(row) for row in watched.filter("is_past").iter_rows(named=True))
+
+
+def _excess(row: Mapping[str, Any]) -> str:
+    name = f"{row['measure']} of {row['part']}"
+    limit = f"({FLAGS[row['measure']]} {row['threshold']:g})"
+    value, usual = row["value"], row["reference"]
+    if row["measure"] == AGE and value < 0:
+        return f"the champion is of {-value:.0f} days after this night: {LATER}"
+    if row["measure"] != "rows":
+        return f"{name} is {value:.3g} {limit}"
+    change = f"{value / usual - 1:+.0%}" if usual else "new"
+    return f"{name} is {value:,.0f}, usually {usual:,.0f}: {change} {limit}"

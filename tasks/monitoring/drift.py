@@ -1,0 +1,128 @@
+"""Drift: how far tonight's days of the log have moved from the days before them.
+
+The measure is the population stability index, Kullback and Leibler's symmetric divergence (1951) of
+two histograms; the usual reading is by Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 nothing
+has changed, above 0.25 much has.
+"""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.features.cutoff import SHANGHAI, before
+
+BINS = 10
+FLOOR = 1e-4
+"""Least share of a bin: an empty one would make the index infinite."""
+UNTAGGED = -1
+"""Stands for the tag of a video that has none."""
+
+Numbers = NDArray[np.float64] | NDArray[np.int64]
+Counts = NDArray[np.int64]
+
+
+def stability_index(counts: Counts, reference: Counts) -> float:
+    r"""Return the population stability index of two histograms (b,) over the same bins.
+
+    With shares p and q, each at least ``FLOOR``, :math:`\sum_b (p_b - q_b) \ln(p_b / q_b)`: 0 for
+    equal shares, and the same both ways. ValueError if a histogram is empty.
+    """
+    if not counts.sum() or not reference.sum():
+        raise ValueError("a histogram without counts has no shares")
+    p = np.maximum(counts / counts.sum(), FLOOR)
+    q = np.maximum(reference / reference.sum(), FLOOR)
+    return float(((p - q) * np.log(p / q)).sum())
+
+
+def equal_count_edges(reference: Numbers, bins: int = BINS) -> NDArray[np.float64]:
+    """Return the inner edges, ascending, of bins that hold equally many values of ``reference``.
+
+    Fewer than ``bins`` - 1 where a value is so frequent that it would fill several bins.
+    """
+    shares = np.arange(1, bins) / bins
+    return np.unique(np.quantile(reference, shares, method="inverted_cdf")).astype(np.float64)
+
+
+def histogram(values: Numbers, edges: NDArray[np.float64]) -> Counts:
+    """Count values by bin: (len(edges) + 1,); a value on an edge belongs to the bin below it."""
+    return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+
+
+def number_drift(values: Numbers, reference: Numbers, edges: tuple[float, ...] = ()) -> float:
+    """Return the stability index of numbers, in bins fixed by the reference.
+
+    Such bins are the same on every increasing scale, so the logarithm of a ratio needs not be
+    taken. Given ``edges`` cut them further.
+    """
+    cuts = np.union1d(equal_count_edges(reference), np.asarray(edges, dtype=np.float64))
+    return stability_index(histogram(values, cuts), histogram(reference, cuts))
+
+
+def log_drift(
+    log: pl.LazyFrame, videos: pl.DataFrame, earlier: date, as_of: date
+) -> dict[str, float]:
+    """Return the stability index of the days from ``earlier`` to ``as_of`` against those before.
+
+    By name: ``watch_ratio`` and ``video_length`` of views, ``tags`` (each view counts for every
+    tag of its video), and ``activity``, the views of a user on a day. ``log`` holds user_id,
+    video_id, viewed_at, watch_ratio and video_duration_ms; ``videos`` video_id and tags. ValueError
+    if one of the two stretches has no view.
+    """
+    is_late = (~before(earlier)).alias("is_late")
+    day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
+    n_views = pl.len().cast(pl.Int64).alias("views")
+    columns = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
+    views = log.filter(before(as_of))
+    numbers, by_video, visits = pl.collect_all(
+        [
+            views.select(is_late, pl.col(*columns.values()).cast(pl.Float64)),
+            views.group_by(is_late, "video_id").agg(n_views),
+            views.group_by(is_late, "user_id", day).agg(n_views),
+        ]
+    )
+    late, early = _late_and_early(numbers)
+    drift = {
+        name: number_drift(late[column].to_numpy(), early[column].to_numpy())
+        for name, column in columns.items()
+    }
+    tags = (_by_tag(part, videos) for part in _late_and_early(by_video))
+    drift["tags"] = stability_index(*_aligned(*tags))
+    late, early = _late_and_early(visits)
+    activity = _activity(late, visits["user_id"].n_unique())
+    reference = _activity(early, early["user_id"].n_unique())
+    # Staying away is a bin of its own, however rare it was before
+    drift["activity"] = number_drift(activity, reference, edges=(0.0,))
+    return drift
+
+
+def _late_and_early(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split rows into those of tonight's days and those of the days before."""
+    return rows.filter("is_late"), rows.filter(~pl.col("is_late"))
+
+
+def _by_tag(by_video: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
+    """Count views by tag: columns tag and views."""
+    tagged = by_video.join(videos.select("video_id", "tags"), on="video_id", how="left")
+    return (
+        tagged.explode("tags", empty_as_null=True)
+        .select(pl.col("tags").cast(pl.Int64).fill_null(UNTAGGED).alias("tag"), "views")
+        .group_by("tag")
+        .agg(pl.col("views").sum())
+    )
+
+
+def _aligned(counts: pl.DataFrame, reference: pl.DataFrame) -> tuple[Counts, Counts]:
+    """Put both counts over all the tags of either, ascending."""
+    both = counts.join(reference, on="tag", how="full", coalesce=True).fill_null(0).sort("tag")
+    return both["views"].to_numpy(), both["views_right"].to_numpy()
+
+
+def _activity(visits: pl.DataFrame, users: int) -> NDArray[np.int64]:
+    """Views of each of ``users`` known by then on each day with any views; 0 where he stayed away.
+
+    By the day, so that stretches of different length compare.
+    """
+    away = users * visits["day"].n_unique() - visits.height
+    return np.concatenate([np.zeros(away, dtype=np.int64), visits["views"].to_numpy()])

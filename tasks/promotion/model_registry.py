@@ -1,0 +1,242 @@
+"""The registry of champions in MLflow: versions, and which of them answers today.
+
+A registered model has two aliases: ``champion``, whose lists people get, and ``previous``, the one
+before it. Moving an alias is one request; ``previous`` is moved first, so that whatever a kill
+leaves behind, ``champion`` is a whole version. Here: the registry. Not here: who deserves it
+(``tasks.promotion.gate``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+from schemas.errors import ModelError, SettingError
+from schemas.settings import NightlyConfig
+from tasks.models.base import Recommender
+from tasks.models.catalogue import FILE as CATALOGUE
+from tasks.models.catalogue import Catalogue
+from tasks.models.lookup import recommender_class
+from tasks.serving.task import Answering
+from tasks.tracking.night_run import EXPERIMENTS, NIGHT
+
+CHAMPION, PREVIOUS = "champion", "previous"
+CROWNED = "crowned"
+"""Tag of a version that has become the champion once: no rerun of its night makes it so again."""
+WAY_OUT = (
+    "python -m flows.rollback --registered-model {name} goes back to the champion before it; with"
+    " --retire the place is empty, and the next night need only beat popularity"
+)
+ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered version with all that is needed to ask it: model and catalogue."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    model: Recommender[Any]
+    catalogue: Catalogue
+
+    @property
+    def way_out(self) -> str:
+        """What to do where it should not be the champion."""
+        return WAY_OUT.format(name=self.name)
+
+
+def version_at(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """Return the version that an alias points at, or None if there is none."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def champion(client: MlflowClient, name: str) -> Champion | None:
+    """Load the champion; None if there is none yet. ModelError if its files are not whole."""
+    version = version_at(client, name, CHAMPION)
+    return None if version is None else loaded(version)
+
+
+def loaded(version: ModelVersion) -> Champion:
+    """Load a version; ModelError names the file that is not as it was logged, and the way out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        logged = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{version.name}/{version.version}", dst_path=scratch
+        )
+        try:
+            model, catalogue = _read_logged(Path(logged), version.tags["grail.model"])
+        except ModelError as error:
+            reason = str(error).replace(f"{logged.rstrip('/')}/", "")
+            raise ModelError(
+                f"{version.name} version {version.version} is not as it was logged: {reason}."
+                f" {WAY_OUT.format(name=version.name)}"
+            ) from error
+    return Champion(
+        name=version.name,
+        version=str(version.version),
+        run_id=str(version.run_id),
+        tags=dict(version.tags),
+        model=model,
+        catalogue=catalogue,
+    )
+
+
+def answering(client: MlflowClient, name: str, number: str) -> Answering:
+    """Return who makes the lists as version ``number`` of a registered model."""
+    version = client.get_model_version(name, number)
+
+    def load() -> tuple[Recommender[Any], Catalogue]:
+        found = loaded(version)
+        return found.model, found.catalogue
+
+    return Answering(
+        model=version.tags["grail.model"],
+        content=version.tags.get("grail.content", version.source),
+        as_of=date.fromisoformat(version.tags["as_of"]),
+        load=load,
+    )
+
+
+def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue]:
+    models = [config.parent for config in folder.glob("artifacts/*/config.json")]
+    catalogues = [file.parent for file in folder.glob(f"artifacts/*/{CATALOGUE}")]
+    if len(models) != 1 or len(catalogues) != 1:
+        raise ModelError("its folder artifacts does not hold one model and one catalogue")
+    return recommender_class(name).load(models[0]), Catalogue.load(catalogues[0])
+
+
+def registered_name(client: MlflowClient, config: NightlyConfig, run_id: str) -> str:
+    """Return the name of the registered model that the night logged in a run may become.
+
+    As given, or else ``grail`` for real data. A demo world is an experiment of its own, and each
+    generated one has a champion of its own, as users and videos have nothing but ids in common.
+    """
+    if config.registered_model is not None:
+        return config.registered_model
+    experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
+    world = f"-{config.scale:g}-{config.seed}" if config.source == "demo" else ""
+    return f"{experiment.name}{world}"
+
+
+def default_name(client: MlflowClient, alias: str) -> str:
+    """Return the registered model that is meant where none is named: it has a version at ``alias``.
+
+    That of real data, or of the demo worlds the one with the newest. SettingError if there is none.
+    """
+    real, demo = EXPERIMENTS[False], EXPERIMENTS[True]
+    found = [
+        model.name
+        for model in client.search_registered_models(f"name LIKE '{real}%'")
+        if alias in model.aliases and (model.name == real or model.name.startswith(demo))
+    ]
+    if not found:
+        what = {CHAMPION: "champion", PREVIOUS: "previous champion"}[alias]
+        raise SettingError(
+            f"neither {real} nor a {demo} has a {what} yet: name another registered model with"
+            " --registered-model, or promote a night first"
+        )
+
+    def made(name: str) -> int:
+        return int(client.get_model_version_by_alias(name, alias).creation_timestamp)
+
+    return real if real in found else max(found, key=made)
+
+
+def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | None:
+    """Return the version that a night has registered before, its first one, or None."""
+    found = client.search_model_versions(f"name = '{name}'")
+    of_night = [version for version in found if version.tags.get(NIGHT) == night]
+    return min(of_night, key=lambda version: int(version.version), default=None)
+
+
+def register(
+    client: MlflowClient, name: str, run_id: str, tags: Mapping[str, str], description: str
+) -> ModelVersion:
+    """Make the model logged in a run a version of ``name``, with tags and a description.
+
+    Of two processes that register the same night at once, both get the version of the first.
+    """
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ALREADY_THERE:
+            raise
+    (logged,) = client.get_run(run_id).outputs.model_outputs
+    made = client.create_model_version(
+        name,
+        source=f"models:/{logged.model_id}",
+        run_id=run_id,
+        model_id=logged.model_id,
+        tags=dict(tags),
+        description=description,
+    )
+    first = registered(client, name, tags[NIGHT]) or made
+    if first.version != made.version:
+        client.delete_model_version(name, made.version)
+    return first
+
+
+def decide_again(
+    client: MlflowClient, version: ModelVersion, outcome: str, reasons: str
+) -> tuple[ModelVersion, bool]:
+    """Write down what became of a version this time; return it, and whether nothing changed."""
+    if (version.tags["decision"], version.description) == (outcome, reasons):
+        return version, True
+    name, number = version.name, version.version
+    client.update_model_version(name, number, description=reasons)
+    client.set_model_version_tag(name, number, "decision", outcome)
+    return client.get_model_version(name, number), False
+
+
+def crown(client: MlflowClient, name: str, version: str) -> None:
+    """Make a version the champion, and keep the former one as ``previous``."""
+    former = version_at(client, name, CHAMPION)
+    if former is not None and str(former.version) != version:
+        client.set_registered_model_alias(name, PREVIOUS, former.version)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, CROWNED, "yes")
+
+
+def roll_back(client: MlflowClient, name: str) -> tuple[str | None, str]:
+    """Make the previous champion the champion again; return the former version and the new one.
+
+    They change places, so that a second call takes the first one back. SettingError if there is
+    nothing to go back to.
+    """
+    now, before = version_at(client, name, CHAMPION), version_at(client, name, PREVIOUS)
+    if before is None or (now is not None and now.version == before.version):
+        raise SettingError(f"registered model {name} has no previous champion to go back to")
+    client.set_registered_model_alias(name, CHAMPION, before.version)
+    if now is None:
+        return None, str(before.version)
+    client.set_registered_model_alias(name, PREVIOUS, now.version)
+    return str(now.version), str(before.version)
+
+
+def retire(client: MlflowClient, name: str) -> str:
+    """Take the champion off its place, which then is empty; return its version.
+
+    It is kept as the previous one. SettingError if there is no champion.
+    """
+    now = version_at(client, name, CHAMPION)
+    if now is None:
+        raise SettingError(f"registered model {name} has no champion to retire")
+    client.set_registered_model_alias(name, PREVIOUS, now.version)
+    client.delete_registered_model_alias(name, CHAMPION)
+    return str(now.version)

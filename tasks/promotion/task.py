@@ -1,0 +1,221 @@
+"""Promotion: the night's blend against the champion on one exam, and its place in the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from prefect.client.schemas import State
+from pydantic import BaseModel
+
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.errors import ModelError, UnreachableError
+from schemas.settings import NightlyConfig
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import settled, step
+from tasks.evaluation.frames import challenger_of
+from tasks.evaluation.task import load_exam, protocol_in
+from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.diagnose import dissected
+from tasks.metrics.eval_set import PRIMARY
+from tasks.metrics.ranking import rank
+from tasks.models.catalogue import Catalogue
+from tasks.models.score_by_id import scores_by_id
+from tasks.promotion.gate import (
+    NOT_COMPARED,
+    PROMOTED,
+    Decision,
+    Margins,
+    Standing,
+    both,
+    decide,
+    floor_decision,
+    refused,
+)
+from tasks.serving.task import load_catalogue
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from tasks.promotion.model_registry import Champion
+
+K = 10
+MEASURED = ("per_user", "slices", "beyond")
+"""Tables of a model that its standing is read off."""
+Runs = Mapping[str, str]
+"""MLflow's run ids by model, the parent's as ``night``."""
+
+
+class Promotion(BaseModel):
+    """What the gate decided, and why."""
+
+    registered_model: str
+    model: str
+    version: str
+    is_promoted: bool
+    champion: str | None
+    is_news: bool
+    """Not where an equal night was decided before."""
+    reasons: list[str]
+
+
+def settings_fingerprint(config: NightlyConfig) -> str:
+    """Hash what makes another configuration: models, their settings, the rehearsal's length."""
+    settings = {name: config.model_settings(name).model_dump(mode="json") for name in config.models}
+    text = json.dumps([settings, config.window_days], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def standing_in(store: Store, measured: Mapping[str, ArtifactRef]) -> Standing:
+    """Read off what one of tonight's models was measured: per_user, slices and beyond."""
+    per_user, slices, beyond = (store.read(measured[table]) for table in MEASURED)
+    ndcg = per_user.filter(pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)["value"]
+    (coverage,) = beyond.filter(measure="coverage")["value"]
+    return Standing(ndcg.to_numpy(), coverage or 0.0, slices)
+
+
+def standing_again(known: Known, champion: Champion, seed: int, root: str) -> Standing:
+    """Measure a former champion on tonight's exam of test users, in the way of tonight's models.
+
+    Users are those of ``standing_in``, in the same order.
+    """
+    store, exam = Store(root), load_exam(root, known.tables["cells"]).of_test_users
+    users, videos = (store.read(known.tables[f"{kind}_features"]) for kind in ("user", "video"))
+    its_ids = (champion.catalogue.user_ids, champion.catalogue.video_ids)
+    user_ids = users["user_id"].to_numpy()[exam.user_idx]
+    scores = scores_by_id(
+        champion.model, its_ids, user_ids, videos["video_id"].to_numpy()[exam.video_idx]
+    )
+    ranked = rank(scores, exam.candidates, K)
+    ndcg = accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
+    parts = dissected(exam, scores, users, videos, seed)
+    (coverage,) = parts["beyond"].filter(measure="coverage")["value"]
+    return Standing(ndcg[~np.isnan(ndcg)], coverage or 0.0, parts["slices"])
+
+
+def decided(
+    config: NightlyConfig,
+    known: Known,
+    verdict: Verdict,
+    former: Champion | None,
+) -> Decision:
+    """Compare the night's challenger with popularity and the former champion, and decide."""
+    store, seed = Store(config.root), config.seed
+
+    def tonight(name: str) -> Standing:
+        return standing_in(store, {table: getattr(verdict, table)[name] for table in MEASURED})
+
+    challenger = tonight(challenger_of(known, verdict))
+    floor = next((rival for rival in ("popularity", "random") if rival in known.models), None)
+    if floor is None:
+        return refused("there is neither popularity nor random to beat: add popularity to --models")
+    above_floor = floor_decision(challenger, tonight(floor), floor, seed)
+    if former is None:
+        return above_floor
+    reason = why_not_compared(known, former, load_catalogue(store, known.tables))
+    if reason is not None:
+        return refused(reason)
+    again = standing_again(known, former, seed, config.root)
+    margins = Margins(config.refresh_margin, config.max_coverage_drop, config.max_slice_drop)
+    is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
+    decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
+    decision = both(decision, above_floor)
+    if former.tags["protocol"] != protocol_fingerprint(verdict):
+        note = "the champion, promoted under another protocol, was measured again under this one"
+        decision = replace(decision, reasons=(*decision.reasons, note))
+    return decision
+
+
+def why_not_compared(known: Known, former: Champion, tonight: Catalogue) -> str | None:
+    """Say why a champion must not be compared with tonight's models, and what to do; or None."""
+    who = f"the champion, {former.name} version {former.version},"
+    if former.tags["as_of"] > str(known.as_of):
+        return (
+            f"{who} is of a later day, {former.tags['as_of']}: no night before that is promoted. If"
+            f" that day is wrong, {former.way_out}"
+        )
+    if not former.catalogue.is_of_the_data_of(tonight):
+        shared = former.catalogue.shared_with(tonight)
+        return (
+            f"{who} is of other data, with which tonight's shares {shared:.0%} of the views. Give"
+            f" this data a champion of its own with --registered-model, or {former.way_out}"
+        )
+    return None
+
+
+def protocol_fingerprint(verdict: Verdict) -> str:
+    """Return the fingerprint of how a night's figures are measured."""
+    return protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
+
+
+def registered_tonight(
+    client: MlflowClient, config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs
+) -> tuple[ModelVersion, bool]:
+    """Return the night's version, and whether it was there; if not, decide and register it.
+
+    A night that was not compared with the champion is decided again: it may be another by now.
+    """
+    from tasks.promotion.model_registry import (
+        champion,
+        decide_again,
+        register,
+        registered,
+        registered_name,
+    )
+    from tasks.tracking.night_run import NIGHT
+
+    family = registered_name(client, config, runs["night"])
+    night = client.get_run(runs["night"]).data.tags[NIGHT]
+    found = registered(client, family, night)
+    if found is not None and found.tags["decision"] != NOT_COMPARED:
+        return found, True
+    try:
+        decision = decided(config, known, verdict, champion(client, family))
+    except ModelError as error:
+        decision = refused(str(error))
+    reasons = "\n".join(decision.reasons)
+    if found is not None:
+        return decide_again(client, found, decision.outcome, reasons)
+    name = challenger_of(known, verdict)
+    tags = {
+        NIGHT: night,
+        "grail.model": name,
+        "grail.settings": settings_fingerprint(config),
+        "grail.content": known.models[name].content,
+        "protocol": protocol_fingerprint(verdict),
+        "as_of": str(known.as_of),
+        "decision": decision.outcome,
+    }
+    return register(client, family, runs[name], tags, reasons), False
+
+
+@step("gate", "gate-{known.as_of}", retry_on=UnreachableError)
+def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> State[Promotion]:
+    """Register tonight's blend, and make it the champion if it is really better."""
+    from tasks.promotion.model_registry import CHAMPION, CROWNED, crown, version_at
+    from tasks.tracking.night_run import reachable
+
+    with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
+        version, was_there = registered_tonight(client, config, known, verdict, runs)
+        is_promoted = version.tags["decision"] == PROMOTED
+        # A run killed after registering has not crowned; one rolled back since must stay so
+        is_crowned_now = is_promoted and CROWNED not in version.tags
+        if is_crowned_now:
+            crown(client, version.name, str(version.version))
+        now = version_at(client, version.name, CHAMPION)
+    promotion = Promotion(
+        registered_model=version.name,
+        model=version.tags["grail.model"],
+        version=str(version.version),
+        is_promoted=is_promoted,
+        champion=None if now is None else str(now.version),
+        is_news=is_crowned_now or not was_there,
+        reasons=(version.description or "").splitlines(),
+    )
+    return settled(promotion, was_there=was_there, message="; ".join(promotion.reasons))

@@ -1,0 +1,151 @@
+"""What a backfill leaves: for programs as JSON, for people as text."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from pydantic import BaseModel
+
+from schemas.addresses import without_secrets
+from schemas.artifacts import ArtifactRef, Played
+from schemas.settings import BackfillConfig
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import chore
+from tasks.evaluation.frames import challenger_of
+from tasks.metrics.eval_set import PRIMARY
+from tasks.reporting.console import interval, number, signed, ways
+from tasks.reporting.prefect_artifacts import experiment_of
+from tasks.reporting.summary import Figure, written
+from tasks.sources.task import RawData
+from tasks.tracking.links import run_page, ways_to
+
+K = 10
+
+
+class NightPlayed(BaseModel):
+    """One night: NDCG@10 of every model on the block, and where it is."""
+
+    as_of: date
+    first: str
+    ndcg_at_10: dict[str, Figure]
+    base_rate: float | None
+    mlflow_run_id: str
+
+
+class Age(BaseModel):
+    """What models of one kind, so many days old, lose against new ones."""
+
+    model: str
+    bed: str
+    days_old: int
+    mean: float
+    fresh: float
+    difference: Figure
+    users: int
+    days: int
+
+
+class BackfillSummary(BaseModel):
+    """One backfill, for programs to read."""
+
+    source: str
+    is_demo: bool
+    nights: list[NightPlayed]
+    staleness: list[Age]
+    staleness_table: str
+    tracking_uri: str
+    mlflow_run_id: str
+    commands: dict[str, str]
+
+
+@chore("summarise-backfill")
+def summarise_backfill(
+    config: BackfillConfig,
+    raw: RawData,
+    nights: Sequence[Played],
+    runs: Mapping[date, str],
+    staleness: ArtifactRef,
+    run_id: str,
+) -> BackfillSummary:
+    """Gather the figures, and write them to ``config.summary`` if that is given."""
+    store = Store(config.root)
+    summary = BackfillSummary(
+        source=raw.source,
+        is_demo=raw.is_demo,
+        nights=[_night(store, night, runs[night.known.as_of]) for night in nights],
+        staleness=[
+            Age(
+                **{name: row[name] for name in Age.model_fields if name != "difference"},
+                difference=Figure(mean=row["difference"], low=row["low"], high=row["high"]),
+            )
+            for row in store.read(staleness).iter_rows(named=True)
+        ],
+        staleness_table=staleness.path,
+        tracking_uri=without_secrets(config.tracking_address),
+        mlflow_run_id=run_id,
+        commands=ways_to(run_page(experiment_of(config, run_id), run_id), config.tracking_address),
+    )
+    return written(summary, config.summary)
+
+
+def _night(store: Store, night: Played, run_id: str) -> NightPlayed:
+    board = store.read(night.verdict.leaderboard).filter(label=PRIMARY)
+    ndcg = board.filter(metric="ndcg", k=K).select("model", "mean", "low", "high")
+    return NightPlayed(
+        as_of=night.known.as_of,
+        first=challenger_of(night.known, night.verdict),
+        ndcg_at_10={
+            row.pop("model"): Figure(**row)
+            for row in ndcg.iter_rows(named=True)
+            if row["model"] in night.known.models
+        },
+        base_rate=next(iter(board.filter(metric="base_rate")["mean"]), None),
+        mlflow_run_id=run_id,
+    )
+
+
+def as_text(summary: BackfillSummary) -> str:
+    """Lay a backfill out in at most 100 columns: its nights, then the worth of old models."""
+    first = summary.nights[-1].first
+    return "\n".join(
+        [
+            "",
+            f"{summary.source}: {len(summary.nights)} nights",
+            "",
+            f"{'as of':<12}{'base rate':>10}{first:>13} NDCG@10   95 % interval   next best",
+            *(_night_line(night) for night in summary.nights),
+            "",
+            f"{first} that was not trained anew, against one that was: NDCG@10",
+            f"{'days old':>8}  {'on the block':<30}  on what users were shown next",
+            *_age_lines([age for age in summary.staleness if age.model == first]),
+            "",
+            f"staleness of all models: {summary.staleness_table}",
+            *ways(summary.commands),
+        ]
+    )
+
+
+def _night_line(night: NightPlayed) -> str:
+    figure = night.ndcg_at_10[night.first]
+    others = {n: by.mean or 0.0 for n, by in night.ndcg_at_10.items() if n != night.first}
+    best = max(others, key=others.__getitem__, default=None)
+    shown = "" if best is None else f"{best} {number(others[best])}"
+    return (
+        f"{night.as_of!s:<12}{number(night.base_rate):>10}{number(figure.mean):>21}"
+        f"   {interval(figure):<16}{shown}"
+    )
+
+
+def _age_lines(ages: Sequence[Age]) -> list[str]:
+    by_bed = {bed: {a.days_old: a for a in ages if a.bed == bed} for bed in ("block", "shown")}
+    return [
+        f"{days:>8}  {_age(by_bed['block'].get(days)):<30}  {_age(by_bed['shown'].get(days))}"
+        for days in sorted({age.days_old for age in ages})
+    ]
+
+
+def _age(age: Age | None) -> str:
+    if age is None:
+        return "-"
+    if age.days_old == 0:
+        return number(age.mean)
+    return f"{number(age.mean)}, {signed(age.difference.mean)} {interval(age.difference)}"

@@ -1,0 +1,134 @@
+"""A night on the screen: one line a model, best first, what the blend is made of, where to go."""
+
+from collections.abc import Mapping
+
+from tasks.models.popularity_fallback import is_fallback
+from tasks.promotion.task import Promotion
+from tasks.reporting.summary import Component, Figure, Summary
+
+HEADER = (
+    f"{'model':<12}{'P@10':>7}{'R@10':>8}{'NDCG@10':>9}   {'95 % interval':<16}"
+    f"{'coverage':>8}{'served':>8}{'seconds':>9}{'MiB':>7}"
+)
+
+
+def as_text(summary: Summary) -> str:
+    """Lay a night out in at most 100 columns."""
+    lines = [
+        "",
+        (
+            f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
+            f" base rate {number(summary.base_rate.mean)}"
+        ),
+        "",
+        HEADER,
+        *_models(summary),
+        "",
+        *_differences(summary),
+        *(_blend(name, parts) for name, parts in summary.blends.items()),
+        *_cold(summary),
+        _audit(summary),
+        *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
+        "",
+        *_gate(summary),
+        _lists(summary),
+        *ways(summary.commands),
+    ]
+    return "\n".join(lines)
+
+
+def _models(summary: Summary) -> list[str]:
+    by_ndcg = sorted(
+        summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
+    )
+    return [
+        f"{name:<12}{number(model.metrics['precision_at_10'].mean):>7}"
+        f"{number(model.metrics['recall_at_10'].mean, 4):>8}"
+        f"{number(model.metrics['ndcg_at_10'].mean):>9}"
+        f"   {interval(model.metrics['ndcg_at_10']):<16}"
+        f"{model.beyond['coverage'].mean or 0:>8.1%}{model.served_users:>8.0%}"
+        f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
+        for name, model in by_ndcg
+    ]
+
+
+def _differences(summary: Summary) -> list[str]:
+    """Say how far the best on tune users is ahead, user by user."""
+    first = summary.order_by_tune_users[0]
+    return [
+        f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
+        f" better for {by.win_rate:.0%}"
+        for other, by in summary.models[first].against.items()
+    ]
+
+
+def _blend(name: str, parts: dict[str, Component]) -> str:
+    weighed = sorted(parts.items(), key=lambda part: -part[1].weight)
+    used = ", ".join(f"{part} {number(by.weight, 2)}" for part, by in weighed if by.weight)
+    unused = ", ".join(part for part, by in weighed if not by.weight)
+    return f"{name} weighs {used}" + (f"; nothing for {unused}" if unused else "")
+
+
+def _cold(summary: Summary) -> list[str]:
+    """Say who can serve videos that nobody had seen, and how well; nothing if there were none."""
+    by_ndcg = sorted(summary.audit.cold.items(), key=lambda m: -(m[1].mean or 0))
+    figures = ", ".join(f"{name} {number(figure.mean)}" for name, figure in by_ndcg)
+    base = number(summary.audit.cold_base_rate)
+    return [f"on cold videos (base rate {base}): {figures}"] if figures else []
+
+
+def _audit(summary: Summary) -> str:
+    taus = ", ".join(
+        f"{yardstick.removeprefix('log/')} {number(tau, 2)}"
+        for yardstick, tau in summary.audit.tau.items()
+    )
+    taus = taus or "it cannot, test users saw too little new"
+    return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
+
+
+def _gate(summary: Summary) -> list[str]:
+    """Say who is champion now, and why."""
+    gate = summary.promotion
+    return [
+        f"{gate.registered_model} version {gate.version} ({gate.model}) {_fate(gate)}:",
+        *(f"  {reason}" for reason in gate.reasons),
+    ]
+
+
+def _lists(summary: Summary) -> str:
+    """Say whose lists people get: the champion's, or what is popular where it cannot answer."""
+    counts = summary.users_by_model
+    whose = ", ".join(f"{users:,} by {model}" for model, users in counts.items())
+    gate = summary.promotion
+    is_champions = any(not is_fallback(model) for model in counts)
+    who = f"{gate.registered_model} version {gate.champion}" if is_champions else "no champion"
+    return f"lists of {who} ({whose or 'nobody has one'}): {summary.top_n}"
+
+
+def _fate(gate: Promotion) -> str:
+    """Say what became of the night's model: news only once, however often the night is run."""
+    if gate.champion == gate.version:
+        return "is the champion now" if gate.is_news else "stays the champion"
+    if gate.is_promoted:
+        return f"was promoted; version {gate.champion} is the champion now"
+    return "is kept out" if gate.is_news else "stays out"
+
+
+def ways(commands: Mapping[str, str]) -> list[str]:
+    """Lay out what a person may type next, each as it is typed."""
+    return [f"{name + ':':<10}{command}" for name, command in commands.items()]
+
+
+def interval(figure: Figure) -> str:
+    """Write the ends of an interval: [.271, .302]."""
+    return f"[{number(figure.low)}, {number(figure.high)}]"
+
+
+def signed(value: float | None) -> str:
+    """Write a difference: +.031, or - where it is not defined."""
+    return "-" if value is None else f"{value:+.3f}".replace("0.", ".", 1)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a figure: .287, or - where it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}".replace("0.", ".", 1)

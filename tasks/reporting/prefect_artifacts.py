@@ -1,0 +1,134 @@
+"""Notices: what a run shows on Prefect's pages. The figures themselves are in the tables."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.settings import NightlyConfig, TrackedConfig
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import chore
+from tasks.evaluation.frames import Shown
+from tasks.promotion.task import Promotion
+from tasks.tracking.board import board_of, exam_of, heading
+from tasks.tracking.links import models_page, run_page, ways_to
+
+logger = logging.getLogger(__name__)
+
+K = 10
+COLUMNS = {
+    "model": "model",
+    f"NDCG@{K}": f"ndcg_at_{K}",
+    "low": f"ndcg_at_{K}_low",
+    "high": f"ndcg_at_{K}_high",
+    f"P@{K}": f"precision_at_{K}",
+    "coverage": f"coverage_at_{K}",
+    "served": "served_users",
+    "seconds": "seconds",
+}
+"""What is shown of a night's board, and under which name."""
+
+
+@chore("show-night")
+def show_night(
+    config: NightlyConfig, source: str, known: Known, verdict: Verdict, runs: Mapping[str, str]
+) -> None:
+    """Show the leaderboard, and where the night is in MLflow; ``source`` is as people read it."""
+    shown = Shown.of(Store(config.root), known, verdict)
+    title = f"{source}, as of {known.as_of}"
+    create_table_artifact(
+        table=leaderboard_rows(board_of(shown, known, verdict)),
+        key="leaderboard",
+        description=f"{heading(title, exam_of(shown))} The primary label; best first by NDCG@{K},"
+        " with its 95 % interval.",
+    )
+    show_models(config, runs["night"])
+    logger.info("leaderboard of %d models, MLflow run %s", len(known.models), runs["night"])
+
+
+@chore("show-gate")
+def show_gate(promotion: Promotion) -> None:
+    """Show what the gate decided, and why."""
+    decision = "promoted" if promotion.is_promoted else "kept out"
+    champion = "nobody" if promotion.champion is None else f"version {promotion.champion}"
+    version = f"{promotion.registered_model} version {promotion.version} ({promotion.model})"
+    reasons = "\n".join(f"- {reason}" for reason in promotion.reasons)
+    create_markdown_artifact(
+        markdown=f"# {version}: {decision}\n\n{reasons}\n\nThe champion is {champion}.\n",
+        key="gate",
+        description="Whether the night's model is the champion now, and why",
+    )
+    logger.info("%s: %s", version, decision)
+
+
+def show_models(config: TrackedConfig, run_id: str) -> None:
+    """Show the way to the models of a night's run in MLflow; from within a task."""
+    page = models_page(experiment_of(config, run_id), run_id)
+    _show_way(ways_to(page, config.tracking_address), "The night's models in MLflow, best first")
+
+
+def show_run(config: TrackedConfig, run_id: str) -> None:
+    """Show the way to a run in MLflow; from within a task."""
+    page = run_page(experiment_of(config, run_id), run_id)
+    _show_way(ways_to(page, config.tracking_address), "The run in MLflow")
+
+
+def _show_way(ways: Mapping[str, str], to: str) -> None:
+    """Link to a page of MLflow, or name the command that must run before."""
+    if "compare" not in ways:
+        create_link_artifact(link=ways["open"], link_text=to, key="mlflow", description=to)
+        return
+    markdown = f"Run\n\n```\n{ways['compare']}\n```\n\nthen open [this page]({ways['open']}).\n"
+    create_markdown_artifact(markdown=markdown, key="mlflow", description=to)
+
+
+@chore("show-backfill")
+def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) -> None:
+    """Show what models are worth by age, and where that is in MLflow."""
+    create_table_artifact(
+        table=Store(config.root).read(staleness).to_dicts(),
+        key="staleness",
+        description="NDCG@10 of models some days old against models trained on the very day",
+    )
+    show_run(config, run_id)
+
+
+@chore("show-answer")
+def show_answer(text: str) -> None:
+    """Show what was answered: a deployment's run has no screen."""
+    create_markdown_artifact(
+        markdown=f"```\n{text}\n```\n", key="answer", description="The champion's answer"
+    )
+
+
+def show_watch(watched: pl.DataFrame) -> None:
+    """Show the table ``watch``, what is past its threshold first; from within a task."""
+    ordered = watched.sort("is_past", descending=True, maintain_order=True)
+    past = int(watched["is_past"].sum())
+    create_table_artifact(
+        table=ordered.to_dicts(), key="watch", description=f"{past} past their threshold"
+    )
+
+
+def leaderboard_rows(board: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row a model, best first, of the figures at 10 and what it cost: three digits."""
+    rounded = board.with_columns(pl.selectors.float().round(3))
+    return [
+        {shown: row[column] for shown, column in COLUMNS.items()}
+        for row in rounded.iter_rows(named=True)
+    ]
+
+
+def experiment_of(config: TrackedConfig, run_id: str) -> str:
+    """Return the id of the experiment in MLflow that holds a run."""
+    from tasks.tracking.night_run import reachable  # MLflow takes seconds to import
+
+    with reachable(config.tracking_address) as client:
+        return str(client.get_run(run_id).info.experiment_id)

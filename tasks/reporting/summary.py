@@ -1,0 +1,256 @@
+"""What a run leaves for programs to read: figures and paths as JSON."""
+
+import logging
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+from pydantic import BaseModel
+
+from schemas.addresses import without_secrets
+from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.errors import SettingError
+from schemas.settings import NightlyConfig
+from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import chore
+from tasks.artifacts.writer import DATA
+from tasks.evaluation.frames import Shown
+from tasks.metrics.eval_set import ORACLE, PRIMARY
+from tasks.metrics.holdout_metrics import COLD
+from tasks.promotion.task import Promotion
+from tasks.reporting.prefect_artifacts import experiment_of
+from tasks.sources.task import RawData
+from tasks.tracking.links import models_page, way_to_serve, ways_to
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=BaseModel)
+K = 10
+"""Length of the lists that differences are shown for."""
+
+
+class Figure(BaseModel):
+    """A mean over test users with its 95 % interval; null where it is not defined."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class Difference(Figure):
+    """A difference in NDCG@10 to another model, paired by test user; who is better off."""
+
+    win_rate: float
+
+
+class Component(Figure):
+    """What a component earns its blend in NDCG@10; its weight, and the test users it reaches."""
+
+    weight: float
+    reach_users: float
+
+
+class ModelSummary(BaseModel):
+    """One model: what it achieved by the primary label, and what it cost."""
+
+    metrics: dict[str, Figure]
+    against: dict[str, Difference]
+    beyond: dict[str, Figure]
+    findings: dict[str, float | str]
+    seconds: float
+    peak_mib: float
+    served_users: float
+    served_cells: float
+    artifact: str
+    tables: dict[str, str]
+    mlflow_run_id: str
+
+
+class Audit(BaseModel):
+    """The rehearsal: what the log alone would say, and how the models do on cold videos.
+
+    ``tau`` is Kendall's, of each estimate from the log with the block; ``cold`` NDCG@10 among the
+    cold videos that a test user was shown, by model that can serve any, and their base rate;
+    ``models`` the folders of the models as they were then.
+    """
+
+    as_of: date
+    tau: dict[str, float | None]
+    cold: dict[str, Figure]
+    cold_base_rate: float | None
+    models: dict[str, str]
+    tables: dict[str, str]
+
+
+class Summary(BaseModel):
+    """One night, for programs to read.
+
+    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are.
+    """
+
+    source: str
+    is_demo: bool
+    as_of: date
+    missing: dict[str, str]
+    base_rate: Figure
+    oracle: dict[str, Figure]
+    models: dict[str, ModelSummary]
+    order_by_tune_users: list[str]
+    blends: dict[str, dict[str, Component]]
+    audit: Audit
+    test_users: int
+    rows: dict[str, int]
+    counts: dict[str, dict[str, int]]
+    coverage: dict[str, float]
+    artifacts: dict[str, str]
+    top_n: str
+    users_by_model: dict[str, int]
+    tracking_uri: str
+    mlflow_run_id: str
+    promotion: Promotion
+    commands: dict[str, str]
+
+
+def check_summary(summary: str | None) -> None:
+    """Make the folder of the summary, so that a wrong path stops a run before any work.
+
+    SettingError if no file can be written there.
+    """
+    if summary is None:
+        return
+    part = _part_of(summary)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if Path(summary).is_dir():
+            raise IsADirectoryError(f"{summary} is a folder, name a file in it")
+        part.touch()
+        part.unlink()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"summary: cannot write {summary}: {error}") from error
+
+
+def written(summary: S, file: str | None) -> S:
+    """Write a summary as JSON, whole or not at all, if there is a file to write; return it."""
+    if file is not None:
+        part = _part_of(file)
+        part.write_text(summary.model_dump_json(indent=2) + "\n")
+        part.replace(file)
+        logger.info("figures and paths: %s", file)
+    return summary
+
+
+def _part_of(file: str) -> Path:
+    """Return where a file is written before it is moved into its place."""
+    return Path(file).with_name(f".{Path(file).name}.part")
+
+
+@chore("summarise")
+def summarise(
+    config: NightlyConfig,
+    raw: RawData,
+    past: Known,
+    known: Known,
+    verdict: Verdict,
+    lists: ArtifactRef,
+    runs: Mapping[str, str],
+    promotion: Promotion,
+) -> Summary:
+    """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
+    shown = Shown.of(Store(config.root), known, verdict)
+    board = shown.leaderboard.filter(label=PRIMARY)
+    bounds = _figures(board.filter(model=ORACLE))
+    single = {name: ref for name, ref in verdict if isinstance(ref, ArtifactRef)}
+    summary = Summary(
+        source=raw.source,
+        is_demo=raw.is_demo,
+        as_of=known.as_of,
+        missing=raw.costs_of_missing,
+        base_rate=bounds.pop("base_rate_at_0"),
+        oracle=bounds,
+        models={name: _model(name, known, verdict, shown, runs[name]) for name in known.models},
+        order_by_tune_users=verdict.leaderboard.facts["order_by_tune_users"],
+        blends={blend: _components(table) for blend, table in shown.ablation.items()},
+        audit=_audit(past, verdict, shown),
+        test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
+        rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
+        counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
+        coverage=known.tables["coverage"].facts["shares"],
+        artifacts={name: ref.path for name, ref in (known.tables | single).items()},
+        top_n=f"{lists.path}/{DATA}",
+        users_by_model=lists.facts["users_by_model"],
+        tracking_uri=without_secrets(config.tracking_address),
+        mlflow_run_id=runs["night"],
+        promotion=promotion,
+        commands=_commands(config, runs["night"], promotion),
+    )
+    return written(summary, config.summary)
+
+
+def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[str, str]:
+    """What a person may type next, and the page to open."""
+    address = config.tracking_address
+    ways = ways_to(models_page(experiment_of(config, run_id), run_id), address)
+    if promotion.champion is not None:
+        ways["serve"] = way_to_serve(promotion.registered_model, address)
+    return ways
+
+
+def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str) -> ModelSummary:
+    ref, measured = known.models[name], verdict.per_user[name]
+    board = shown.leaderboard.filter(model=name, label=PRIMARY)
+    differences = shown.comparisons.filter(model=name, label=PRIMARY, metric="ndcg", k=K)
+    beyond = shown.beyond.filter(model=name).rename({"value": "mean"})
+    tables = {"slices": verdict.slices[name], "beyond": verdict.beyond[name], "per_user": measured}
+    if name in verdict.ablation:
+        tables["ablation"] = verdict.ablation[name]
+    return ModelSummary(
+        metrics=_figures(board),
+        against={
+            row["against"]: Difference(mean=row["difference"], **_some(row, "win_rate"))
+            for row in differences.iter_rows(named=True)
+        },
+        beyond={row["measure"]: Figure(**_some(row)) for row in beyond.iter_rows(named=True)},
+        findings=ref.facts["findings"],
+        seconds=ref.facts["seconds"],
+        peak_mib=ref.facts["peak_mib"],
+        served_users=measured.facts["served_users"],
+        served_cells=measured.facts["served_cells"],
+        artifact=ref.path,
+        tables={table: made.path for table, made in tables.items()},
+        mlflow_run_id=run_id,
+    )
+
+
+def _audit(past: Known, verdict: Verdict, shown: Shown) -> Audit:
+    cold = shown.next_days.filter(label=COLD)
+    able = cold.filter(pl.col("metric") == "served", pl.col("mean") > 0)["model"]
+    figures = cold.filter(pl.col("model").is_in(able.implode()), metric="ndcg", k=K)
+    return Audit(
+        as_of=past.as_of,
+        tau=dict(shown.audit.select("first", "tau").iter_rows()),
+        cold={row["model"]: Figure(**_some(row)) for row in figures.iter_rows(named=True)},
+        cold_base_rate=next(iter(cold.filter(metric="base_rate")["mean"]), None),
+        models={name: ref.path for name, ref in past.models.items()},
+        tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
+    )
+
+
+def _components(ablation: pl.DataFrame) -> dict[str, Component]:
+    return {
+        row["component"]: Component(mean=row["earns"], **_some(row, "weight", "reach_users"))
+        for row in ablation.iter_rows(named=True)
+    }
+
+
+def _figures(board: pl.DataFrame) -> dict[str, Figure]:
+    return {
+        f"{row['metric']}_at_{row['k']}": Figure(**_some(row))
+        for row in board.iter_rows(named=True)
+    }
+
+
+def _some(row: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Pick the fields of a figure, as far as they are there, and some others."""
+    return {name: row[name] for name in ("mean", "low", "high", *others) if name in row}

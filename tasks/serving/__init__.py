@@ -1,0 +1,1 @@
+"""Serving: the champion's lists, for everybody or for one user with reasons."""

@@ -1,0 +1,178 @@
+"""The champion's answer: lists for the users asked, as a table, and one user's on the screen."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from prefect.client.schemas import State
+from pydantic import BaseModel, Field
+
+from schemas.errors import SettingError, UnreachableError
+from schemas.paths import sqlite_file
+from schemas.settings import RecommendConfig, TrackedConfig
+from tasks.artifacts.table_task import chore, settled, step
+from tasks.artifacts.writer import DATA, Draft
+from tasks.ingest.id_file import read_ids, some
+from tasks.models.popularity_fallback import fallback_of
+from tasks.serving.top_n import lists_for_all
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from tasks.promotion.model_registry import Champion
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Ids of users and of candidates, None for all; and what there is to say of their files."""
+
+    users: NDArray[np.int32] | None
+    candidates: NDArray[np.int32] | None
+    notes: tuple[str, ...]
+
+
+class Answer(BaseModel):
+    """What was answered, by whom, and what a person should know about it."""
+
+    registered_model: str
+    version: str
+    model: str
+    as_of: str
+    users: int = Field(description="users asked about")
+    users_by_model: dict[str, int] = Field(description="whose lists they have; fallbacks say so")
+    out: str | None
+    notes: list[str]
+    shown: str | None = Field(description="one user's list as text")
+
+
+@chore("read-ids")
+def read_asked(config: RecommendConfig) -> Asked:
+    """Read who and what is asked about, and make the folder of ``out``, before any other work.
+
+    ContractError names a file that holds no ids; SettingError what cannot be read or written.
+    """
+    users = None if config.users is None else read_ids(Path(config.users), "user_id")
+    videos = None if config.candidates is None else read_ids(Path(config.candidates), "video_id")
+    if config.out is not None:
+        try:
+            Path(config.out).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"out: cannot write {config.out}: {error}") from error
+    one = None if config.user is None else np.array([config.user], dtype=np.int32)
+    return Asked(
+        users=one if users is None else users.ids,
+        candidates=None if videos is None else videos.ids,
+        notes=tuple(note for ids in (users, videos) if ids is not None for note in ids.notes),
+    )
+
+
+@step("answer", retry_on=UnreachableError)
+def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
+    """Ask the champion for the lists, write them, and lay one user's out.
+
+    SettingError if there is no champion, or none of the candidates is known.
+    """
+    from tasks.promotion.model_registry import CHAMPION, champion, default_name
+    from tasks.serving.explain import shown
+    from tasks.tracking.night_run import reachable
+
+    with reachable(config.tracking_address) as client:
+        name = config.registered_model or default_name(client, CHAMPION)
+        found = champion(client, name)
+        if found is None:
+            raise SettingError(f"{name} has no champion yet: no night has been promoted")
+        users = found.catalogue.user_ids if asked.users is None else asked.users
+        among = allowed_among(found, asked)
+        lists: Iterable[pl.DataFrame] = lists_for_all(
+            found.model, fallback_of(found.model), found.catalogue, users, config.n, among
+        )
+        text = None
+        if config.user is not None:
+            lists = [*lists]
+            text = shown(client, name, found, config, lists[0])
+        counts = write(lists, config.out)
+        notes = [*asked.notes, *strange(found, asked), *without_list(len(users), counts)]
+        made = Answer(
+            registered_model=name,
+            version=found.version,
+            model=found.tags["grail.model"],
+            as_of=found.tags["as_of"],
+            users=len(users),
+            users_by_model=counts,
+            out=config.out,
+            notes=notes,
+            shown=text,
+        )
+    done = f"lists of {sum(counts.values())} users"
+    return settled(made, was_there=False, message="; ".join([done, *notes]))
+
+
+def check_tracked(config: TrackedConfig) -> None:
+    """SettingError if the root has no runs: asking would create an empty database there."""
+    file = sqlite_file(config.tracking_address)
+    if file is not None and not file.is_file():
+        raise SettingError(
+            f"root: no night has run in {config.root}: run python -m flows.nightly, or name another"
+            " --root or --tracking-uri"
+        )
+
+
+def allowed_among(found: Champion, asked: Asked) -> NDArray[np.bool_] | None:
+    """Return bool (m,) of the videos that may be listed, None for all."""
+    if asked.candidates is None:
+        return None
+    among = np.isin(found.catalogue.video_ids, asked.candidates)
+    if not among.any():
+        raise SettingError(
+            f"candidates: the champion knows none of {some(asked.candidates.tolist())}"
+        )
+    return among
+
+
+def strange(found: Champion, asked: Asked) -> list[str]:
+    """Count and name the ids that the champion does not know, and say what became of them."""
+    notes = []
+    for kind, ids, known, then in (
+        ("users", asked.users, found.catalogue.user_ids, "they get what is popular"),
+        ("candidates", asked.candidates, found.catalogue.video_ids, "they are in no list"),
+    ):
+        strangers = [] if ids is None else ids[~np.isin(ids, known)].tolist()
+        if strangers:
+            notes.append(
+                f"{len(strangers)} {kind} unknown to the champion, {then}: {some(strangers)}"
+            )
+    return notes
+
+
+def without_list(n_users: int, counts: dict[str, int]) -> list[str]:
+    """Say how many users have no list at all."""
+    left = n_users - sum(counts.values())
+    return (
+        [f"{left} users have no list: no video that may be listed is new to them"] if left else []
+    )
+
+
+def write(lists: Iterable[pl.DataFrame], out: str | None) -> dict[str, int]:
+    """Check lists against ``top_n`` and write them, whole or not at all; count users by model.
+
+    ContractError if they break the contract; SettingError if ``out`` cannot be written.
+    """
+    counts: Counter[str] = Counter()
+    try:
+        with tempfile.TemporaryDirectory(dir=None if out is None else Path(out).parent) as scratch:
+            with Draft(Path(scratch), "top_n") as draft:
+                for rows in lists:
+                    draft.append(rows)
+                    counts.update(rows.filter(rank=1)["model"].to_list())
+                draft.close()
+            if out is not None:
+                (draft.folder / DATA).replace(out)
+    except OSError as error:
+        raise SettingError(f"out: cannot write {out}: {error}") from error
+    return dict(counts)

@@ -1,0 +1,1 @@
+"""Tracking: each night and each of its models as runs in MLflow."""

@@ -1,0 +1,319 @@
+"""A night in MLflow: one parent run, one nested run a model, all of it logged once.
+
+Here: what is sent and under which names. Not here: any figure; they all come from the tables.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import polars as pl
+from mlflow import MlflowClient
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Metric
+
+from schemas.artifacts import Json, Known, Verdict
+from schemas.settings import TRACKING
+from tasks.evaluation.frames import Shown, challenger_of
+from tasks.figures.night_plots import night_figures
+from tasks.metrics.eval_set import PRIMARY
+from tasks.models.catalogue import Catalogue
+from tasks.tracking.board import exam_of, words_for_model, words_for_night
+from tasks.tracking.claims import CLAIM, PARENT, Outrun, claim, come_first, runs_left
+from tasks.tracking.client import FAR_SIDE, ask_database, tracking_error
+from tasks.tracking.database import prepare_database
+from tasks.tracking.packaging import Packing
+
+K = 10
+"""Length of the lists that figures other than the primary ones are compared at."""
+
+NIGHT = "grail.night"
+"""Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
+
+EXPERIMENTS = {True: "grail-demo", False: "grail"}
+"""Experiment by whether the data is made up: the two never stand in one list."""
+
+BEST = ("ndcg_at_10", "precision_at_10", "coverage_at_10")
+"""Figures of the first model that the night's own run shows, for the course over the nights."""
+
+INPUTS = (
+    *("pairs", "user_features", "video_features", "cells"),  # what models learn and sit
+    *("friendships", "captions"),  # and what else explains a list
+)
+"""Tables that every model's run names as its datasets, by path and content."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything that the runs of one night show."""
+
+    fingerprint: str
+    source: str
+    is_demo: bool
+    settings: Json
+    model_settings: Mapping[str, Json]
+    known: Known
+    verdict: Verdict
+    shown: Shown
+    board: pl.DataFrame
+    tags: Mapping[str, str]
+
+    @property
+    def tag(self) -> tuple[str, str]:
+        """What all runs of the night have, and no others."""
+        return NIGHT, self.fingerprint
+
+    @property
+    def best(self) -> str:
+        """The first model by tune users: the one whose figures stand for the night."""
+        return str(self.verdict.leaderboard.facts["order_by_tune_users"][0])
+
+    @property
+    def title(self) -> str:
+        """What every picture of the night is headed by."""
+        return f"{self.source}, as of {self.known.as_of}"
+
+
+@contextmanager
+def reachable(tracking_uri: str) -> Iterator[MlflowClient]:
+    """Give a client of MLflow; what reaching or using it fails with becomes one TrackingError.
+
+    Whatever else the block raises is not about MLflow, and passes as it is.
+    """
+    try:
+        prepare_database(tracking_uri)
+        ask_database(tracking_uri)
+        given = os.environ.get(TRACKING)
+        mlflow.set_tracking_uri(tracking_uri)
+        if given is None:  # MLflow has set it, and other configs of this process would read it
+            os.environ.pop(TRACKING, None)
+        else:
+            os.environ[TRACKING] = given
+        mlflow.set_registry_uri(tracking_uri)  # else MLFLOW_REGISTRY_URI's: another champion
+        yield MlflowClient(tracking_uri, tracking_uri)
+    except FAR_SIDE as error:
+        meant = tracking_error(tracking_uri, error)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None) -> str:
+    """Return the experiment for this kind of data, creating it with its artefacts at a URI."""
+    name = EXPERIMENTS[is_demo]
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # Without the kind, MLflow opens the experiment on pages about language models
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+
+
+def log_once(
+    client: MlflowClient, experiment: str, night: Night, catalogue: Callable[[], Catalogue]
+) -> tuple[dict[str, str], bool]:
+    """Log a night unless it is there, or another process is at it; return ids, and if it was there.
+
+    The ids are those of ``log_night``. The catalogue is read only if it is to be logged.
+    """
+    while True:
+        found = logged_runs(client, experiment, night)
+        if found is not None:
+            return found, True
+        with suppress(Outrun):
+            return log_night(client, experiment, night, catalogue()), False
+
+
+def logged_runs(client: MlflowClient, experiment: str, night: Night) -> dict[str, str] | None:
+    """Return the run ids by model of a night logged whole, the parent's as ``night``, or None.
+
+    Whoever is at it is waited for. Runs that a killed run left half-logged are deleted.
+    """
+    runs = runs_left(client, experiment, night.tag)
+    parent_of = {run.info.run_id: run.data.tags.get(PARENT) for run in runs}
+    whole = next(
+        (
+            run.info.run_id
+            for run in runs
+            if PARENT not in run.data.tags and run.info.status == "FINISHED"
+        ),
+        None,
+    )
+    for run_id, parent in parent_of.items():
+        if whole is None or whole not in (run_id, parent):
+            client.delete_run(run_id)
+    if whole is None:
+        return None
+    children = {
+        run.data.tags["grail.model"]: run.info.run_id
+        for run in runs
+        if run.data.tags.get(PARENT) == whole
+    }
+    return {"night": whole, **children}
+
+
+def log_night(
+    client: MlflowClient, experiment: str, night: Night, catalogue: Catalogue
+) -> dict[str, str]:
+    """Log the parent run and a nested run a model; return their ids, the parent's as ``night``.
+
+    The parent finishes last: only then does ``logged_runs`` know the night. Outrun if another
+    process is logging it.
+    """
+    ids: dict[str, str] = {}
+    mlflow.set_experiment(experiment_id=experiment)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mlflow.start_run(
+            run_name=f"{night.known.as_of} {night.source}",
+            tags={NIGHT: night.fingerprint, CLAIM: claim(), **night.tags},
+            description=words_for_night(night.title, night.board, exam_of(night.shown)),
+        ) as parent,
+    ):
+        come_first(client, experiment, night.tag, parent.info.run_id)
+        ids["night"] = parent.info.run_id
+        packing = Packing.of(catalogue, Path(scratch))
+        mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
+        client.log_batch(parent.info.run_id, metrics=_night_figures(night))
+        _log_tables(night)
+        for model in night.known.models:
+            tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
+            words = words_for_model(model, night.title, night.board)
+            with mlflow.start_run(run_name=model, nested=True, tags=tags, description=words) as run:
+                ids[model] = run.info.run_id
+                _log_model_run(client, night, model, run.info.run_id, packing)
+    return ids
+
+
+def _log_model_run(
+    client: MlflowClient, night: Night, model: str, run_id: str, packing: Packing
+) -> None:
+    ref = night.known.models[model]
+    words = {k: v for k, v in ref.facts["findings"].items() if isinstance(v, str)}
+    mlflow.log_params(
+        _flat(night.model_settings[model]) | {f"found_{k}": v for k, v in words.items()}
+    )
+    metrics = _figures(night, model) + _curves(night, model)
+    for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for name in [name for name in INPUTS if name in night.known.tables]:  # captions may be missing
+        table = night.known.tables[name]
+        dataset = MetaDataset(
+            LocalArtifactDatasetSource(table.path), name=name, digest=table.content
+        )
+        mlflow.log_input(dataset, context="test" if name == "cells" else "training")
+    # Whom the gate may make champion is tried out; all are packed in the same way
+    is_challenger = model == challenger_of(night.known, night.verdict)
+    packing.log_model(model, ref.path, has_example=is_challenger)
+
+
+def _log_tables(night: Night) -> None:
+    """Log every table of the verdict, and the pictures of them."""
+    tables = night.shown.tables
+    for name, figure in night_figures(tables, night.title).items():
+        mlflow.log_figure(figure, name)
+    long = tables.pop("leaderboard")
+    for name, table in tables.items():
+        mlflow.log_table(table.to_pandas(), f"{name}.json")
+    mlflow.log_table(night.board.to_pandas(), "leaderboard.json")
+    mlflow.log_table(long.to_pandas(), "leaderboard_of_all_labels.json")
+
+
+def _night_figures(night: Night) -> list[Metric]:
+    """What is compared from night to night: no name is a model's, or it would rank among them."""
+    best = night.board.row(by_predicate=pl.col("model") == night.best, named=True)
+    figures = exam_of(night.shown) | {f"best_{name}": best[name] for name in BEST}
+    return [metric_point(name, value) for name, value in figures.items() if value is not None]
+
+
+def _figures(night: Night, model: str) -> list[Metric]:
+    """What MLflow's charts and columns compare: the primary label's figures, and some beside them.
+
+    All others are in the tables of the night's own run. No name has a slash: MLflow shows names
+    that have one in sections of their own, above everything else.
+    """
+    shown = night.shown
+    board, next_days = (
+        rows.filter(model=model).drop_nulls("mean") for rows in (shown.leaderboard, shown.next_days)
+    )
+    metrics = [
+        *_means(board.filter(label=PRIMARY)),
+        *_ends(board.filter(label=PRIMARY, k=K)),
+        *_by_label(board.filter(pl.col("label") != PRIMARY, metric="ndcg", k=K), ""),
+        *_by_label(next_days.filter(metric="ndcg", k=K), "next_days_"),
+        *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg", k=K)),
+    ]
+    lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
+    metrics += [metric_point(f"{measure}_at_{K}", value) for measure, value in lists.iter_rows()]
+    facts = night.verdict.per_user[model].facts
+    metrics += [metric_point(name, facts[name]) for name in ("served_users", "served_cells")]
+    cost = night.known.models[model].facts
+    metrics += [metric_point(name, cost[name]) for name in ("seconds", "peak_mib")]
+    findings = cost["findings"].items()
+    return metrics + [metric_point(name, v) for name, v in findings if isinstance(v, int | float)]
+
+
+def _means(rows: pl.DataFrame) -> list[Metric]:
+    figures = rows.select("metric", "k", "mean").iter_rows()
+    return [metric_point(f"{metric}_at_{k}", mean) for metric, k, mean in figures]
+
+
+def _ends(rows: pl.DataFrame) -> list[Metric]:
+    """The intervals of rows of a leaderboard."""
+    return [
+        metric_point(f"{row['metric']}_at_{row['k']}_{end}", row[end])
+        for row in rows.drop_nulls("low").iter_rows(named=True)
+        for end in ("low", "high")
+    ]
+
+
+def _by_label(rows: pl.DataFrame, prefix: str) -> list[Metric]:
+    figures = rows.select("metric", "k", "label", "mean").iter_rows()
+    return [metric_point(f"{name}_at_{k}_{prefix}{label}", v) for name, k, label, v in figures]
+
+
+def _differences(comparisons: pl.DataFrame) -> list[Metric]:
+    figures = comparisons.select("metric", "k", "against", "difference").iter_rows()
+    return [metric_point(f"{name}_at_{k}_minus_{rival}", v) for name, k, rival, v in figures]
+
+
+def _curves(night: Night, model: str) -> list[Metric]:
+    """The primary label's figures over k, and what the model learned over epochs, as steps."""
+    rows = night.shown.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
+    over_k = [
+        metric_point(f"{metric}_over_k", mean, k)
+        for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
+    ]
+    learned = night.known.models[model].facts["curves"]
+    return over_k + [
+        metric_point(name, value, epoch)
+        for name, values in learned.items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+def metric_point(name: str, value: float, step: int = 0) -> Metric:
+    """Make a metric of now."""
+    return Metric(name, float(value), int(time.time() * 1000), step)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to dotted names; lists become comma-separated text."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = (
+                ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            )
+    return flat

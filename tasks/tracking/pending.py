@@ -1,0 +1,107 @@
+"""Nights that MLflow could not take: noted under the root, and logged by the next run."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from typing import Self
+
+import fsspec
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.artifacts import Json, Known, Verdict
+from schemas.errors import StoreError, TrackingError
+from schemas.settings import LearningConfig
+from tasks.sources.task import RawData
+from tasks.tracking.task import track
+
+logger = logging.getLogger(__name__)
+
+PLACES = {"root", "tracking_uri"}
+"""Settings that are those of the run that logs: an address may hold a password."""
+
+
+class PendingNight(BaseModel):
+    """All that a night's runs are made from; the tables and models themselves are in the store."""
+
+    model_config = ConfigDict(frozen=True)
+    settings: Json
+    raw: RawData
+    known: Known
+    verdict: Verdict
+
+    @classmethod
+    def of(cls, config: LearningConfig, raw: RawData, known: Known, verdict: Verdict) -> Self:
+        """Note a night."""
+        fields = set(LearningConfig.model_fields) - PLACES
+        settings = config.model_dump(mode="json", include=fields)
+        return cls(settings=settings, raw=raw, known=known, verdict=verdict)
+
+    def track(self, config: LearningConfig) -> dict[str, str]:
+        """Log the night to where ``config`` says; return the run ids by model."""
+        places = config.model_dump(include=PLACES)
+        own = LearningConfig.model_validate({**self.settings, **places})
+        return track(own, self.raw, self.known, self.verdict)
+
+
+class PendingNights:
+    """The notes under one root."""
+
+    def __init__(self, root: str) -> None:
+        """Name the folder; it is made with the first note."""
+        self._fs, path = fsspec.core.url_to_fs(root)
+        self._folder = f"{path}/pending"
+
+    def keep(self, night: PendingNight) -> None:
+        """Write a note, the same one for the same night."""
+        text = night.model_dump_json().encode()
+        self._fs.makedirs(self._folder, exist_ok=True)
+        name = hashlib.sha256(text).hexdigest()[:16]
+        self._fs.pipe_file(f"{self._folder}/{name}.json", text)
+
+    def __iter__(self) -> Iterator[tuple[str, PendingNight]]:
+        """Yield every note and its path; what a kill left half-written is dropped."""
+        found = self._fs.ls(self._folder, detail=False) if self._fs.exists(self._folder) else []
+        for path in sorted(found):
+            try:
+                yield path, PendingNight.model_validate_json(self._fs.cat_file(path))
+            except ValidationError:
+                logger.warning("%s is no whole note of a night: run that night again", path)
+                self.drop(path)
+
+    def drop(self, path: str) -> None:
+        """Remove a note."""
+        self._fs.rm_file(path)
+
+
+def track_night(
+    config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
+) -> dict[str, str]:
+    """Log a night, and those before it that could not be logged; return its run ids by model.
+
+    TrackingError if MLflow does not take it: the next run on this root will log it.
+    """
+    try:
+        runs = track(config, raw, known, verdict)
+    except TrackingError as error:
+        PendingNights(config.root).keep(PendingNight.of(config, raw, known, verdict))
+        raise TrackingError(f"{error}, and the next run logs this night, too") from error
+    _track_pending(config)
+    return runs
+
+
+def _track_pending(config: LearningConfig) -> None:
+    notes = PendingNights(config.root)
+    for path, night in notes:
+        which = f"the night of {night.raw.source} as of {night.known.as_of}"
+        try:
+            runs = night.track(config)
+        except TrackingError as error:
+            logger.warning("%s is not logged yet: %s", which, error)
+            return
+        except StoreError as error:
+            logger.warning("%s can no longer be logged, play it again: %s", which, error)
+        else:
+            logger.info(
+                "%s, which MLflow could not take before, is logged: run %s", which, runs["night"]
+            )
+        notes.drop(path)

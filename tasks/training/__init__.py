@@ -1,0 +1,1 @@
+"""Training: a model's feature tables in, its files out."""
