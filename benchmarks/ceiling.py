@@ -44,7 +44,7 @@ def ideal_scores(
         seen = own["video_id"].to_numpy()
         rows = np.column_stack([sides[seen], np.ones(len(seen))])
         found = _most_probable(rows, quality[seen], own["enjoyed"].to_numpy(), mean, precision)
-        tastes[np.searchsorted(user_ids, user_id)] = found  # type: ignore[arg-type]
+        tastes[np.searchsorted(user_ids, user_id)] = found
     shown: Floats = tastes[:, :-1] @ sides[video_ids].T + quality[video_ids]
     return shown.astype(np.float32)
 

@@ -54,7 +54,7 @@ class Goal:
 
     def is_met(self, row: Row) -> bool:
         """Whether all bounds hold."""
-        bounds = (
+        bounds: tuple[tuple[float | None, Callable[[float], bool]], ...] = (
             (self.least_faster, lambda limit: row.theirs >= limit * row.ours),
             (self.most_times, lambda limit: row.ours <= limit * row.theirs),
             (self.most_mib, lambda limit: row.our_mib <= limit),

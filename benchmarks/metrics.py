@@ -57,7 +57,7 @@ def ours(ground: Ground) -> Facts:
         for name, of_model in scores.items():
             ranked = rank(of_model, exam.candidates, max(exam.ks))
             figures[name] = accuracy_at_k(ranked, exam.enjoyed, exam.ks, exam.candidates)
-    values = {name: accuracy.values for name, accuracy in figures.items()}
+    values: Facts = {name: accuracy.values for name, accuracy in figures.items()}
     np.savez(ground.result("metrics-ours.npz"), **values)
     return facts | {"figures": sum(int(v.size) for v in values.values())}
 
@@ -87,10 +87,8 @@ def trec_eval(ground: Ground) -> Facts:
             begun = time.perf_counter()
             values[name] = evaluator.evaluate(runs)
             evaluating += time.perf_counter() - begun
-    np.savez(
-        ground.result("metrics-trec.npz"),
-        **{name: table_of(by_user, exam) for name, by_user in values.items()},
-    )
+    tables: Facts = {name: table_of(by_user, exam) for name, by_user in values.items()}
+    np.savez(ground.result("metrics-trec.npz"), **tables)
     return facts | {"seconds_evaluating": evaluating}
 
 

@@ -13,7 +13,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from benchmarks.measure import CHECK, Facts, Side, own_peak_mib, timed
 
 if TYPE_CHECKING:
     from tasks.models.base import Training
+    from tasks.models.content import Content
 
 MODELS = ("content", "tags", "friends")
 SAMPLE = 3
@@ -84,7 +85,7 @@ def content_loop(ground: Ground, training: Training) -> Loop:
     """Add up a profile view by view, then take its cosine with video after video."""
     import pandas as pd
 
-    features = ground.model("content").features_
+    features = cast("Content", ground.model("content")).features_
     parts = np.split(np.arange(features.nnz), features.indptr[1:-1])
     vectors = [dict(zip(features.indices[p], features.data[p], strict=True)) for p in parts]
     videos = pd.DataFrame({"video_idx": range(len(vectors)), "features": vectors})

@@ -18,11 +18,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.comparisons import Comparison, Goal, Runs
 from benchmarks.ground import BenchmarkError, Ground, reference_to
 from benchmarks.measure import CHECK, Facts, Memory, Side, timed_tree
+
+if TYPE_CHECKING:
+    from prefect import State
+
+    from tasks.reporting.summary import Summary
 
 TENTH = 10**-0.5
 """A world of this share of the scale has a tenth of the rows."""
@@ -77,9 +82,10 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
         client.hello()  # starts the server, unless there is one
     server_seconds = time.perf_counter() - begun
     with timed_tree() as (facts, memory):
-        state = nightly(
+        ended = nightly(
             source=str(ground.world), root=str(root), seed=ground.seed, return_state=True
         )
+        state = cast("State[Summary]", ended)
         summary = state.result()
     runs = finished_tasks(state.state_details.flow_run_id)
     facts["tasks"] = costs_by_task(runs, memory)

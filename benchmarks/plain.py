@@ -55,14 +55,11 @@ def in_turn() -> Iterator[Submit]:
 @contextmanager
 def without_prefect() -> Iterator[None]:
     """Let the stretches of ``flows.pipeline`` call bodies, and nothing ask for Prefect's server."""
-    steps = {
+    bodies: dict[str, Any] = {
         name: plain(each) for name, each in vars(stages).items() if hasattr(each, "__wrapped__")
     }
     logging.getLogger("tasks").setLevel(logging.WARNING)  # logged progress becomes an artifact
-    with (
-        disable_run_logger(),
-        patch.multiple(stages, **{**steps, "aside": in_turn}),
-    ):
+    with disable_run_logger(), patch.multiple(stages, **bodies | {"aside": in_turn}):
         yield
 
 

@@ -100,7 +100,7 @@ def machine() -> str:
     cpu = next((ln.split(":")[1].strip() for ln in lines if ln.startswith("model name")), "unknown")
     cores = len(os.sched_getaffinity(0))
     gib = psutil.virtual_memory().total / 2**30
-    there = {canonicalize_name(each.name): each.version for each in distributions()}
+    there = {str(canonicalize_name(each.name)): each.version for each in distributions()}
     versions = ", ".join(f"{name} {there[name]}" for name in LIBRARIES if name in there)
     return f"{cores} cores of {cpu}, {gib:.0f} GiB; Python {platform.python_version()}, {versions}"
 

@@ -4,12 +4,19 @@ The second side of ours, ALS alone, is the one that computes the same as implici
 with it score by score.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import polars as pl
 
 from benchmarks.comparisons import Comparison, Goal
 from benchmarks.ground import BenchmarkError, Ground
 from benchmarks.measure import CHECK, Facts, Side, timed
+
+if TYPE_CHECKING:
+    from tasks.models.als import ALS
 
 N = 100
 
@@ -45,7 +52,7 @@ def implicit(ground: Ground) -> Facts:
     """Ask implicit, with the factors of our ALS; what has none gets zeros."""
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model, training = ground.model("als"), ground.training(frozenset({"pairs"}))
+    model, training = cast("ALS", ground.model("als")), ground.training(frozenset({"pairs"}))
     bare = AlternatingLeastSquares(factors=model.user_factors_.shape[1])
     bare.user_factors = np.nan_to_num(model.user_factors_)
     bare.item_factors = np.nan_to_num(model.video_factors_)

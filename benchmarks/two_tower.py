@@ -15,6 +15,7 @@ For equal loss, the seconds count until the best held-out loss of the worse side
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +144,9 @@ def to_equal_loss(ours: Runs, theirs: Runs) -> tuple[float, float]:
     """Return the seconds of both until the best held-out loss of the worse one was reached."""
     target = max(median(min(loss for _, loss in run["curve"]) for run in r) for r in (ours, theirs))
 
-    def reached(run: Any) -> float:
-        return next((s for s, loss in run["curve"] if loss <= target), run["curve"][-1][0])
+    def reached(run: Mapping[str, Any]) -> float:
+        curve: list[tuple[float, float]] = run["curve"]
+        return next((seconds for seconds, loss in curve if loss <= target), curve[-1][0])
 
     first, second = (median(reached(run) for run in runs) for runs in (ours, theirs))
     return first, second

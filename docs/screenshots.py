@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from tasks.tracking.links import models_page
 
@@ -84,7 +85,7 @@ def night_in_prefect(prefect: str) -> str:
 class Page:
     """A page of a browser, told what to do by its debugging protocol."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         """Talk to the browser through that socket."""
         self.socket = socket
         self.asked = 0

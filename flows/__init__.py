@@ -45,7 +45,7 @@ class OneLine(logging.Filter):
 
 def has_cure(record: logging.LogRecord) -> bool:
     """Whether a record tells of an error whose message says what to do."""
-    return bool(record.exc_info) and isinstance(record.exc_info[1], GrailError)
+    return record.exc_info is not None and isinstance(record.exc_info[1], GrailError)
 
 
 def as_printable(*args: Any, **fields: Any) -> logging.LogRecord:

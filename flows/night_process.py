@@ -10,14 +10,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import set_api_log_sink
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from flows.parallel_nights import need_mib, nights_abreast
 from flows.pipeline import play
@@ -77,7 +77,7 @@ def replayed(config: BackfillConfig, tables: Refs, nights: Sequence[Days]) -> li
     with one_server():
         for some in (nights[:1], nights[1:]):
             if some:
-                runner = ProcessPoolTaskRunner(
+                runner: TaskRunner[Any] = ProcessPoolTaskRunner(
                     max_workers=min(abreast, len(some)), initializer=stand_alone
                 )
                 ended += replay_nights.with_options(task_runner=runner)(config, tables, some)

@@ -70,11 +70,16 @@ def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
 
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """Read flags alone: a forgotten environment variable must not decide a run."""
-            del settings_cls
-            return (sources["init_settings"],)
+            del settings_cls, env_settings, dotenv_settings, file_secret_settings
+            return (init_settings,)
 
     try:
         given = CliApp.run(Flags, cli_args=sys.argv[1:] if argv is None else argv)

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from coolname.data import config as word_lists  # the words that Prefect makes up names of
 from prefect.context import FlowRunContext
 
 
 def _words_of(name: str) -> set[str]:
-    found: dict[str, Any] = word_lists[name]
+    found = cast("dict[str, Any]", word_lists[name])
     if found["type"] == "words":
         return set(found["words"])
     return set().union(*map(_words_of, found["lists"]))

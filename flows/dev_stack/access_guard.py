@@ -94,7 +94,7 @@ def is_loopback(host: str) -> bool:
 
 def is_health(scope: Scope) -> bool:
     """Whether this only asks if the server is well."""
-    return scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == HEALTH
+    return (scope["type"], scope.get("method"), scope["path"]) == ("http", "GET", HEALTH)
 
 
 async def turn_away(scope: Scope, receive: Receive, send: Send, answer: PlainTextResponse) -> None:

@@ -87,7 +87,7 @@ def shown(value: Any) -> str:
 
 def main(given: Mapping[str, Any]) -> None:
     """Set in every deployment of prefect.yaml what must be set."""
-    from prefect.flows import load_flow_from_entrypoint
+    from prefect.flows import Flow, load_flow_from_entrypoint
     from prefect.utilities.callables import parameter_schema
 
     api, login = os.environ["PREFECT_API_URL"], os.environ.get(CLIENT_LOGIN, "")
@@ -95,7 +95,7 @@ def main(given: Mapping[str, Any]) -> None:
     with Pool(api, login) as pool:
         for found in pool.deployments().values():
             if (place := places.get(found["name"])) is not None:
-                flow = load_flow_from_entrypoint(place)
+                flow: Flow[..., Any] = load_flow_from_entrypoint(place)
                 schema = json.loads(json.dumps(parameter_schema(flow).model_dump_for_openapi()))
                 if changed := changes(found, place, schema, given, os.environ):
                     say(" ".join([found["name"], *changed]))
