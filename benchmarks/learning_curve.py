@@ -25,7 +25,8 @@ from tasks.demo_world.world import World
 from tasks.features.cutoff import before
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import PRIMARY, Exam
+from tasks.metrics.eval_set import Exam
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.reporting.summary import Summary
 

@@ -120,7 +120,7 @@ class Slices(pa.DataFrameModel):
     """One row per (model, slice, part): NDCG@10 over test users, on a part of users or cells."""
 
     model: pl.String
-    slice: pl.String = pa.Field(description="stage, activity, length or popularity")
+    slice: pl.String = pa.Field(description="by what users or cells are cut")
     part: pl.String = pa.Field(description="which part, for people to read")
     place: pl.Int8 = pa.Field(ge=1, description="order of the parts within the slice")
     mean: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
@@ -140,9 +140,7 @@ class Beyond(pa.DataFrameModel):
     """One row per (model, measure): what the first 10 of each test user's list are like."""
 
     model: pl.String
-    measure: pl.String = pa.Field(
-        description="coverage, popularity_percentile, tag_diversity, novelty or personalisation"
-    )
+    measure: pl.String = pa.Field(description="what is measured of the lists")
     value: pl.Float64 = pa.Field(nullable=True)
     low: pl.Float64 = pa.Field(nullable=True, description="null: a figure of all lists together")
     high: pl.Float64 = pa.Field(nullable=True)

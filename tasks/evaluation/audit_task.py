@@ -12,8 +12,9 @@ from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import Refs, make, step
 from tasks.artifacts.writer import Draft
 from tasks.evaluation.task import load_exam, per_user_rows, protocol_in, protocol_of
-from tasks.metrics.eval_set import PRIMARY, measure
+from tasks.metrics.eval_set import measure
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS, NextDays, measure_next_days
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.paired_differences import comparisons_of
 from tasks.metrics.rank_correlation_tables import agreements_of, boards_by_label

@@ -11,7 +11,7 @@ from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import Refs, make, step
 from tasks.artifacts.writer import Draft
 from tasks.evaluation.task import protocol_in
-from tasks.metrics.eval_set import LABELS, PRIMARY
+from tasks.metrics.labels import LABELS, PRIMARY
 from tasks.metrics.notebook_reference import notebook_figures, whom_to_show
 from tasks.metrics.paired_differences import comparisons_of
 from tasks.metrics.rank_correlation_tables import agreements_of, boards_by_label

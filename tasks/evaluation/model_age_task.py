@@ -13,8 +13,9 @@ from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import Refs, make, step
 from tasks.artifacts.writer import Draft
 from tasks.evaluation.task import load_exam, protocol_of
-from tasks.metrics.eval_set import PRIMARY, Exam, measure
+from tasks.metrics.eval_set import Exam, measure
 from tasks.metrics.holdout_metrics import NextDays, measure_next_days
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.model_age import staleness_of
 from tasks.metrics.ranking import rank
 from tasks.models.score_by_id import scores_by_id

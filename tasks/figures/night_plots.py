@@ -11,8 +11,8 @@ from tasks.figures.plot_differences import comparisons_figure
 from tasks.figures.plot_leaderboard import curves_figure, leaderboard_figure
 from tasks.figures.plot_rank_inversions import swaps_figure
 from tasks.figures.plot_slices import slices_figure
-from tasks.metrics.eval_set import PRIMARY
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.rank_correlation_tables import boards_by_label
 
 

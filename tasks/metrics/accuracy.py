@@ -1,19 +1,20 @@
 """How many of the videos shown were relevant, and how early they came: one figure a user and k.
 
-Here: precision, recall, NDCG and the base rate of each user. Not here: the order of the lists
-(``tasks.metrics.ranking``) and means with intervals over users (``tasks.metrics.bootstrap``).
+Here: every metric of the registry and the base rate of each user. Not here: the metrics' formulas
+(``tasks.metrics.registry``), the order of the lists (``tasks.metrics.ranking``) and means with
+intervals over users (``tasks.metrics.bootstrap``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("precision", "recall", "ndcg")
+from tasks.metrics.hits import Hits
+from tasks.metrics.registry import METRICS
 
 # Hits are counted in blocks of about this many cells: they stay in the processor's cache.
 BLOCK_CELLS = 1 << 18
@@ -54,16 +55,11 @@ def accuracy_at_k(
 
     ``ranked`` (n, K) holds columns of ``relevant`` (n, m), best first, none twice, and -1, a miss,
     where a list has ended. ``candidates``, bool (n, m), is the set the model had to choose from
-    (None: all), not what it could serve; a relevant video outside it is a ValueError. With rel(r)
-    = 1 if the video at rank r = 1, 2, ... is relevant and R the user's relevant candidates::
+    (None: all), not what it could serve; a relevant video outside it is a ValueError. Columns are
+    the metrics in the order of ``METRICS``, each at all ``ks``, ascending.
 
-        precision@k = sum(rel(r), r <= k) / k
-        recall@k    = sum(rel(r), r <= k) / R
-        ndcg@k      = sum(rel(r) / log2(r + 1), r <= k) / sum(1 / log2(r + 1), r <= min(k, R))
-
-    NaN: recall and ndcg of a user without relevant videos, and all three where k is larger than the
-    user's candidate set. NDCG: Järvelin and Kekäläinen (2002), "Cumulated gain-based evaluation of
-    IR techniques", with the discount of Burges et al. (2005).
+    NaN: a metric that is not defined for a user (recall and NDCG without a relevant video), and all
+    metrics where k is larger than the user's candidate set.
     """
     ks = _checked_ks(ks)
     n_candidates = _count_candidates(relevant, candidates)
@@ -71,17 +67,12 @@ def accuracy_at_k(
     if served and served[-1] > ranked.shape[1]:
         raise ValueError(f"lists of {ranked.shape[1]} videos cannot be measured at k={served[-1]}")
     n_relevant = np.count_nonzero(relevant, axis=1).astype(np.int64)
-    hits, gains = _hits_and_gains(ranked, relevant, ks)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is the NaN we promise
-        precision = hits / np.array(ks)
-        recall = hits / n_relevant[:, None]
-        # The two sums round differently: a perfect list must not come out above 1.
-        ndcg = np.minimum(gains / _ideal_gains(n_relevant, ks), 1.0)
+        values = _values(ranked, relevant, n_relevant, ks)
         base_rate = n_relevant / n_candidates
-    values = np.stack([precision, recall, ndcg], axis=1)
     values[np.broadcast_to((n_candidates[:, None] < np.array(ks))[:, None], values.shape)] = np.nan
     return Accuracy(
-        columns=tuple((metric, k) for metric in METRICS for k in ks),
+        columns=tuple((metric.name, k) for metric in METRICS for k in ks),
         values=values.reshape(len(relevant), len(METRICS) * len(ks)),
         n_relevant=n_relevant,
         base_rate=base_rate,
@@ -113,29 +104,22 @@ def _count_candidates(
     return n_candidates
 
 
-def _discounts(length: int) -> NDArray[np.float64]:
-    """Return 1 / log2(rank + 1) of the ranks 1 to length."""
-    return 1.0 / np.log2(np.arange(2, length + 2, dtype=np.float64))
-
-
-def _hits_and_gains(
-    ranked: NDArray[np.int32], relevant: NDArray[np.bool_], ks: list[int]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the number and the discounted sum of the hits up to each k, (n, len(ks)) each."""
+def _values(
+    ranked: NDArray[np.int32],
+    relevant: NDArray[np.bool_],
+    n_relevant: NDArray[np.int64],
+    ks: list[int],
+) -> NDArray[np.float64]:
+    """Return every metric of every user at each k, (n, metrics, len(ks))."""
     depth = min(ks[-1], ranked.shape[1])
-    discounts = _discounts(depth)
-    bounds = [0, *(min(k, depth) for k in ks)]
-    hits = np.zeros((len(ranked), len(ks)), dtype=np.int64)
-    gains = np.zeros((len(ranked), len(ks)))
+    lengths = np.array(ks, dtype=np.int64)
+    values = np.empty((len(ranked), len(METRICS), len(ks)))
     rows = max(1, BLOCK_CELLS // max(depth, 1))
     for first in range(0, len(ranked), rows):
         block = slice(first, first + rows)
-        is_hit = _look_up(relevant[block], ranked[block, :depth])
-        # Sums between one k and the next: cumulated over the k they are those up to each k.
-        for i, (start, stop) in enumerate(pairwise(bounds)):
-            hits[block, i] = np.count_nonzero(is_hit[:, start:stop], axis=1)
-            gains[block, i] = is_hit[:, start:stop] @ discounts[start:stop]
-    return hits.cumsum(axis=1), gains.cumsum(axis=1)
+        hits = Hits(_look_up(relevant[block], ranked[block, :depth]), n_relevant[block], lengths)
+        values[block] = np.stack([metric.formula(hits) for metric in METRICS], axis=1)
+    return values
 
 
 def _look_up(relevant: NDArray[np.bool_], ranked: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -143,10 +127,3 @@ def _look_up(relevant: NDArray[np.bool_], ranked: NDArray[np.int32]) -> NDArray[
     padded = np.pad(relevant, ((0, 0), (0, 1)))  # the -1 of padding reads the last column, False
     is_hit: NDArray[np.bool_] = padded[np.arange(len(ranked))[:, None], ranked]
     return is_hit
-
-
-def _ideal_gains(n_relevant: NDArray[np.int64], ks: list[int]) -> NDArray[np.float64]:
-    """Return the discounted sum of a list with all relevant videos first, (n, len(ks))."""
-    best = np.concatenate([[0.0], np.cumsum(_discounts(ks[-1]))])
-    ideal: NDArray[np.float64] = best[np.minimum(n_relevant[:, None], np.array(ks))]
-    return ideal

@@ -6,7 +6,7 @@ the table's ``is_test``: tune users are for choosing, test users for reporting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,37 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
+from tasks.metrics.labels import LABELS
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100, 1000, 3000)
 ORACLE = "oracle"
 """Under this name stands what frames all models: no model, but the best possible lists."""
 
-OWN_BEST = 1000
-"""How many of a user's cells the notebook calls relevant, at most a third of those there are."""
-
 Floats = NDArray[np.float64]
-
-
-def _own_best(exam: Exam) -> NDArray[np.bool_]:
-    """Mark each user's own N best cells by watch ratio, ties to the smaller video id."""
-    ranked = rank(exam.watch_ratio.astype(np.float32), exam.candidates)
-    n_best = np.minimum(OWN_BEST, exam.candidates.sum(axis=1) // 3)
-    best = np.zeros(exam.candidates.shape, dtype=bool)
-    rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])
-    best[rows, ranked[rows, ranks]] = True
-    return best
-
-
-LABELS: dict[str, Callable[[Exam], NDArray[np.bool_]]] = {
-    "enjoyed": lambda exam: exam.enjoyed,
-    "ratio_at_least_1": lambda exam: exam.candidates & (exam.watch_ratio >= 1),
-    "ratio_at_least_2": lambda exam: exam.candidates & (exam.watch_ratio >= 2),
-    "top_n": _own_best,
-}
-"""What counts as relevant; the first is the primary one."""
-
-PRIMARY = next(iter(LABELS))
 
 
 @dataclass(frozen=True)
@@ -98,7 +75,7 @@ class Exam:
     @cached_property
     def relevant(self) -> Mapping[str, NDArray[np.bool_]]:
         """What counts as relevant, bool (n, m), by label."""
-        return {name: rule(self) for name, rule in LABELS.items()}
+        return {name: label.is_relevant(self) for name, label in LABELS.items()}
 
     @cached_property
     def of_test_users(self) -> Exam:

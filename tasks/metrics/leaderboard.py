@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import PRIMARY
+from tasks.metrics.labels import PRIMARY
 
 FIGURE = ["model", "label", "metric", "k"]
 

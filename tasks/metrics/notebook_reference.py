@@ -11,7 +11,6 @@ import polars as pl
 from tasks.metrics.eval_set import ORACLE
 
 LABEL = "top_n"
-METRICS = ("precision", "recall", "ndcg")
 KS = (10, 100, 1000, 3000)
 USER = 14
 
@@ -21,7 +20,7 @@ REPORTED_K = 1000
 
 
 def notebook_figures(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
-    """Return ``notebook``: precision, recall and NDCG of each model by the notebook's rule.
+    """Return ``notebook``: every metric of each model by the notebook's rule.
 
     ``whose`` is "user N" for ``user_id``, be he for choosing or for reporting, and "all" for the
     mean over test users. The column ``notebook`` stands beside the notebook's own figures only:
@@ -54,7 +53,6 @@ def _figures(per_user: pl.DataFrame) -> pl.DataFrame:
     return per_user.filter(
         pl.col("model") != ORACLE,
         pl.col("label") == LABEL,
-        pl.col("metric").is_in(METRICS),
         pl.col("k").is_in(KS),
     )
 

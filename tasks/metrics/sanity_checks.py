@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from schemas.errors import EvaluationError
 from tasks.metrics.bootstrap import MeanInterval, bootstrap_mean
-from tasks.metrics.eval_set import ORACLE, PRIMARY
+from tasks.metrics.eval_set import ORACLE
+from tasks.metrics.labels import PRIMARY
+from tasks.metrics.registry import METRICS
 
 RANDOM = "random"
 ROUNDING = 1e-9
@@ -32,20 +34,18 @@ def check_users(per_user: pl.DataFrame) -> None:
 
 
 def check_oracle(leaderboard: pl.DataFrame) -> None:
-    """Raise EvaluationError unless the oracle's NDCG is 1 and no model is above the oracle.
+    """Raise EvaluationError unless the oracle has what is due to it and no model is above it.
+
+    What is due says the registry: an NDCG of 1.
 
     ``leaderboard`` is the table of that name; means over nobody are not looked at.
     """
     cell = ["label", "metric", "k"]
     measured = leaderboard.filter(pl.col("mean").is_not_null())
     oracle = measured.filter(model=ORACLE).select(*cell, pl.col("mean").alias("best"))
-    below = oracle.filter(pl.col("metric") == "ndcg", (pl.col("best") - 1).abs() > ROUNDING)
-    if not below.is_empty():
-        label, metric, k, best = below.row(0)
-        raise EvaluationError(
-            f"{ORACLE} has {metric}@{k} {best:.9f} under {label}, not 1: the ranking or the"
-            " metric is wrong, and so is every figure"
-        )
+    for metric in METRICS:
+        if metric.of_oracle is not None:
+            _check_due(oracle.filter(metric=metric.name), metric.of_oracle)
     models = measured.filter(pl.col("model") != ORACLE).join(oracle, on=cell, how="left")
     above = models.filter((pl.col("mean") > pl.col("best") + ROUNDING) | pl.col("best").is_null())
     if not above.is_empty():
@@ -54,6 +54,17 @@ def check_oracle(leaderboard: pl.DataFrame) -> None:
         raise EvaluationError(
             f"{model} has {metric}@{k} {mean:.9f} under {label}, above {ORACLE} {bound}: they were"
             " not measured on the same users and cells"
+        )
+
+
+def _check_due(oracle: pl.DataFrame, due: float) -> None:
+    """Raise EvaluationError unless all figures ``best`` of one metric are what is due."""
+    wrong = oracle.filter((pl.col("best") - due).abs() > ROUNDING)
+    if not wrong.is_empty():
+        label, metric, k, best = wrong.row(0)
+        raise EvaluationError(
+            f"{ORACLE} has {metric}@{k} {best:.9f} under {label}, not {due:g}: the ranking or the"
+            " metric is wrong, and so is every figure"
         )
 
 

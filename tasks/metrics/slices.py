@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import PRIMARY, Exam
+from tasks.metrics.eval_set import Exam
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 
 K = 10

@@ -22,7 +22,7 @@ from tasks.evaluation.frames import challenger_of
 from tasks.evaluation.task import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.diagnose import dissected
-from tasks.metrics.eval_set import PRIMARY
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.models.catalogue import Catalogue
 from tasks.models.score_by_id import scores_by_id

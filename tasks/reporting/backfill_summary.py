@@ -11,7 +11,7 @@ from schemas.settings import BackfillConfig
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import chore
 from tasks.evaluation.frames import challenger_of
-from tasks.metrics.eval_set import PRIMARY
+from tasks.metrics.labels import PRIMARY
 from tasks.reporting.console import interval, number, signed, ways
 from tasks.reporting.prefect_artifacts import experiment_of
 from tasks.reporting.summary import Figure, written

@@ -16,6 +16,7 @@ from schemas.settings import NightlyConfig, TrackedConfig
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import chore
 from tasks.evaluation.frames import Shown
+from tasks.metrics.registry import METRICS
 from tasks.promotion.task import Promotion
 from tasks.tracking.board import board_of, exam_of, heading
 from tasks.tracking.links import models_page, run_page, ways_to
@@ -28,7 +29,7 @@ COLUMNS = {
     f"NDCG@{K}": f"ndcg_at_{K}",
     "low": f"ndcg_at_{K}_low",
     "high": f"ndcg_at_{K}_high",
-    f"P@{K}": f"precision_at_{K}",
+    **{f"{m.title}@{K}": f"{m.name}_at_{K}" for m in METRICS if m.name != "ndcg"},
     "coverage": f"coverage_at_{K}",
     "served": "served_users",
     "seconds": "seconds",

@@ -17,8 +17,9 @@ from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import chore
 from tasks.artifacts.writer import DATA
 from tasks.evaluation.frames import Shown
-from tasks.metrics.eval_set import ORACLE, PRIMARY
+from tasks.metrics.eval_set import ORACLE
 from tasks.metrics.holdout_metrics import COLD
+from tasks.metrics.labels import PRIMARY
 from tasks.promotion.task import Promotion
 from tasks.reporting.prefect_artifacts import experiment_of
 from tasks.sources.task import RawData

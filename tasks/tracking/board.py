@@ -7,7 +7,8 @@ import polars as pl
 from schemas.artifacts import Known, Verdict
 from schemas.model_settings import config_class
 from tasks.evaluation.frames import Shown
-from tasks.metrics.eval_set import ORACLE, PRIMARY
+from tasks.metrics.eval_set import ORACLE
+from tasks.metrics.labels import PRIMARY
 
 K = 10
 FIRST = [f"ndcg_at_{K}", f"ndcg_at_{K}_low", f"ndcg_at_{K}_high", f"precision_at_{K}"]

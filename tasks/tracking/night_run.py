@@ -25,7 +25,7 @@ from schemas.artifacts import Json, Known, Verdict
 from schemas.settings import TRACKING
 from tasks.evaluation.frames import Shown, challenger_of
 from tasks.figures.night_plots import night_figures
-from tasks.metrics.eval_set import PRIMARY
+from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.tracking.board import exam_of, words_for_model, words_for_night
 from tasks.tracking.claims import CLAIM, PARENT, Outrun, claim, come_first, runs_left

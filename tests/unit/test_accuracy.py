@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tasks.metrics import accuracy as accuracy_module
-from tasks.metrics.accuracy import METRICS, accuracy_at_k, oracle_scores
+from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
 from tasks.metrics.ranking import rank
+from tasks.metrics.registry import METRICS
 
 NAN = np.nan
 
@@ -87,9 +88,9 @@ def test_k_above_the_users_candidates_is_nan_even_if_the_model_serves_fewer():
     ranked = lists([0, -1, -1, -1], [1, 0, -1, -1])
     accuracy = accuracy_at_k(ranked, relevant, [2, 3, 50], candidates)
     for metric in METRICS:
-        assert np.isnan(accuracy.of(metric, 2)).tolist() == [False, False]
-        assert np.isnan(accuracy.of(metric, 3)).tolist() == [False, True]
-        assert np.isnan(accuracy.of(metric, 50)).all()
+        assert np.isnan(accuracy.of(metric.name, 2)).tolist() == [False, False]
+        assert np.isnan(accuracy.of(metric.name, 3)).tolist() == [False, True]
+        assert np.isnan(accuracy.of(metric.name, 50)).all()
     np.testing.assert_allclose(accuracy.base_rate, [1 / 3, 1 / 2])
 
 
@@ -190,7 +191,9 @@ def test_other_ks_asked_at_the_same_time_change_nothing(world):
     for k in ks:
         alone = accuracy_at_k(ranked, relevant, [k], candidates)
         for metric in METRICS:
-            np.testing.assert_allclose(together.of(metric, k), alone.of(metric, k), rtol=1e-12)
+            np.testing.assert_allclose(
+                together.of(metric.name, k), alone.of(metric.name, k), rtol=1e-12
+            )
 
 
 def test_blocks_of_users_change_nothing(monkeypatch):

@@ -14,7 +14,8 @@ from schemas.evaluation import Cells, Leaderboard
 from tasks.artifacts.writer import validated
 from tasks.features.eval_pairs import cells_of, is_tune_user, refuse_leak
 from tasks.features.user_item import pairs_of
-from tasks.metrics.eval_set import KS, LABELS, PRIMARY, Exam, bounds, measure, numbered
+from tasks.metrics.eval_set import KS, Exam, bounds, measure, numbered
+from tasks.metrics.labels import LABELS, PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of, order_models
 from tasks.metrics.ranking import rank
 from tests.feature_tables import block_of, curve, index, log
@@ -111,7 +112,7 @@ def test_holes_of_the_block_are_no_candidates() -> None:
     assert exam.candidates.tolist() == [[True, True], [False, True]]
     assert exam.enjoyed.tolist() == [[True, False], [False, True]]
     assert exam.watch_ratio.tolist() == [[2.5, 0.5], [0.0, 1.0]]
-    relevant = {name: label(exam).tolist() for name, label in LABELS.items()}
+    relevant = {name: label.is_relevant(exam).tolist() for name, label in LABELS.items()}
     assert relevant["ratio_at_least_1"] == [[True, False], [False, True]]
     assert relevant["ratio_at_least_2"] == [[True, False], [False, False]]
 
@@ -144,7 +145,9 @@ def dense(ratios: list[list[float | None]]) -> Exam:
 
 
 def own_best(ratios: list[float | None]) -> list[int]:
-    return np.flatnonzero(LABELS["top_n"](dense([ratios, [1.0] * len(ratios)]))[0]).tolist()
+    return np.flatnonzero(
+        LABELS["top_n"].is_relevant(dense([ratios, [1.0] * len(ratios)]))[0]
+    ).tolist()
 
 
 def test_own_best_are_a_third_of_ones_candidates() -> None:
@@ -162,7 +165,7 @@ def test_own_best_of_very_few_is_nothing() -> None:
 
 
 def test_own_best_are_a_thousand_at_most() -> None:
-    best = LABELS["top_n"](dense([[float(i) for i in range(3_300)]]))[0]
+    best = LABELS["top_n"].is_relevant(dense([[float(i) for i in range(3_300)]]))[0]
     assert np.flatnonzero(best).tolist() == list(range(2_300, 3_300))
 
 

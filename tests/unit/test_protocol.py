@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from schemas.errors import GrailError, ProtocolError
 from schemas.protocol import Protocol, require_same
-from tasks.metrics.eval_protocol import RULES
-from tasks.metrics.eval_set import LABELS
+from tasks.metrics.eval_protocol import exam_protocol
+from tasks.metrics.labels import LABELS
+from tasks.metrics.registry import METRICS
 
 FIELDS = {
     "labels": {"enjoyed": "above the 80th percentile", "top_n": "the user's 1,000 best"},
@@ -107,5 +108,8 @@ def test_long_values_are_shortened_to_where_they_differ():
     assert "X" in message
 
 
-def test_every_label_has_its_rule_in_words() -> None:
-    assert list(RULES) == list(LABELS)
+def test_the_exam_s_protocol_says_in_words_what_every_label_and_metric_is() -> None:
+    protocol = exam_protocol("0f3a", "77bc")
+    assert list(protocol.labels) == list(LABELS)
+    assert list(protocol.metrics) == [*(metric.name for metric in METRICS), "mean"]
+    assert all([*protocol.labels.values(), *protocol.metrics.values()])

@@ -1,0 +1,88 @@
+"""All labels, which say what counts as relevant: of each its name, its rule, and its words.
+
+A new label is a function here and one line in ``LABELS``: tables, figures, the protocol and the
+comparison of the labels follow. Not here: the threshold behind ``enjoyed``, which is learned from
+the log (``tasks.features.label_threshold``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.ranking import rank
+
+if TYPE_CHECKING:  # it holds what the labels say of it
+    from tasks.metrics.eval_set import Exam
+
+Mask = NDArray[np.bool_]
+
+OWN_BEST = 1000
+"""How many of a user's cells the notebook calls relevant, at most a third of those there are."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A rule by which a candidate is relevant to a user.
+
+    ``is_relevant`` returns bool (n, m) of an exam of n users and m videos, false where
+    ``candidates`` is. ``words`` go into the protocol, by which figures may be compared or not.
+    """
+
+    name: str
+    is_relevant: Callable[[Exam], Mask]
+    words: str
+    is_primary: bool = False
+    """Whether models are chosen, promoted and shown by it; true of one label."""
+
+
+def enjoyed(exam: Exam) -> Mask:
+    """Return what outlasted most views of videos of like length."""
+    return exam.enjoyed
+
+
+def watched_once(exam: Exam) -> Mask:
+    """Return what was watched for its whole length at least."""
+    return exam.candidates & (exam.watch_ratio >= 1)
+
+
+def watched_twice(exam: Exam) -> Mask:
+    """Return what was watched for twice its length at least."""
+    return exam.candidates & (exam.watch_ratio >= 2)
+
+
+def own_best(exam: Exam) -> Mask:
+    """Return each user's own N best cells by watch ratio, ties to the smaller video id."""
+    ranked = rank(exam.watch_ratio.astype(np.float32), exam.candidates)
+    n_best = np.minimum(OWN_BEST, exam.candidates.sum(axis=1) // 3)
+    best = np.zeros(exam.candidates.shape, dtype=bool)
+    rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])
+    best[rows, ranked[rows, ranks]] = True
+    return best
+
+
+LABELS = {
+    label.name: label
+    for label in (
+        Label(
+            "enjoyed",
+            enjoyed,
+            "watch ratio above the 80th percentile of training views at the video's length",
+            is_primary=True,
+        ),
+        Label("ratio_at_least_1", watched_once, "watch ratio of 1 or more"),
+        Label("ratio_at_least_2", watched_twice, "watch ratio of 2 or more"),
+        Label(
+            "top_n",
+            own_best,
+            "the user's own 1,000 best cells by watch ratio, a third of them at most",
+        ),
+    )
+}
+"""All labels by name, in the order of the tables' rows."""
+
+(PRIMARY,) = (label.name for label in LABELS.values() if label.is_primary)
