@@ -9,10 +9,10 @@ SCALE  ?= 0.3
 SEED   ?= 42
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up test lint types bench mlflow clean
+.PHONY: help install lock run up test test-fast coverage lint types docs bench mlflow clean
 
 help: ## Show what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 install: $(VENV)/.installed ## Install what requirements.lock names into .venv
 
@@ -21,6 +21,11 @@ $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@touch $@
+
+lock: ## Make requirements.lock anew from pyproject.toml, for Python 3.11 to 3.13 and every platform
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
@@ -32,8 +37,17 @@ NIGHTS = $(if $(SOURCE),--source '$(SOURCE)') $(call given,SCALE,--scale) $(call
 up: install ## Start Prefect, a worker, MLflow on ROOT (SOURCE, SCALE, SEED, NIGHT: flags of its nights; UP: its own)
 	$(BIN)/python -m flows.dev_stack.up --root '$(ROOT)' $(UP) -- $(NIGHTS)
 
-test: install lint types ## Check style and types, run all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Longest files first, as tests/conftest.py orders them, so that no process is left with one of them
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: install lint types docs ## Check style and types, build the site, run all tests
+	$(PYTEST)
+
+test-fast: install ## Run the tests that need no server
+	$(PYTEST) -m 'not server'
+
+coverage: install ## Run the tests that need no server, and show which lines of tasks and schemas they reach
+	$(PYTEST) -m 'not server' --cov --cov-report term-missing:skip-covered
 
 lint: install
 	$(BIN)/ruff check .
@@ -41,6 +55,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+docs: install ## Write the documentation as a site into site/; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: install ## Measure it side by side with what one would otherwise write (BENCH: flags), hours
 	$(BIN)/python -m benchmarks --out benchmarks/results.json --readme benchmarks/README.md $(BENCH)

@@ -18,7 +18,20 @@ import flows  # noqa: E402, F401  # settles the environment before anything is i
 settings.register_profile("grail", deadline=None, derandomize=True)
 settings.load_profile("grail")
 
+INTEGRATION = Path(__file__).parent / "integration"
 SLICE = Path(__file__).parents[2] / "shared" / "data" / "kuairec-slice"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server, and put it first: those files are the long ones.
+
+    That is all of integration, and whoever asks for Prefect's server.
+    """
+    for item in items:
+        fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if item.path.is_relative_to(INTEGRATION) or "prefect_server" in fixtures:
+            item.add_marker("server")
+    items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 
 @pytest.fixture(scope="session")
