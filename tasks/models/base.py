@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
-from zipfile import BadZipFile
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,11 +25,12 @@ from scipy import sparse
 
 from schemas.errors import GrailError, ModelError
 from schemas.model_settings import ModelConfig
+from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 
 C = TypeVar("C", bound=ModelConfig)
 FloatMatrix = NDArray[np.float32]
-Learned: TypeAlias = NDArray[Any] | sparse.csr_matrix
+ARRAYS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,8 @@ class Recommender(ABC, Generic[C]):
         Last their checksums, by which ``load`` knows them again.
         """
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
-        for attribute in ("shape_", *self.learned):
-            value: Learned = getattr(self, attribute)
-            if sparse.issparse(value):
-                sparse.save_npz(folder / f"{attribute}.npz", value)
-            else:
-                np.save(folder / f"{attribute}.npy", value, allow_pickle=False)
+        learned = {attribute: getattr(self, attribute) for attribute in ("shape_", *self.learned)}
+        write_arrays(folder / ARRAYS, learned)
         self._save(folder)
         write_checksums(folder)
 
@@ -176,10 +172,9 @@ class Recommender(ABC, Generic[C]):
                 json.loads((folder / "config.json").read_text())
             )
             model = cls(config)  # type: ignore[arg-type]
-            for attribute in ("shape_", *cls.learned):
-                setattr(model, attribute, _read_learned(folder, attribute))
+            vars(model).update(read_arrays(folder / ARRAYS, ("shape_", *cls.learned)))
             model._load(folder)
-        except (GrailError, OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (GrailError, OSError, ValueError, KeyError) as error:
             raise ModelError(
                 f"no whole {cls.config_type.name} model in {folder}: {error}"
             ) from error
@@ -202,16 +197,7 @@ class Recommender(ABC, Generic[C]):
         """Return scores (len(user_idx), n_videos); indices are already checked."""
 
     def _save(self, folder: Path) -> None:
-        """Write what NumPy's formats cannot hold; most models have nothing."""
+        """Write what is not an array; most models have nothing."""
 
     def _load(self, folder: Path) -> None:
         """Read what ``_save`` wrote."""
-
-
-def _read_learned(folder: Path, attribute: str) -> Learned:
-    packed = folder / f"{attribute}.npz"
-    if not packed.exists():
-        array: Learned = np.load(folder / f"{attribute}.npy", allow_pickle=False)
-        return array
-    with packed.open("rb") as file:  # given a path, NumPy leaves a damaged file open
-        return sparse.load_npz(file)

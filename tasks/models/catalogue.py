@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
+from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 
-FILE = "catalogue.npz"
+FILE = "catalogue.safetensors"
 LEAST_SHARED = 0.5
 """Share of views that two catalogues of the same data have in common at the very least.
 
@@ -92,13 +92,8 @@ class Catalogue:
         return self.shared_with(other) >= LEAST_SHARED
 
     def save(self, folder: Path) -> None:
-        """Write ``catalogue.npz`` and its checksum into ``folder``."""
-        np.savez(
-            folder / FILE,
-            user_ids=self.user_ids,
-            video_ids=self.video_ids,
-            seen_bits=self.seen_bits,
-        )
+        """Write ``catalogue.safetensors`` and its checksum into ``folder``."""
+        write_arrays(folder / FILE, vars(self))
         write_checksums(folder)
 
     @classmethod
@@ -106,8 +101,6 @@ class Catalogue:
         """Read what ``save`` wrote; ModelError if it is not there or not whole."""
         try:
             check_checksums(folder)
-            # given a path, NumPy leaves a damaged file open
-            with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return cls(arrays["user_ids"], arrays["video_ids"], arrays["seen_bits"])
-        except (ModelError, OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            return cls(**read_arrays(folder / FILE, [field.name for field in fields(cls)]))
+        except (ModelError, OSError, ValueError) as error:
             raise ModelError(f"no whole catalogue in {folder}: {error}") from error

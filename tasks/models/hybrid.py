@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from schemas.model_settings import HybridConfig
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.eval_set import Exam
 from tasks.metrics.ranking import rank
+from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
 from tasks.models.blends.linear import moments_by_user, sure_weights
 from tasks.models.blends.scale import standardised
@@ -30,6 +32,7 @@ Index = NDArray[np.integer[Any]]
 USERS_AT_ONCE = 64
 """Users scored together: 3 MB a component at KuaiRec's size."""
 K = 10
+STACK = "stack.safetensors"
 
 
 class Hybrid(Recommender[HybridConfig]):
@@ -226,7 +229,7 @@ class Hybrid(Recommender[HybridConfig]):
             own.mkdir(parents=True)
             component.save(own)
         if self.stack_ is not None:
-            np.savez(folder / "stack.npz", **self.stack_.arrays)
+            write_arrays(folder / STACK, vars(self.stack_))
         blend = {
             "components": self.names_,
             "kind": self.kind_,
@@ -246,12 +249,8 @@ class Hybrid(Recommender[HybridConfig]):
         self.heard_ = self._weighing()
         self.stack_ = None
         if "stacked" in self.tune_ndcg_:
-            # given a path, NumPy leaves a damaged file open
-            with (
-                (folder / "stack.npz").open("rb") as file,
-                np.load(file, allow_pickle=False) as arrays,
-            ):
-                self.stack_ = Stack(**arrays)
+            names = [field.name for field in fields(Stack)]
+            self.stack_ = Stack(**read_arrays(folder / STACK, names))
 
 
 def _heard(components: Sequence[Recommender[Any]], pairs: pl.DataFrame) -> FloatMatrix:

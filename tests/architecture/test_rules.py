@@ -137,5 +137,6 @@ def test_nothing_is_pickled_or_evaluated():
                 assert called not in {"eval", "exec"}, name
                 allowed = [k.value for k in node.keywords if k.arg == "allow_pickle"]
                 assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed), name
-                loads = isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "np.load"
-                assert allowed or not loads, f"{name}: np.load must refuse pickles"
+                assert ast.unparse(node.func) not in {"np.load", "sparse.load_npz"}, (
+                    f"{name}: arrays are kept as safetensors, tasks/models/array_file.py"
+                )

@@ -167,10 +167,19 @@ def test_is_silent_only_where_it_cannot_serve(name, world, fitted, everybody):
 def test_saved_and_loaded_is_the_same(name, fitted, everybody, tmp_path):
     model = fitted(name)
     model.save(tmp_path)
-    assert {path.suffix for path in files_of(tmp_path)} <= {".json", ".npy", ".npz", ".keras"}
+    assert {path.suffix for path in files_of(tmp_path)} <= {".json", ".safetensors", ".keras"}
     loaded = type(model).load(tmp_path)
     assert loaded.config == model.config
     np.testing.assert_array_equal(loaded.score(everybody), model.score(everybody))
+
+
+def test_saved_twice_is_the_same_bytes(name, fitted, tmp_path):
+    folders = (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        folder.mkdir()
+        fitted(name).save(folder)
+    first, second = ([path.read_bytes() for path in files_of(folder)] for folder in folders)
+    assert first == second
 
 
 def test_a_broken_folder_cannot_be_loaded(name, fitted, tmp_path):

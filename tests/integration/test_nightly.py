@@ -137,7 +137,7 @@ def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
 def test_damage_and_loss_are_made_good(first: Ran, world: Path, root: Path) -> None:
     summary = first.summary
     shutil.rmtree(summary.artifacts["cells"])
-    model = Path(summary.models["als"].artifact) / "user_factors_.npy"
+    model = Path(summary.models["als"].artifact) / "model.safetensors"
     damaged = bytearray(model.read_bytes())
     damaged[-1] ^= 1
     model.write_bytes(damaged)

@@ -195,7 +195,7 @@ def test_a_damaged_champion_is_neither_compared_nor_asked(
     crown(client, OURS, early.version)
     (logged,) = client.get_run(early.run_id).outputs.model_outputs
     place = client.get_logged_model(logged.model_id).artifact_location.removeprefix("file://")
-    (file,) = Path(place).rglob("artifacts/*/video_factors_.npy")
+    (file,) = Path(place).rglob("artifacts/*/model.safetensors")
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     try:
@@ -205,7 +205,7 @@ def test_a_damaged_champion_is_neither_compared_nor_asked(
             play(FLOOR, top_n=7)
     finally:
         file.write_bytes(whole)
-    assert "video_factors_.npy is damaged" in str(error.value)
+    assert "model.safetensors is damaged" in str(error.value)
     assert "\n" not in str(error.value)
     assert play(FLOOR, top_n=7).summary.users_by_model["als"] > 0
 

@@ -27,7 +27,7 @@ def bytes_of(ran: Ran) -> dict[str, str]:
     files = {**tables, "top_n": Path(ran.summary.top_n)}
     for name, model in ran.summary.models.items():
         folder = Path(model.artifact)
-        learned = [p for p in folder.rglob("*.*") if p.suffix in {".npy", ".npz", ".json"}]
+        learned = [p for p in folder.rglob("*.*") if p.suffix in {".safetensors", ".json"}]
         files |= {
             f"{name}/{p.relative_to(folder)}": p for p in learned if p.name != "manifest.json"
         }

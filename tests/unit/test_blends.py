@@ -1,7 +1,5 @@
 """One scale for all, weights only where they are sure, and the network, against scikit-learn."""
 
-from io import BytesIO
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -12,6 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
+from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.blends.linear import moments_by_user, sure_weights
 from tasks.models.blends.scale import standardised
 from tasks.models.blends.stacked import Stack
@@ -246,16 +245,13 @@ def test_it_learns_what_no_weighted_sum_can():
     assert abs(np.corrcoef(inputs[:, 0], enjoyed)[0, 1]) < 0.1
 
 
-def test_the_arrays_survive_a_file():
+def test_the_arrays_survive_a_file(tmp_path):
     stack = Stack.fit(*tastes(), units=4, epochs=3, seed=7)
-    file = BytesIO()
-    np.savez(file, **stack.arrays)
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as arrays_:
-        loaded = Stack(**arrays_)
+    write_arrays(tmp_path / "stack", vars(stack))
+    loaded = Stack(**read_arrays(tmp_path / "stack", vars(stack)))
     asked = tastes(50, seed=8)[0]
-    assert {array.dtype for array in loaded.arrays.values()} == {np.dtype(np.float32)}
-    assert [array.shape for array in loaded.arrays.values()] == [(3,), (3,), (3, 4), (4,), (4,)]
+    assert {array.dtype for array in vars(loaded).values()} == {np.dtype(np.float32)}
+    assert [array.shape for array in vars(loaded).values()] == [(3,), (3,), (3, 4), (4,), (4,)]
     np.testing.assert_array_equal(loaded.log_odds(asked), stack.log_odds(asked))
 
 

@@ -452,7 +452,7 @@ def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
     for name in world.components:
         expected = blend.without(name).score(users)
         np.testing.assert_array_equal(loaded.without(name).score(users), expected)
-    assert (tmp_path / "stack.npz").exists() == (kind == "stacked")
+    assert (tmp_path / "stack.safetensors").exists() == (kind == "stacked")
 
 
 def test_a_lost_component_is_named(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,11 +61,6 @@ class Stack:
         (inner, outer), (inner_bias, _) = network.coefs_, network.intercepts_
         arrays = (mean, deviation, inner, inner_bias, outer[:, 0])
         return cls(*(np.asarray(array, dtype=np.float32) for array in arrays))
-
-    @property
-    def arrays(self) -> dict[str, Any]:
-        """The arrays by name, to be saved."""
-        return dict(vars(self))
 
     def log_odds(self, inputs: Floats) -> Floats:
         """Return the log odds (p,), up to a constant, that a pair is enjoyed."""
