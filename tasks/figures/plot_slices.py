@@ -1,17 +1,14 @@
 """Slices as pictures: where each model is good."""
 
+import math
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tasks.figures.plot_style import BASE_RATE, colour_of, whiskers
+from tasks.metrics.slices import SLICES
 
-PANELS = {
-    "stage": "stage of the cell",
-    "activity": "activity of the user",
-    "length": "length of the video",
-    "popularity": "popularity of the video",
-}
 WHISKERED = 3
 """So many of the best models get whiskers: with all of them nothing can be read."""
 
@@ -25,13 +22,17 @@ def slices_figure(slices: pl.DataFrame, title: str) -> Figure:
     means = pl.col("mean").mean()
     order = slices.group_by("model", maintain_order=True).agg(means).drop_nulls()
     models = order.sort("mean", descending=True, maintain_order=True)["model"].to_list()
-    figure = Figure(figsize=(10, 8.5), layout="constrained")
-    for axes, (name, panel) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
-        _draw(axes, slices.filter(slice=name).sort("place"), models)
-        axes.set_title(panel, fontsize=11)
+    n_rows = math.ceil(len(SLICES) / 2)
+    figure = Figure(figsize=(10, 4.25 * n_rows), layout="constrained")
+    panels = list(figure.subplots(n_rows, 2, squeeze=False).flat)
+    for axes, one in zip(panels, SLICES, strict=False):
+        _draw(axes, slices.filter(slice=one.name).sort("place"), models)
+        axes.set_title(one.words, fontsize=11)
         axes.set_ylabel("NDCG@10")
         axes.grid(alpha=0.3, axis="y")
-    handles, labels = axes.get_legend_handles_labels()
+    for axes in panels[len(SLICES) :]:
+        axes.set_axis_off()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(f"{title}\nNDCG@10 over test users; 95 % intervals of the best {WHISKERED}")
     return figure

@@ -1,5 +1,6 @@
 """What lists are like apart from being right: their reach, popularity, variety and novelty.
 
+A new measure is a function here and one line in ``MEASURES``: tables and MLflow's charts follow.
 Every function takes ``shown``, int32 (n, k): the first k columns of what ``rank`` returned, each
 video at most once a row, -1 where a list has ended. Figures of single users are float64 (n,), NaN
 for a user to whom the figure does not apply, and go as columns into ``bootstrap_mean``. Not here:
@@ -8,6 +9,8 @@ whether the videos were relevant (``tasks.metrics.accuracy``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -111,44 +114,98 @@ def personalisation(shown: NDArray[np.int32]) -> float:
     return float(1.0 - (times * (times - 1)).sum() / (n * (n - 1) * k))
 
 
-def beyond_of(
-    shown: NDArray[np.int32],
-    candidates: NDArray[np.bool_],
-    views: NDArray[np.integer[Any]],
-    n_views: int,
-    tags: sparse.csr_matrix,
-    seed: int,
-) -> pl.DataFrame:
-    """Measure lists in all ways of this module: rows of ``beyond`` without the model.
+@dataclass(frozen=True)
+class Lists:
+    """The lists ``shown`` and what measures may look at beside them.
 
     ``candidates`` and ``views`` are (m,), the latter counted before the cut, as is ``n_views`` over
-    all videos there are; ``tags`` is (m, n_tags). Novelty is that of a view: a video carries
-    -log2(views / n_views) bits. Figures of single users are means with 95 % bootstrap intervals,
-    those of all lists together have none. ``users`` are those whose lists count.
+    all videos there are; ``tags`` is (m, n_tags).
     """
-    by_user = {
-        "popularity_percentile": mean_popularity_percentile(shown, views),
-        "tag_diversity": tag_diversity(shown, tags),
-        "novelty": novelty(shown, views, n_views),
-    }
-    values = np.stack(list(by_user.values()), axis=1)
+
+    shown: NDArray[np.int32]
+    candidates: NDArray[np.bool_]
+    views: NDArray[np.integer[Any]]
+    n_views: int
+    tags: sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of each user's list, float64 (n,), whose mean is shown with its 95 % interval."""
+
+    name: str
+    formula: Callable[[Lists], NDArray[np.float64]]
+    words: str
+
+
+@dataclass(frozen=True)
+class MeasureOfAll:
+    """A figure of all lists together, without an interval; ``users`` counts whose lists count."""
+
+    name: str
+    formula: Callable[[Lists], float]
+    users: Callable[[Lists], int]
+    words: str
+
+
+MEASURES = (
+    MeasureOfAll(
+        "coverage",
+        lambda lists: catalogue_coverage(lists.shown, lists.candidates),
+        lambda lists: int((lists.shown >= 0).any(axis=1).sum()),
+        "share of candidate videos shown to somebody",
+    ),
+    Measure(
+        "popularity_percentile",
+        lambda lists: mean_popularity_percentile(lists.shown, lists.views),
+        "mean place of the list's videos among all by popularity, 0 = least to 1 = most",
+    ),
+    Measure(
+        "tag_diversity",
+        lambda lists: tag_diversity(lists.shown, lists.tags),
+        "mean of 1 - cosine of the tags over all pairs of the list",
+    ),
+    Measure(
+        "novelty",
+        # of a view: a video carries -log2(views / n_views) bits
+        lambda lists: novelty(lists.shown, lists.views, lists.n_views),
+        "mean self-information of a view of the list's videos, in bits",
+    ),
+    MeasureOfAll(
+        "personalisation",
+        lambda lists: personalisation(lists.shown),
+        lambda lists: int((lists.shown >= 0).all(axis=1).sum()),
+        "mean of 1 - overlap / k over all pairs of users",
+    ),
+)
+"""All measures, in the order of the table's rows."""
+
+
+def beyond_of(lists: Lists, seed: int) -> pl.DataFrame:
+    """Measure lists in all ways: rows of ``beyond`` without the model.
+
+    Figures of single users are means with 95 % bootstrap intervals, those of all lists together
+    have none. ``users`` are those whose lists count. One draw of users serves all measures.
+    """
+    by_user = [measure for measure in MEASURES if isinstance(measure, Measure)]
+    values = np.stack([measure.formula(lists) for measure in by_user], axis=1)
     interval = bootstrap_mean(values, seed)
-    known = (~np.isnan(values)).sum(axis=0)
-    no_interval = [float("nan")]
-    is_listed = shown >= 0
+    users = (~np.isnan(values)).sum(axis=0)
+    figures = zip(interval.mean, interval.low, interval.high, users, strict=True)
+    rows: dict[str, tuple[float, float, float, int]] = {
+        measure.name: figure for measure, figure in zip(by_user, figures, strict=True)
+    }
+    for measure in MEASURES:
+        if isinstance(measure, MeasureOfAll):
+            rows[measure.name] = measure.formula(lists), np.nan, np.nan, measure.users(lists)
     return pl.DataFrame(
-        {
-            "measure": ["coverage", *by_user, "personalisation"],
-            "value": [
-                catalogue_coverage(shown, candidates),
-                *interval.mean,
-                personalisation(shown),
-            ],
-            "low": [*no_interval, *interval.low, *no_interval],
-            "high": [*no_interval, *interval.high, *no_interval],
-            "users": [is_listed.any(axis=1).sum(), *known, is_listed.all(axis=1).sum()],
+        [(measure.name, *rows[measure.name]) for measure in MEASURES],
+        schema={
+            "measure": pl.String,
+            **dict.fromkeys(("value", "low", "high"), pl.Float64),
+            "users": pl.Int32,
         },
-        schema_overrides={"users": pl.Int32},
+        orient="row",
     ).with_columns(pl.col("value", "low", "high").fill_nan(None))
 
 

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.metrics.beyond_accuracy import beyond_of
+from tasks.metrics.beyond_accuracy import Lists, beyond_of
 from tasks.metrics.eval_set import Exam
 from tasks.metrics.ranking import rank
 from tasks.metrics.slices import K, parts_of, slices_of
@@ -18,20 +18,17 @@ def dissected(
 
     ``users`` and ``videos`` are the feature tables, in the order of their index.
     """
-    user_views = users["views"].to_numpy()[exam.user_idx]
-    video_views = videos["views"].to_numpy()[exam.video_idx]
-    parts = parts_of(exam, user_views, video_views)
-    shown = rank(scores, exam.candidates, K)
+    asked, shown = users[exam.user_idx], videos[exam.video_idx]
+    lists = Lists(
+        shown=rank(scores, exam.candidates, K),
+        candidates=np.logical_or.reduce(exam.candidates, axis=0),
+        views=shown["views"].to_numpy(),
+        n_views=int(videos["views"].sum()),
+        tags=tag_vectors(shown["tags"]),
+    )
     return {
-        "slices": slices_of(exam, scores, parts, seed),
-        "beyond": beyond_of(
-            shown,
-            np.logical_or.reduce(exam.candidates, axis=0),
-            video_views,
-            int(videos["views"].sum()),
-            tag_vectors(videos["tags"].gather(exam.video_idx)),
-            seed,
-        ),
+        "slices": slices_of(exam, scores, parts_of(exam, asked, shown), seed),
+        "beyond": beyond_of(lists, seed),
     }
 
 

@@ -1,5 +1,6 @@
 """Where a model is good: NDCG@10 on parts of the exam's users, videos and cells.
 
+A new slice is a function here and one line in ``SLICES``: tables, figures and the gate follow.
 Which cells a part holds depends on the data alone, never on a model. Inside a part only its cells
 are candidates, and the model's list is made anew from them. Not here: figures of the whole exam
 (``tasks.metrics.eval_set``) and what lists are like (``tasks.metrics.beyond_accuracy``).
@@ -23,11 +24,9 @@ from tasks.metrics.ranking import rank
 
 K = 10
 
-QUARTERS = {
-    "activity": ("least active", "less active", "more active", "most active"),
-    "length": ("shortest", "shorter", "longer", "longest"),
-    "popularity": ("least viewed", "less viewed", "more viewed", "most viewed"),
-}
+Mask = NDArray[np.bool_]
+Parts = list[tuple[str, Mask]]
+"""The parts of one slice in their order: each by its name for people, and the cells it holds."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,66 @@ class Part:
     cells: NDArray[np.bool_]
 
 
-def parts_of(
-    exam: Exam, user_views: NDArray[np.int32], video_views: NDArray[np.int32]
-) -> list[Part]:
-    """Cut the exam by stage of the cell, activity of the user, length and popularity of the video.
+@dataclass(frozen=True)
+class SliceInputs:
+    """What a slice may look at: the exam and the features of its n users and m videos, in order."""
 
-    ``user_views`` (n,) and ``video_views`` (m,) are counted before the cut. The last three slices
-    are in quarters of equal count. Cells of unknown stage are in neither part of ``stage``.
+    exam: Exam
+    users: pl.DataFrame
+    videos: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A way to cut the exam into parts; ``words`` head its panel.
+
+    No cell may be in two of the parts that ``cut`` returns.
     """
-    stages = [Part("stage", f"stage {stage}", stage, exam.stage == stage) for stage in (1, 2)]
+
+    name: str
+    cut: Callable[[SliceInputs], Parts]
+    words: str
+
+
+def by_stage(inputs: SliceInputs) -> Parts:
+    """Cut by the stage of the cell; cells of unknown stage are in neither part."""
+    return [(f"stage {stage}", inputs.exam.stage == stage) for stage in (1, 2)]
+
+
+def by_activity(inputs: SliceInputs) -> Parts:
+    """Cut users into quarters by their views before the cut."""
+    names = ("least active", "less active", "more active", "most active")
+    return _quarters(names, inputs.users["views"].to_numpy(), _count, axis=1)
+
+
+def by_length(inputs: SliceInputs) -> Parts:
+    """Cut videos into quarters by their length."""
+    names = ("shortest", "shorter", "longer", "longest")
+    return _quarters(names, inputs.exam.duration_ms, _seconds, axis=0)
+
+
+def by_popularity(inputs: SliceInputs) -> Parts:
+    """Cut videos into quarters by their views before the cut."""
+    names = ("least viewed", "less viewed", "more viewed", "most viewed")
+    return _quarters(names, inputs.videos["views"].to_numpy(), _count, axis=0)
+
+
+SLICES = (
+    Slice("stage", by_stage, "stage of the cell"),
+    Slice("activity", by_activity, "activity of the user"),
+    Slice("length", by_length, "length of the video"),
+    Slice("popularity", by_popularity, "popularity of the video"),
+)
+"""All slices, in the order of the table's rows and of the panels."""
+
+
+def parts_of(exam: Exam, users: pl.DataFrame, videos: pl.DataFrame) -> list[Part]:
+    """Cut the exam in all ways; ``users`` (n rows) and ``videos`` (m rows) are their features."""
+    inputs = SliceInputs(exam, users, videos)
     return [
-        *stages,
-        *_quarters("activity", user_views, _count, axis=1),
-        *_quarters("length", exam.duration_ms, _seconds, axis=0),
-        *_quarters("popularity", video_views, _count, axis=0),
+        Part(slice_.name, name, place, cells)
+        for slice_ in SLICES
+        for place, (name, cells) in enumerate(slice_.cut(inputs), start=1)
     ]
 
 
@@ -129,16 +174,19 @@ def _measure_part(
 
 
 def _quarters(
-    slice_: str, values: NDArray[Any], described: Callable[[int, int], str], axis: int
-) -> list[Part]:
+    names: tuple[str, str, str, str],
+    values: NDArray[Any],
+    described: Callable[[int, int], str],
+    axis: int,
+) -> Parts:
     """Cut users (axis 1 is broadcast) or videos (axis 0 is) into four by their values."""
     quarter = quarters_of(values)
     parts = []
-    for i, word in enumerate(QUARTERS[slice_]):
+    for i, name in enumerate(names):
         inside = quarter == i
         held = values[inside]
         limits = described(held.min(), held.max()) if held.size else "none"
-        parts.append(Part(slice_, f"{word}: {limits}", i + 1, np.expand_dims(inside, axis)))
+        parts.append((f"{name}: {limits}", np.expand_dims(inside, axis)))
     return parts
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from tasks.artifacts.writer import validated
-from tasks.metrics.beyond_accuracy import beyond_of
+from tasks.metrics.beyond_accuracy import Lists, beyond_of
 from tasks.metrics.diagnose import dissected, tag_vectors
 from tasks.metrics.eval_set import Exam
 
@@ -17,7 +17,7 @@ TAGS = sparse.csr_matrix([[1, 0], [1, 0], [0, 1], [0, 0]], dtype=np.float32)
 def measures(*lists: list[int], candidates=(True,) * 4) -> dict[str, tuple]:
     """(value, low, high, users) of each measure."""
     shown = np.array(lists, dtype=np.int32)
-    rows = beyond_of(shown, np.array(candidates), VIEWS, 16, TAGS, seed=7)
+    rows = beyond_of(Lists(shown, np.array(candidates), VIEWS, 16, TAGS), seed=7)
     kept = validated(rows.select(pl.lit("als").alias("model"), pl.all()), "beyond")
     return {row[1]: row[2:] for row in kept.rows()}
 

@@ -18,6 +18,11 @@ from tasks.metrics.ranking import rank
 from tasks.metrics.slices import Part, parts_of, quarters_of, slices_of
 
 
+def parts_by_views(exam: Exam, user_views, video_views) -> list[Part]:
+    """Parts of an exam whose users and videos have nothing but views."""
+    return parts_of(exam, *(pl.DataFrame({"views": v}) for v in (user_views, video_views)))
+
+
 def exam_of(enjoyed, **changed) -> Exam:
     """An exam of test users in which all cells are observed, in stage 1, of 10 s."""
     enjoyed = np.array(enjoyed, dtype=bool)
@@ -67,7 +72,7 @@ def random_exam(n: int = 13, m: int = 57) -> tuple[Exam, np.ndarray]:
 def random_parts(exam: Exam) -> list[Part]:
     rng = np.random.default_rng(8)
     n, m = exam.candidates.shape
-    return parts_of(exam, rng.integers(0, 900, n), rng.integers(0, 900, m))
+    return parts_by_views(exam, rng.integers(0, 900, n), rng.integers(0, 900, m))
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -78,7 +83,9 @@ def test_parts_are_named_for_people_and_hold_equal_counts() -> None:
         np.zeros((4, 8)),
         duration_ms=np.array([9_000, 3_140, 8_000, 7_000, 60_000, 12_000, 11_940, 5_000]),
     )
-    parts = parts_of(exam, np.array([7, 1, 2_500, 30]), np.array([0, 0, 0, 9, 8, 1, 2, 1_000]))
+    parts = parts_by_views(
+        exam, np.array([7, 1, 2_500, 30]), np.array([0, 0, 0, 9, 8, 1, 2, 1_000])
+    )
     assert [(p.slice, p.place, p.name) for p in parts] == [
         ("stage", 1, "stage 1"),
         ("stage", 2, "stage 2"),
@@ -104,13 +111,13 @@ def test_parts_are_named_for_people_and_hold_equal_counts() -> None:
 
 def test_unknown_stage_is_in_no_part() -> None:
     exam = exam_of(np.zeros((2, 3)), stage=np.array([[1, 0, 2], [2, 2, 0]], dtype=np.int8))
-    first, second = parts_of(exam, np.zeros(2), np.zeros(3))[:2]
+    first, second = parts_by_views(exam, np.zeros(2, int), np.zeros(3, int))[:2]
     assert first.cells.tolist() == [[True, False, False], [False, False, False]]
     assert second.cells.tolist() == [[False, False, True], [True, True, False]]
 
 
 def test_too_few_for_quarters_leave_some_empty_but_named() -> None:
-    parts = parts_of(exam_of(np.zeros((2, 3))), np.array([5, 6]), np.arange(3))
+    parts = parts_by_views(exam_of(np.zeros((2, 3))), np.array([5, 6]), np.arange(3))
     assert len(parts) == 14
     assert len({part.name for part in parts}) == 14
     active = [part.name for part in parts if part.slice == "activity"]
@@ -140,7 +147,7 @@ def test_parts_of_a_slice_share_no_cell_and_leave_none(n: int, m: int, data) -> 
 
     stage = drawn((n, m), 2, np.int8)
     exam = exam_of(np.zeros((n, m)), stage=stage, duration_ms=drawn(m, 9_000, np.int32))
-    parts = parts_of(exam, drawn(n, 5, np.int32), drawn(m, 5, np.int32))
+    parts = parts_by_views(exam, drawn(n, 5, np.int32), drawn(m, 5, np.int32))
     for name, of_slice in groupby(parts, key=lambda part: part.slice):
         times = sum(np.broadcast_to(part.cells, (n, m)).astype(int) for part in of_slice)
         assert np.array_equal(times, stage > 0 if name == "stage" else np.ones((n, m)))
