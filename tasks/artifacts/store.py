@@ -29,6 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.artifacts import ArtifactRef, Manifest, Recipe
 from schemas.errors import StoreError
 from schemas.paths import absolute, is_url
+from tasks.artifacts.layout import settle_layout
 from tasks.artifacts.manifest import (
     as_text,
     check_contract,
@@ -164,6 +165,14 @@ class Store:
         """Return a temporary folder, on the root's own disk where that is local."""
         prefix = f"{socket.gethostname()}-{os.getpid()}-"
         return tempfile.TemporaryDirectory(prefix=prefix, dir=self._staging)
+
+    def settle_layout(self) -> None:
+        """Say so where an earlier version wrote the root: what is in it is made anew.
+
+        StoreError if it was a later version.
+        """
+        with self._turn():
+            settle_layout(self._fs, self._root)
 
     def warn_of_others(self) -> None:
         """Say in the log if others may write the root, and so change what is taken for ours."""

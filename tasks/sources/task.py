@@ -42,6 +42,7 @@ def acquire(source: str, scale: float, seed: int, root: str) -> State[RawData]:
     """Find or make the raw files of ``source``, and say what is missing and what that costs."""
     store = Store(root)
     store.warn_of_others()
+    store.settle_layout()
     store.sweep()
     folder, name, was_there = _folder_of(source, scale, seed, store)
     found = locate(folder, source if Path(source).is_file() else None)
