@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from schemas.artifacts import ArtifactRef, Known
+    from schemas.artifacts import ArtifactRef, Snapshot
     from tasks.models.base import Recommender, Training
 
 FILE = "ground.json"
@@ -89,12 +89,12 @@ class Ground:
         return str(self.folder / "root")
 
     @cached_property
-    def known(self) -> Known:
+    def known(self) -> Snapshot:
         """The first night's tables and models, as its tasks hand them to each other."""
-        from schemas.artifacts import Known
+        from schemas.artifacts import Snapshot
 
         models = {name: said["artifact"] for name, said in self.summary["models"].items()}
-        return Known(
+        return Snapshot(
             as_of=self.summary["as_of"],
             tables={name: reference_to(path) for name, path in self.summary["artifacts"].items()},
             models={name: reference_to(path) for name, path in models.items()},
@@ -103,9 +103,12 @@ class Ground:
     def training(self, uses: frozenset[str]) -> Training:
         """Return what the first night's models learned from."""
         from tasks.artifacts.store import Store
+        from tasks.artifacts.table_task import Inputs
         from tasks.training.task import load_training
 
-        return load_training(Store(self.root), self.known, self.known, uses, self.seed)
+        known = self.known
+        inputs = Inputs(Store(self.root), known.tables)
+        return load_training(inputs, uses, known.as_of, self.seed)
 
     def model(self, name: str) -> Recommender[Any]:
         """Return a model of the first night."""

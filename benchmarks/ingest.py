@@ -21,17 +21,21 @@ def ours(ground: Ground) -> Facts:
 
 def ingest_log(ground: Ground, world: Path) -> tuple[Facts, str]:
     """Ingest the log of a world; return the facts and the table's folder."""
-    from benchmarks.plain import plain, without_prefect
+    from benchmarks.plain import without_prefect
+    from schemas.artifacts import SourceFile
     from schemas.raw_files import RAW_FILES
+    from tasks.artifacts.table_task import RunContext
     from tasks.ingest.task import ingest
     from tasks.sources.locate import fingerprint
 
     root = ground.fresh("ingest-ours")
     file = world / RAW_FILES["interactions"].file_name
-    checksum = fingerprint({"interactions": file})["interactions"]
+    content = fingerprint({"interactions": file})["interactions"]
+    raw = SourceFile(path=str(file), content=content)
     with without_prefect(), timed() as facts:
-        made = plain(ingest)("interactions", str(file), checksum, 0.01, str(root))
-    counts = made["interactions"].facts["counts"]
+        settings = {"table": "interactions", "max_reject_share": 0.01}
+        made, _ = ingest.build_or_reuse(RunContext(str(root), 42), {"raw_file": raw}, settings)
+    counts = made["interactions"].metadata["counts"]
     return facts | {"rows": counts["read"], "kept": counts["kept"]}, made["interactions"].path
 
 

@@ -6,7 +6,6 @@ The gate is asked, and the watch's table made, as on a first night, which no oth
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -14,24 +13,25 @@ from unittest.mock import patch
 from prefect import State
 from prefect.logging import disable_run_logger
 
-from flows import pipeline as stages
-from flows.aside import Submit
-from schemas.artifacts import ArtifactRef, Played
+from flows.pipeline import ingest_files, run_night
+from schemas.artifacts import ArtifactRef, NightResult
 from schemas.settings import NightlyConfig
+from tasks.artifacts.plain_task import PlainTask
 from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import Handle, Input, RunContext, TableTask
 from tasks.evaluation.frames import challenger_of
-from tasks.features.task import cut
+from tasks.features.task import resolve_cutoffs
 from tasks.monitoring.history import Trailing
-from tasks.monitoring.task import watch_table
+from tasks.monitoring.task import checked_table
 from tasks.promotion.task import decided
-from tasks.serving.task import Answering, lists_table, load_catalogue, stand_in_of
+from tasks.serving.task import Answering, load_catalogue, top_n_table
 from tasks.sources.task import acquire
 from tasks.training.task import load_model
 
 
-def plain(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the body of a task or step, to be called within ``without_prefect``."""
-    body = step.__wrapped__  # type: ignore[attr-defined]  # of a task too
+def plain(task: PlainTask[..., Any]) -> Callable[..., Any]:
+    """Return the body of a task, to be called within ``without_prefect``."""
+    body = task.__wrapped__  # type: ignore[attr-defined]  # set by update_wrapper
 
     def call(*args: Any, **kwargs: Any) -> Any:
         made = body(*args, **kwargs)
@@ -40,46 +40,40 @@ def plain(step: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@contextmanager
-def in_turn() -> Iterator[Submit]:
-    """Do at once what ``flows.aside`` does beside the block."""
-
-    def submit(work: Callable[..., Any], *args: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(work(*args))
-        return done
-
-    yield submit
+def at_once(
+    task: TableTask, run: RunContext, inputs: dict[str, Input], **settings: Any
+) -> dict[str, Handle]:
+    """Do what ``TableTask.submit`` would have Prefect do."""
+    chosen = task.chosen(inputs)
+    parents = {role: i.ref if isinstance(i, Handle) else i for role, i in chosen.items()}
+    refs, _ = task.build_or_reuse(run, parents, settings)
+    return {name: Handle(refs, name) for name in refs}
 
 
 @contextmanager
 def without_prefect() -> Iterator[None]:
-    """Let the stretches of ``flows.pipeline`` call bodies, and nothing ask for Prefect's server."""
-    bodies: dict[str, Any] = {
-        name: plain(each) for name, each in vars(stages).items() if hasattr(each, "__wrapped__")
-    }
+    """Do at once what is submitted, and let nothing ask for Prefect's server."""
     logging.getLogger("tasks").setLevel(logging.WARNING)  # logged progress becomes an artifact
-    with disable_run_logger(), patch.multiple(stages, **bodies | {"aside": in_turn}):
+    with disable_run_logger(), patch.object(TableTask, "submit", at_once):
         yield
 
 
 def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
     """Do what ``flows.nightly`` does; return the leaderboard, everybody's list and the watch."""
-    root = config.root
-    raw = plain(acquire)(config.source, config.scale, config.seed, root)
-    tables = stages.ingested(config, raw)
-    days = plain(cut)(tables, config.as_of, config.window_days, root)
-    played = stages.play(config, tables, days)
-    known, board = played.known, played.verdict.leaderboard
+    run = RunContext(config.root, config.seed)
+    raw = plain(acquire)(run, config.source, config.scale)
+    tables = ingest_files(config, run, raw)
+    log = tables["interactions"].ref
+    days = plain(resolve_cutoffs)(run, log, config.as_of, config.window_days)
+    night = run_night(config, run, tables, days)
     nights_before = Trailing(medians={}, champion_as_of=None)
-    watched, _ = watch_table(config, played.past.as_of, known, nights_before)
-    stand_in = stand_in_of(known, played.verdict)
-    champion = champion_of(config, played)
-    lists, _ = lists_table(Store(root), known, champion, stand_in, config.top_n)
-    return [board, lists["top_n"], watched["watch"]]
+    checks, _ = checked_table(config, night.past.as_of, night.known, nights_before)
+    champion = champion_of(config, night)
+    lists, _ = top_n_table(config, night.known, night.verdict, champion)
+    return [night.verdict.leaderboard, lists["top_n"], checks["watch"]]
 
 
-def champion_of(config: NightlyConfig, night: Played) -> Answering | None:
+def champion_of(config: NightlyConfig, night: NightResult) -> Answering | None:
     """Return the night's own model if the gate would promote it on a first night."""
     store, known = Store(config.root), night.known
     if not decided(config, known, night.verdict, None).is_promoted:

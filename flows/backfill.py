@@ -9,16 +9,18 @@ from flows.commands.cli import flags, takes
 from flows.commands.run import run_flow
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
-from flows.night_process import replayed
-from flows.pipeline import ingested
+from flows.night_process import run_nights
+from flows.pipeline import ingest_files, made
+from flows.runners import threads
+from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig, checked
-from tasks.artifacts.table_task import Refs
+from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.frames import challenger_of
-from tasks.evaluation.model_age_task import age, staleness
-from tasks.features.backfill_dates_task import walk
-from tasks.features.holdout_task import next_days
+from tasks.evaluation.model_age_task import compare_ages, inputs_of_ages, score_old_models
+from tasks.features.backfill_dates_task import backfill_dates
+from tasks.features.task import build_holdout
 from tasks.reporting.backfill_summary import BackfillSummary, as_text, summarise_backfill
-from tasks.reporting.prefect_artifacts import show_backfill
+from tasks.reporting.prefect_artifacts import publish_backfill
 from tasks.reporting.summary import check_summary
 from tasks.sources.task import acquire
 from tasks.tracking.backfill_task import track_backfill
@@ -34,6 +36,7 @@ PROG = "python -m flows.backfill"
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
+    task_runner=threads(),
 )
 @takes(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:
@@ -46,26 +49,28 @@ def backfill(**settings: Any) -> BackfillSummary:
 
 def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
     """Do a backfill's work in its order."""
-    root = config.root
+    run = RunContext(config.root, config.seed)
     deleted = check_tracking(config.tracking_address)
 
-    raw = acquire(config.source, config.scale, config.seed, root)
+    raw = acquire(run, config.source, config.scale)
     check_experiment(deleted, config.tracking_address, is_demo=raw.is_demo)
-    tables = ingested(config, raw)
-    nights = replayed(config, tables, walk(config, tables))
+    tables = made(ingest_files(config, run, raw))
+    nights = run_nights(config, run, tables, backfill_dates(config, tables["interactions"]))
     runs = {n.known.as_of: track_night(config, raw, n.known, n.verdict)["night"] for n in nights}
 
-    days = [night.known for night in nights]
-    aged: Refs = {}
-    for place, day in enumerate(days):
-        until = day.as_of + timedelta(days=config.every)
-        shown = next_days(day.tables, day.as_of, until, root)["next_days"]
-        aged[str(day.as_of)] = age(day, days[:place], shown, root)["aged"]
-    curve = staleness(aged, config.seed, root)["staleness"]
+    asked: dict[str, Snapshot] = {}
+    ages: dict[str, Handle] = {}
+    for known in (night.known for night in nights):
+        day, until = str(known.as_of), known.as_of + timedelta(days=config.every)
+        asked[day] = known
+        holdout = build_holdout.submit(run.at(known.as_of), known.tables, until=until)
+        inputs = inputs_of_ages(asked, holdout["next_days"])
+        ages[f"aged/{day}"] = score_old_models.submit(run.at(known.as_of), inputs)["aged"]
+    curve = compare_ages.submit(run, ages)["staleness"].ref
 
-    first = challenger_of(days[-1], nights[-1].verdict)
+    first = challenger_of(nights[-1].known, nights[-1].verdict)
     run_id = track_backfill(config, raw, first, curve)
-    show_backfill(config, curve, run_id)
+    publish_backfill(config, curve, run_id)
     return summarise_backfill(config, raw, nights, runs, curve, run_id)
 
 

@@ -20,6 +20,8 @@ from schemas.paths import absolute, is_url, sqlite_address
 ENVIRONMENT = {
     # implicit and Polars bring their own threads; a BLAS with threads of its own fights them
     "OPENBLAS_NUM_THREADS": "1",
+    # As many tasks at a time as there are cores, else all models would be trained at once
+    "PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS": str(len(os.sched_getaffinity(0))),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://none.invalid",  # else every page's

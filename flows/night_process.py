@@ -1,4 +1,4 @@
-"""Nights played again, each in a process of its own, as many at a time as memory allows.
+"""Nights of a backfill, each in a process of its own, as many at a time as memory allows.
 
 Not in ``flows.backfill``, which as a command is called ``__main__``: what other processes send back
 must be of a class that both know by the same name.
@@ -19,44 +19,67 @@ from prefect.logging.handlers import set_api_log_sink
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
-from flows.parallel_nights import need_mib, nights_abreast
-from flows.pipeline import play
-from schemas.artifacts import Played
-from schemas.errors import ReplayError
+from flows.outcomes import complaint
+from flows.parallel_nights import max_parallel_nights, need_mib
+from flows.pipeline import run_night
+from flows.runners import threads
+from schemas.artifacts import NightResult
+from schemas.errors import IncompleteNightError, ReplayError
 from schemas.settings import BackfillConfig
-from tasks.artifacts.table_task import Refs, chore
-from tasks.features.task import Days
+from tasks.artifacts.plain_task import plain_task
+from tasks.artifacts.table_task import Handle, Refs, RunContext
+from tasks.features.task import CutoffDates
 from tasks.reporting.progress import Bar
 
 
-class Replayed(NamedTuple):
-    """A night that was played, and the memory its process needed."""
+class NightOfProcess(NamedTuple):
+    """A night, and the memory its process needed."""
 
-    played: Played
+    night: NightResult
     need_mib: float
 
 
-@chore("replay", "replay-{days.as_of}", hours=12)
-def replay(config: BackfillConfig, tables: Refs, days: Days) -> Replayed:
-    """Play one night, in a process of its own."""
-    played = play(config, tables, days)
-    return Replayed(played, need_mib(played))
+@plain_task("{days.as_of}", hours=12)
+def run_night_process(
+    config: BackfillConfig, run: RunContext, tables: Refs, days: CutoffDates
+) -> NightOfProcess:
+    """Do one night, in a process of its own; IncompleteNightError if a model of it fails."""
+    night = night_of_day(config, run, tables, days)
+    if night.failures:
+        raise IncompleteNightError(complaint(night.failures))
+    return NightOfProcess(night, need_mib(night))
 
 
 @flow(
-    name="replay-nights",
-    flow_run_name="replay-nights",
+    name="night",
+    flow_run_name="night-{days.as_of}",
+    validate_parameters=False,
+    result_serializer="json",
+    persist_result=False,
+    task_runner=threads(),
+)
+def night_of_day(
+    config: BackfillConfig, run: RunContext, tables: Refs, days: CutoffDates
+) -> NightResult:
+    """Do the night as of a day on tables that are there."""
+    handles = {name: Handle(tables, name) for name in tables}
+    return run_night(config, run, handles, days)
+
+
+@flow(
+    name="nights",
+    flow_run_name="nights",
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
 )
-def replay_nights(
-    config: BackfillConfig, tables: Refs, nights: Sequence[Days]
-) -> list[Replayed | BaseException]:
-    """Play nights, as many at a time as the task runner has processes; errors are results."""
-    futures = [replay.submit(config, tables, days) for days in nights]
-    bar = Bar("nights", "Nights played, of those that were asked for")
-    ended: list[Replayed | BaseException] = []
+def submit_nights(
+    config: BackfillConfig, run: RunContext, tables: Refs, nights: Sequence[CutoffDates]
+) -> list[NightOfProcess | BaseException]:
+    """Do nights, as many at a time as the task runner has processes; errors are results."""
+    futures = [run_night_process.submit(config, run, tables, days) for days in nights]
+    bar = Bar("nights", "Nights done, of those that were asked for")
+    ended: list[NightOfProcess | BaseException] = []
     for future in futures:
         try:
             future.wait()
@@ -67,34 +90,37 @@ def replay_nights(
     return ended
 
 
-def replayed(config: BackfillConfig, tables: Refs, nights: Sequence[Days]) -> list[Played]:
-    """Play the first night alone, to learn what one needs, then the others as memory allows.
+def run_nights(
+    config: BackfillConfig, run: RunContext, tables: Refs, nights: Sequence[CutoffDates]
+) -> list[NightResult]:
+    """Do the first night alone, to learn what one needs, then the others as memory allows.
 
     ReplayError, when all have ended, if any failed.
     """
-    ended: list[Replayed | BaseException] = []
-    abreast = 1
+    ended: list[NightOfProcess | BaseException] = []
+    at_a_time = 1
     with one_server():
         for some in (nights[:1], nights[1:]):
             if some:
                 runner: TaskRunner[Any] = ProcessPoolTaskRunner(
-                    max_workers=min(abreast, len(some)), initializer=stand_alone
+                    max_workers=min(at_a_time, len(some)), initializer=stand_alone
                 )
-                ended += replay_nights.with_options(task_runner=runner)(config, tables, some)
-            if isinstance(ended[0], Replayed):
-                abreast = nights_abreast(ended[0].need_mib, config.workers)
-    played = [night.played for night in ended if isinstance(night, Replayed)]
-    if len(played) < len(nights):
+                submitted = submit_nights.with_options(task_runner=runner)
+                ended += submitted(config, run, tables, some)
+            if isinstance(ended[0], NightOfProcess):
+                at_a_time = max_parallel_nights(ended[0].need_mib, config.workers)
+    done = [one.night for one in ended if isinstance(one, NightOfProcess)]
+    if len(done) < len(nights):
         failed = [
             f"{days.as_of}: {str(night) or type(night).__name__}"
             for days, night in zip(nights, ended, strict=True)
-            if not isinstance(night, Replayed)
+            if not isinstance(night, NightOfProcess)
         ]
         raise ReplayError(
             f"{len(failed)} of {len(nights)} nights failed ({'; '.join(failed)}). What was finished"
             " is kept: run again to go on"
         )
-    return played
+    return done
 
 
 def stand_alone() -> None:

@@ -8,15 +8,19 @@ from flows.commands.cli import flags, takes
 from flows.commands.run import run_flow
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
-from flows.pipeline import ingested, play
+from flows.outcomes import complaint
+from flows.pipeline import ingest_files, run_night
+from flows.runners import threads
+from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
-from tasks.features.task import cut
-from tasks.monitoring.task import watch
-from tasks.promotion.task import gate
+from tasks.artifacts.table_task import RunContext
+from tasks.features.task import resolve_cutoffs
+from tasks.monitoring.task import monitor
+from tasks.promotion.task import promote
 from tasks.reporting.console import as_text
-from tasks.reporting.prefect_artifacts import show_gate, show_night
+from tasks.reporting.prefect_artifacts import publish_failures, publish_gate, publish_night
 from tasks.reporting.summary import Summary, check_summary, summarise
-from tasks.serving.task import recommend
+from tasks.serving.task import recommend_from_champion
 from tasks.sources.task import acquire
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
@@ -32,6 +36,7 @@ NAMED_BY = ("source", "as_of")
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
+    task_runner=threads(),
 )
 @takes(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
@@ -44,24 +49,28 @@ def nightly(**settings: Any) -> Summary:
 
 def whole_night(config: NightlyConfig) -> Summary:
     """Do a night's work in its order."""
-    root, seed, address = config.root, config.seed, config.tracking_address
+    run, address = RunContext(config.root, config.seed), config.tracking_address
     deleted = check_tracking(address)
-    raw = acquire(config.source, config.scale, seed, root)
+    raw = acquire(run, config.source, config.scale)
     check_experiment(deleted, address, is_demo=raw.is_demo)
-    tables = ingested(config, raw)
-    days = cut(tables, config.as_of, config.window_days, root)
+    tables = ingest_files(config, run, raw)
+    days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.window_days)
     add_day(days.as_of, *NAMED_BY)
-    played = play(config, tables, days)
-    known, verdict = played.known, played.verdict
+    night = run_night(config, run, tables, days)
+    known, verdict = night.known, night.verdict
 
     runs = track_night(config, raw, known, verdict)
-    show_night(config, raw.source, known, verdict, runs)
-    watch(config, played.past.as_of, known, runs)
-    promotion = gate(config, known, verdict, runs)
-    show_gate(promotion)
+    publish_night(config, raw.source, known, verdict, runs)
+    monitor(config, night.past.as_of, known, runs)
+    promotion = promote(config, known, verdict, runs, night.failures)
+    publish_gate(promotion)
     family, champion = promotion.registered_model, promotion.champion
-    lists = recommend(config, known, verdict, family, champion)["top_n"]
-    return summarise(config, raw, played.past, known, verdict, lists, runs, promotion)
+    lists = recommend_from_champion(config, known, verdict, family, champion)["top_n"]
+    summary = summarise(config, raw, night, lists, runs, promotion)
+    if night.failures:
+        publish_failures(config.models, night.failures)
+        raise IncompleteNightError(complaint(night.failures))
+    return summary
 
 
 if __name__ == "__main__":

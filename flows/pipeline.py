@@ -1,97 +1,170 @@
-"""The stretches of work that flows are made of: from tables to models, from models to a verdict."""
+"""The stretches of work that flows are made of, as Prefect's graph: each submits tasks and hands on
+handles of what they will make. Only where all models stand side by side is anything waited for."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from flows.aside import aside
-from schemas.artifacts import ArtifactRef, Known, Played, Verdict
+from flows.outcomes import Outcomes
+from schemas.artifacts import ArtifactRef, EvaluationTables, NightResult, Snapshot
+from schemas.errors import IncompleteNightError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import LearningConfig
-from tasks.artifacts.table_task import Refs
-from tasks.evaluation.ablate_task import ablate
-from tasks.evaluation.audit_task import audit, foresee
-from tasks.evaluation.compare_task import compare
-from tasks.evaluation.task import evaluate, frame, rank_models
-from tasks.features.holdout_task import next_days
-from tasks.features.task import (
-    Days,
-    befriend,
-    describe_users,
-    describe_videos,
-    examine,
-    index,
-    label,
-    pairs,
+from tasks.artifacts.table_task import Handle, RunContext
+from tasks.evaluation.audit_task import audit_offline_metrics, evaluate_holdout
+from tasks.evaluation.task import (
+    ablate_blend,
+    build_leaderboard,
+    compare_models,
+    evaluate,
+    evaluate_bounds,
 )
-from tasks.ingest.coverage_task import cover
-from tasks.ingest.task import ingest
+from tasks.features.task import (
+    CutoffDates,
+    build_eval_pairs,
+    build_friendships,
+    build_holdout,
+    build_id_index,
+    build_user_features,
+    build_user_item,
+    build_video_features,
+    fit_label_threshold,
+)
+from tasks.ingest.task import count_coverage, ingest
 from tasks.metrics.eval_set import ORACLE
 from tasks.models.lookup import recommender_class
 from tasks.sources.task import RawData
-from tasks.training.task import train
+from tasks.training.task import inputs_of, train
+
+Handles = dict[str, Handle]
+"""Artefacts by name, some of them still to be made."""
+
+FEATURES = (
+    build_id_index,
+    fit_label_threshold,
+    build_user_item,
+    build_user_features,
+    build_video_features,
+    build_friendships,
+    build_eval_pairs,
+)
+"""What is known by a day, in an order in which each finds what it reads."""
 
 
-def ingested(config: LearningConfig, raw: RawData) -> Refs:
+@dataclass(frozen=True)
+class Day:
+    """A day as of which models are trained: its tables, and its models as they are submitted."""
+
+    run: RunContext
+    tables: Handles
+    models: Handles = field(default_factory=dict)
+
+    def snapshot(self, models: Iterable[str]) -> Snapshot:
+        """Return the day with these models, when all of it is made."""
+        tables = {name: handle.ref for name, handle in self.tables.items()}
+        made = {name: self.models[name].ref for name in self.models if name in models}
+        assert self.run.as_of is not None  # noqa: S101  # a day has a date
+        return Snapshot(as_of=self.run.as_of, tables=tables, models=made)
+
+
+def ingest_files(config: LearningConfig, run: RunContext, raw: RawData) -> Handles:
     """Turn every raw file into its validated table, and see what they cover of each other."""
-    tables: Refs = {}
-    for table, file in raw.files.items():
-        made = ingest(table, file, raw.checksums[table], config.max_reject_share, config.root)
-        tables[table] = made[table]
-    return tables | cover(tables, config.root)
+    tables: Handles = {}
+    for table in raw.files:
+        inputs = {"raw_file": raw.file(table)}
+        share = config.max_reject_share
+        tables[table] = ingest.submit(run, inputs, table=table, max_reject_share=share)[table]
+    return tables | count_coverage.submit(run, tables)
 
 
-def play(config: LearningConfig, tables: Mapping[str, ArtifactRef], days: Days) -> Played:
-    """Play the night as of a day: rehearse it on an earlier one, learn, judge."""
-    root = config.root
-    then = features(tables, days.earlier, root)
-    then |= next_days(then, *days, root)
-    past = learn(config, Known(as_of=days.earlier, tables=then))
-    known = learn(config, Known(as_of=days.as_of, tables=features(tables, days.as_of, root)), past)
-    return Played(past=past, known=known, verdict=judge(config, known, past))
+def build_features(days: Iterable[Day]) -> None:
+    """Add to the tables of each day all that is known by it, side by side."""
+    for task in FEATURES:
+        for day in days:
+            day.tables.update(task.submit(day.run, day.tables))
 
 
-def features(tables: Mapping[str, ArtifactRef], day: date, root: str) -> Refs:
-    """Add to the ingested ``tables`` all that is known by a day."""
-    known = dict(tables)
-    known |= index(known, day, root)
-    known |= label(known, day, root)
-    known |= pairs(known, day, root)
-    known |= describe_users(known, day, root)
-    known |= describe_videos(known, day, root)
-    known |= befriend(known, root)
-    return known | examine(known, day, root)
+def train_models(config: LearningConfig, day: Day, backtest: Day) -> None:
+    """Train every model as of both days; blends last, on the others and on the backtest.
 
-
-def learn(config: LearningConfig, known: Known, rehearsed: Known | None = None) -> Known:
-    """Train every model on what is known; blends last, on the others and on what was rehearsed."""
+    A blend of the backtest itself has no earlier one: it learns from its own.
+    """
     for name in config.models:
-        hyper = config.model_settings(name).model_dump(mode="json")
-        made = train(name, hyper, known, rehearsed or known, config.seed, config.root)
-        known = known.model_copy(update={"models": known.models | made})
-    return known
+        settings = config.model_settings(name).model_dump(mode="json")
+        for its in (backtest, day):
+            inputs = inputs_of(name, its.tables, its.models, backtest.tables, backtest.models)
+            its.models.update(train.submit(its.run, inputs, model=name, config=settings))
 
 
-def judge(config: LearningConfig, known: Known, past: Known) -> Verdict:
-    """Measure all models on the exam, compare them, and audit what the log alone would say."""
-    root, seed = config.root, config.seed
-    for name in past.models:
+def run_night(
+    config: LearningConfig, run: RunContext, tables: Handles, days: CutoffDates
+) -> NightResult:
+    """Do the night as of a day: backtest it on an earlier one, train, evaluate."""
+    for name in config.models:
         recommender_class(name)  # imported here: of two threads, none imports
-    with aside() as submit:
-        foreseen = {name: submit(foresee, name, past, root) for name in past.models}
-        per_user = {ORACLE: frame(known.tables, root)["per_user"]}
-        measured = {name: evaluate(name, known, seed, root) for name in known.models}
-        per_user |= {name: made["per_user"] for name, made in measured.items()}
-        leaderboard = rank_models(per_user, seed, root)["leaderboard"]
-        compared = compare(per_user, leaderboard, seed, root)
-        blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-        ablation = {name: ablate(name, known, seed, root)["ablation"] for name in blends}
-    audited = audit({name: made.result() for name, made in foreseen.items()}, seed, root)
-    return Verdict(
-        per_user=per_user,
-        leaderboard=leaderboard,
-        **compared,
-        slices={name: made["slices"] for name, made in measured.items()},
-        beyond={name: made["beyond"] for name, made in measured.items()},
-        ablation=ablation,
-        audit=audited,
+    backtest, day = (Day(run.at(date), dict(tables)) for date in days)
+    build_features((backtest, day))
+    until = days.as_of
+    backtest.tables.update(build_holdout.submit(backtest.run, backtest.tables, until=until))
+    train_models(config, day, backtest)
+    return evaluate_models(config, day, backtest)
+
+
+def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightResult:
+    """Measure all models on the eval set, compare them, and audit what the log alone would say.
+
+    A model that fails leaves the others as they are; what was not made is in ``failures``.
+    """
+    bounds = evaluate_bounds.submit(day.run, day.tables)["per_user"]
+    measured, foreseen, ablation = {}, {}, {}
+    for name in config.models:
+        ours, its_past = ({**d.tables, "model": d.models[name]} for d in (day, backtest))
+        foreseen[name] = evaluate_holdout.submit(backtest.run, its_past, model=name)
+        measured[name] = evaluate.submit(day.run, ours, model=name)
+        if MODEL_CONFIGS[name].is_blend:
+            ablation[name] = ablate_blend.submit(day.run, ours, model=name)["ablation"]
+    outcomes = Outcomes.of(
+        {
+            "backtest": backtest.models,
+            "training": day.models,
+            "evaluation on the log": {n: made["per_user"] for n, made in foreseen.items()},
+            "evaluation": {n: made["per_user"] for n, made in measured.items()},
+            "ablation": ablation,
+        },
+        needed=[*backtest.tables.values(), *day.tables.values(), bounds],
     )
+    whole = outcomes.whole("training", "evaluation")
+    whole_before = outcomes.whole("backtest", "evaluation on the log")
+    if not any(not MODEL_CONFIGS[name].is_blend for name in whole) or not whole_before:
+        raise IncompleteNightError(outcomes.complaint())
+    per_user = {ORACLE: bounds} | {name: measured[name]["per_user"] for name in whole}
+    figures = grouped("per_user", per_user)
+    leaderboard = build_leaderboard.submit(day.run, figures)["leaderboard"]
+    compared = compare_models.submit(day.run, {"leaderboard": leaderboard, **figures})
+    seen: Handles = {}
+    for table in ("next_days_per_user", "per_user"):
+        seen |= grouped(table, {name: foreseen[name][table] for name in whole_before})
+    audited = audit_offline_metrics.submit(backtest.run, seen)
+    return NightResult(
+        past=backtest.snapshot(whole_before),
+        known=day.snapshot(whole),
+        verdict=EvaluationTables(
+            per_user=made(per_user),
+            leaderboard=leaderboard.ref,
+            **made(compared),
+            slices={name: measured[name]["slices"].ref for name in whole},
+            beyond={name: measured[name]["beyond"].ref for name in whole},
+            ablation=made({name: ablation[name] for name in outcomes.whole("ablation")}),
+            audit=made(audited),
+        ),
+        failures=outcomes.failures,
+    )
+
+
+def grouped(prefix: str, handles: Handles) -> Handles:
+    """Name handles as the inputs of a group."""
+    return {f"{prefix}/{name}": handle for name, handle in handles.items()}
+
+
+def made(handles: Mapping[str, Handle]) -> dict[str, ArtifactRef]:
+    """Wait for artefacts; raises what the first of their tasks failed with."""
+    return {name: handle.ref for name, handle in handles.items()}

@@ -9,8 +9,8 @@ from flows.commands.run import run_flow
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from schemas.settings import RecommendConfig, checked
-from tasks.reporting.prefect_artifacts import show_answer
-from tasks.serving.answer_task import Answer, answer, check_tracked, read_asked
+from tasks.reporting.prefect_artifacts import publish_response
+from tasks.serving.answer_task import Answer, check_tracked, read_request, recommend_on_request
 
 PROG = "python -m flows.recommend"
 
@@ -27,10 +27,10 @@ def recommend(**settings: Any) -> Answer:
     """Write or show the champion's lists."""
     config = checked(RecommendConfig, settings)
     check_tracked(config)  # before anything is made under the root
-    asked = read_asked(config)
+    asked = read_request(config)
     with temporary_files_under(config.root):
-        made = answer(config, asked)
-    show_answer(as_text(made))
+        made = recommend_on_request(config, asked)
+    publish_response(as_text(made))
     return made
 
 

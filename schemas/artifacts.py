@@ -17,14 +17,22 @@ class ArtifactRef(BaseModel):
     model_config = ConfigDict(frozen=True)
     stage: str
     name: str
-    fingerprint: str = Field(description="of the recipe: how it was made")
+    fingerprint: str = Field(description="of the spec: how it was made")
     content: str = Field(description="of the bytes: what was made; the identity of a parent")
     path: str = Field(description="folder of the artefact, local or a URL")
     rows: int | None = Field(None, description="rows of a table; None for other files")
-    facts: Json = Field(default_factory=dict, description="counts and figures of its making")
+    metadata: Json = Field(default_factory=dict, description="counts and figures of its making")
 
 
-class Known(BaseModel):
+class SourceFile(BaseModel):
+    """A raw file and what is in it: a parent that is no artefact."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    content: str = Field(description="SHA-256 of its bytes")
+
+
+class Snapshot(BaseModel):
     """Everything known by a day: the tables as of it, and the models trained on them, by name."""
 
     model_config = ConfigDict(frozen=True)
@@ -33,7 +41,7 @@ class Known(BaseModel):
     models: dict[str, ArtifactRef] = Field(default_factory=dict)
 
 
-class Verdict(BaseModel):
+class EvaluationTables(BaseModel):
     """All that is said of a night's models, as tables."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,13 +59,24 @@ class Verdict(BaseModel):
     )
 
 
-class Played(BaseModel):
-    """A night as of a day: its rehearsal, what it knows, and what is said of its models."""
+class Failure(BaseModel):
+    """A model's part of a night that was not made, and why."""
 
     model_config = ConfigDict(frozen=True)
-    past: Known
-    known: Known
-    verdict: Verdict
+    stage: str
+    model: str
+    reason: str
+    is_skipped: bool = Field(description="nothing of it failed, but something that it needs")
+
+
+class NightResult(BaseModel):
+    """A night as of a day: its backtest, what it knows, what is said of its models, what failed."""
+
+    model_config = ConfigDict(frozen=True)
+    past: Snapshot
+    known: Snapshot
+    verdict: EvaluationTables
+    failures: list[Failure] = Field(default_factory=list)
 
 
 class FileEntry(BaseModel):
@@ -68,8 +87,8 @@ class FileEntry(BaseModel):
     sha256: str
 
 
-class Recipe(BaseModel):
-    """All that decides an artefact's content; equal recipes make equal artefacts."""
+class BuildSpec(BaseModel):
+    """All that decides an artefact's content; equal specs make equal artefacts."""
 
     model_config = ConfigDict(frozen=True)
     stage: str
@@ -90,5 +109,5 @@ class Manifest(BaseModel):
     contract: str | None = Field(description="fingerprint of the table's contract; None: no table")
     rows: int | None
     files: dict[str, FileEntry]
-    facts: Json
-    recipe: Recipe
+    metadata: Json
+    spec: BuildSpec

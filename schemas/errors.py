@@ -45,8 +45,12 @@ class WatchError(GrailError):
     """A night is past a threshold of the watch, and was told to stop there."""
 
 
-class StepError(GrailError):
+class StepError(GrailError, TimeoutError):
     """A task took longer than it may."""
+
+
+class IncompleteNightError(GrailError):
+    """Some models of a night failed; all the others are made, measured and kept."""
 
 
 class ReplayError(GrailError):

@@ -27,6 +27,8 @@ ROOMS = ("schemas", "tasks")
 CARRIERS = {
     "prefect": "runs the tasks",
     "tasks.artifacts.table_task": "looks an artefact up, has it made, measures what that cost",
+    "tasks.artifacts.plain_task": "runs what leaves no table",
+    "tasks.artifacts.cost": "measures what making costs",
     "tasks.artifacts.store": "keeps bytes as they are",
     "tasks.artifacts.writer": "checks rows against their contract, which counts, and writes them",
     "tasks.artifacts.manifest": "names and checks what is kept",
@@ -50,7 +52,7 @@ WHOLE = "<whole>"
 
 
 @dataclass(frozen=True)
-class Origin:
+class CodeVersion:
     """Hash of the code, and version by name of each library that it imports."""
 
     code: str
@@ -66,7 +68,7 @@ class _Module:
     effects: list[ast.stmt] = field(default_factory=list)
 
 
-def origin_of(*roots: type | Callable[..., Any]) -> Origin:
+def code_version_of(*roots: type | Callable[..., Any]) -> CodeVersion:
     """Fingerprint the code behind top-level functions and classes of this project.
 
     A function nested in one counts as the whole of it. LookupError names what cannot be followed: a
@@ -82,7 +84,7 @@ def origin_of(*roots: type | Callable[..., Any]) -> Origin:
 
 
 @cache
-def _origin(roots: tuple[Symbol, ...]) -> Origin:
+def _origin(roots: tuple[Symbol, ...]) -> CodeVersion:
     reached: dict[Symbol, str] = {}
     libraries: set[str] = set()
     waiting = list(roots)
@@ -96,7 +98,7 @@ def _origin(roots: tuple[Symbol, ...]) -> Origin:
         reached[symbol], mentioned = _follow(symbol)
         waiting += mentioned
     text = "\n".join(f"{symbol}: {reached[symbol]}" for symbol in sorted(reached))
-    return Origin(hashlib.sha256(text.encode()).hexdigest()[:16], _versions(libraries))
+    return CodeVersion(hashlib.sha256(text.encode()).hexdigest()[:16], _versions(libraries))
 
 
 @cache  # most of the code is behind many results

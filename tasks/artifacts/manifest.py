@@ -10,24 +10,24 @@ from pathlib import Path
 
 import fsspec
 
-from schemas.artifacts import ArtifactRef, FileEntry, Json, Manifest, Recipe
+from schemas.artifacts import ArtifactRef, BuildSpec, FileEntry, Json, Manifest
 from schemas.errors import StoreError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.checksum import sha256_of
-from tasks.artifacts.code_fingerprint import origin_of
+from tasks.artifacts.code_fingerprint import code_version_of
 
 SEAL = "seal"
 """Key of the checksum that a manifest carries of itself."""
 
 
-def fingerprint(recipe: Recipe) -> str:
-    """Hash a recipe: 16 hexadecimal digits that name everything made from it."""
-    return _digest(recipe.model_dump(mode="json"))
+def fingerprint(spec: BuildSpec) -> str:
+    """Hash a spec: 16 hexadecimal digits that name everything made from it."""
+    return _digest(spec.model_dump(mode="json"))
 
 
 def contract_fingerprint(name: str) -> str:
     """Hash the contract of a table by its code."""
-    return origin_of(CONTRACTS[name]).code
+    return code_version_of(CONTRACTS[name]).code
 
 
 def content_fingerprint(manifest: Manifest) -> str:
@@ -35,18 +35,20 @@ def content_fingerprint(manifest: Manifest) -> str:
     return _digest({name: entry.sha256 for name, entry in manifest.files.items()})
 
 
-def manifest_of(folder: Path, recipe: Recipe, name: str, rows: int | None, facts: Json) -> Manifest:
+def manifest_of(
+    folder: Path, spec: BuildSpec, name: str, rows: int | None, metadata: Json
+) -> Manifest:
     """Describe the finished files in ``folder``; ``rows`` is None for what is not a table."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return Manifest(
-        stage=recipe.stage,
+        stage=spec.stage,
         name=name,
-        fingerprint=fingerprint(recipe),
+        fingerprint=fingerprint(spec),
         contract=None if rows is None else contract_fingerprint(name),
         rows=rows,
         files={str(file.relative_to(folder)): _entry(file) for file in files},
-        facts=facts,
-        recipe=recipe,
+        metadata=metadata,
+        spec=spec,
     )
 
 
@@ -94,7 +96,7 @@ def reference(manifest: Manifest, path: str) -> ArtifactRef:
         content=content_fingerprint(manifest),
         path=path,
         rows=manifest.rows,
-        facts=manifest.facts,
+        metadata=manifest.metadata,
     )
 
 

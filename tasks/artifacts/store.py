@@ -26,7 +26,7 @@ import psutil
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.artifacts import ArtifactRef, Manifest, Recipe
+from schemas.artifacts import ArtifactRef, BuildSpec, Manifest
 from schemas.errors import StoreError
 from schemas.paths import absolute, is_url
 from tasks.artifacts.layout import settle_layout
@@ -40,7 +40,7 @@ from tasks.artifacts.manifest import (
     manifest_of,
     reference,
 )
-from tasks.artifacts.writer import DATA, Draft
+from tasks.artifacts.writer import DATA, ArtifactWriter
 
 logger = logging.getLogger(__name__)
 
@@ -83,31 +83,36 @@ class Store:
                 " write, with --root"
             ) from error
 
-    def find(self, recipe: Recipe, name: str) -> ArtifactRef | None:
+    @property
+    def root(self) -> str:
+        """Where all artefacts lie: a path, or a URL."""
+        return self._root
+
+    def find(self, spec: BuildSpec, name: str) -> ArtifactRef | None:
         """Return the artefact if it is there and every byte of it is as it was written."""
         try:
-            return self._whole(recipe, name)
+            return self._whole(spec, name)
         except StoreError as error:
-            if self._fs.exists(self._path(recipe, name)):
-                logger.warning("%s/%s will be made again: %s", recipe.stage, name, error)
+            if self._fs.exists(self._path(spec, name)):
+                logger.warning("%s/%s will be made again: %s", spec.stage, name, error)
             return None
 
     @contextmanager
-    def drafts(self, recipe: Recipe, names: Sequence[str]) -> Iterator[dict[str, Draft]]:
-        """Give a draft by name; if the block ends well, all are published, otherwise none."""
+    def writers(self, spec: BuildSpec, names: Sequence[str]) -> Iterator[dict[str, ArtifactWriter]]:
+        """Give a writer by name; if the block ends well, all are published, otherwise none."""
         own = self._staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        drafts = {}
+        writers = {}
         try:
             with ExitStack() as threads:
                 for name in names:
                     (own / name).mkdir(parents=True)
-                    drafts[name] = threads.enter_context(Draft(own / name, name))
-                yield drafts
-                for draft in drafts.values():
-                    draft.close()
-                    draft.ref = self._publish(draft, recipe)
+                    writers[name] = threads.enter_context(ArtifactWriter(own / name, name))
+                yield writers
+                for writer in writers.values():
+                    writer.close()
+                    writer.ref = self._publish(writer, spec)
         except OSError as error:
-            raise StoreError(f"cannot write {recipe.stage} under {self._root}: {error}") from error
+            raise StoreError(f"cannot write {spec.stage} under {self._root}: {error}") from error
         finally:
             shutil.rmtree(own, ignore_errors=True)
 
@@ -193,14 +198,14 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
         return len(left)
 
-    def _path(self, recipe: Recipe, name: str) -> str:
-        return f"{self._root}/{recipe.stage}/{name}/{fingerprint(recipe)}"
+    def _path(self, spec: BuildSpec, name: str) -> str:
+        return f"{self._root}/{spec.stage}/{name}/{fingerprint(spec)}"
 
-    def _whole(self, recipe: Recipe, name: str) -> ArtifactRef:
-        """Return the artefact of ``recipe``, every byte checked; StoreError says what is wrong."""
-        path = self._path(recipe, name)
+    def _whole(self, spec: BuildSpec, name: str) -> ArtifactRef:
+        """Return the artefact of ``spec``, every byte checked; StoreError says what is wrong."""
+        path = self._path(spec, name)
         manifest = self._manifest(path)
-        if (manifest.fingerprint, manifest.name) != (fingerprint(recipe), name):
+        if (manifest.fingerprint, manifest.name) != (fingerprint(spec), name):
             raise StoreError(f"{path} holds another artefact, {manifest.stage}/{manifest.name}")
         check_contract(path, manifest)
         check_files(self._fs, path, manifest)
@@ -226,19 +231,19 @@ class Store:
         except (OSError, StoreError) as error:
             raise StoreError(f"no whole artefact in {path}: {error}") from error
 
-    def _publish(self, draft: Draft, recipe: Recipe) -> ArtifactRef:
-        """Put a draft in its place, unless another process has been faster: then keep that one."""
-        manifest = manifest_of(draft.folder, recipe, draft.name, draft.rows, draft.facts)
-        (draft.folder / MANIFEST).write_text(as_text(manifest))
-        path = self._path(recipe, draft.name)
+    def _publish(self, writer: ArtifactWriter, spec: BuildSpec) -> ArtifactRef:
+        """Put a writer in its place, unless another process has been faster: then keep that one."""
+        manifest = manifest_of(writer.folder, spec, writer.name, writer.rows, writer.metadata)
+        (writer.folder / MANIFEST).write_text(as_text(manifest))
+        path = self._path(spec, writer.name)
         with self._turn():
             try:
-                return self._whole(recipe, draft.name)
+                return self._whole(spec, writer.name)
             except StoreError:  # the ordinary case: nothing is there, or something damaged
                 if self._is_local:
-                    _move(draft.folder, Path(path))
+                    _move(writer.folder, Path(path))
                 else:
-                    self._send(draft.folder, path, manifest)
+                    self._send(writer.folder, path, manifest)
         return reference(manifest, path)
 
     @contextmanager

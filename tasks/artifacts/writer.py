@@ -21,17 +21,17 @@ from schemas.tables import CONTRACTS
 DATA = "data.parquet"
 
 
-class Draft:
+class ArtifactWriter:
     """An artefact in the making: rows are appended to it, or files written into ``folder``.
 
     As a context, it writes nothing more after its end.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Start a draft of the artefact ``name`` in an empty folder."""
+        """Start a writer of the artefact ``name`` in an empty folder."""
         self.folder = folder
         self.name = name
-        self.facts: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.rows: int | None = None
         self.ref: ArtifactRef | None = None
         self._writer: pq.ParquetWriter | None = None
@@ -59,7 +59,7 @@ class Draft:
             self._writer.close()
 
     def __enter__(self) -> Self:
-        """Return the draft itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Snapshot
 from schemas.model_settings import MODEL_CONFIGS
 from tasks.artifacts.store import Store
 
 
-def challenger_of(known: Known, verdict: Verdict) -> str:
+def challenger_of(known: Snapshot, verdict: EvaluationTables) -> str:
     """Return whom the gate looks at: the night's blend, or without one the best on tune users."""
     blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-    order: list[str] = verdict.leaderboard.facts["order_by_tune_users"]
+    order: list[str] = verdict.leaderboard.metadata["order_by_tune_users"]
     return blends[-1] if blends else order[0]
 
 
 def with_cost(ablation: pl.DataFrame, models: Mapping[str, ArtifactRef]) -> pl.DataFrame:
     """Add ``seconds`` and ``peak_mib`` of training each component: no table holds what varies."""
     costs = {
-        cost: [float(models[name].facts[cost]) for name in ablation["component"]]
+        cost: [float(models[name].metadata[cost]) for name in ablation["component"]]
         for cost in ("seconds", "peak_mib")
     }
     return ablation.with_columns(**{cost: pl.Series(v) for cost, v in costs.items()})
 
 
 @dataclass(frozen=True)
-class Shown:
+class EvaluationFrames:
     """All tables of a verdict; those made a model at a time in one frame.
 
     ``next_days``, ``rehearsed`` and ``audit`` are of the rehearsal's models: their leaderboard on
@@ -51,7 +51,7 @@ class Shown:
     audit_swaps: pl.DataFrame
 
     @classmethod
-    def of(cls, store: Store, known: Known, verdict: Verdict) -> Shown:
+    def of(cls, store: Store, known: Snapshot, verdict: EvaluationTables) -> EvaluationFrames:
         """Read them, and put beside each component of an ablation what it cost to train."""
 
         def together(refs: Mapping[str, ArtifactRef]) -> pl.DataFrame:

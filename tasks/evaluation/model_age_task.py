@@ -1,25 +1,23 @@
 """What becomes of models that are not trained anew: asked on later days, beside that day's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import date
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known
+from schemas.artifacts import Snapshot
 from schemas.protocol import Protocol
-from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, make, step
-from tasks.artifacts.writer import Draft
-from tasks.evaluation.task import load_exam, protocol_of
+from tasks.artifacts.table_task import Input, Inputs, Outputs, table_task
+from tasks.evaluation.task import load_exam, protocol_of, state_protocol
 from tasks.metrics.eval_set import Exam, measure
 from tasks.metrics.holdout_metrics import NextDays, measure_next_days
 from tasks.metrics.labels import PRIMARY
 from tasks.metrics.model_age import staleness_of
 from tasks.metrics.ranking import rank
 from tasks.models.score_by_id import scores_by_id
-from tasks.training.task import code_of, load_model
+from tasks.training.task import load_models
 
 STAGE = "staleness"
 K = 10
@@ -29,14 +27,13 @@ SHOWN = "shown"
 class Beds:
     """What a day asks of every model: its exam, and what users were first shown from it on."""
 
-    def __init__(self, day: Known, next_days: ArtifactRef, root: str) -> None:
+    def __init__(self, inputs: Inputs) -> None:
         """Read both, for test users alone."""
-        store, tables = Store(root), day.tables
-        self.exam: Exam = load_exam(root, tables["cells"]).of_test_users
-        self.video_ids = _ids(store, day, "video")
-        self.user_ids = _ids(store, day, "user")[self.exam.user_idx]
-        before = store.read(tables["pairs"], ["user_idx", "video_idx", "enjoyed"])
-        self.shown = NextDays.of(store.read(next_days), before, len(self.video_ids))
+        self.exam: Exam = load_exam(inputs.store, inputs["cells"]).of_test_users
+        self.video_ids = _ids(inputs, "video_index")
+        self.user_ids = _ids(inputs, "user_index")[self.exam.user_idx]
+        before = inputs.read("pairs", ["user_idx", "video_idx", "enjoyed"])
+        self.shown = NextDays.of(inputs.read("next_days"), before, len(self.video_ids))
 
     def measure(self, scores: NDArray[np.float32]) -> pl.DataFrame:
         """Measure scores (n test users, m videos): rows (bed, user_id, value) of NDCG@10."""
@@ -56,74 +53,55 @@ class Beds:
         )
 
 
-@step("age", "age-{day.as_of}")
-def age(day: Known, earlier: Sequence[Known], next_days: ArtifactRef, root: str) -> State[Refs]:
-    """Ask the models of a day, and those of the days before it, what the day asks: ``aged``."""
-    store = Store(root)
-    asked = (*earlier, day)
+def inputs_of_ages(days: Mapping[str, Snapshot], holdout: Input) -> dict[str, Input]:
+    """Choose what the models of several days are asked on the last of them, by role."""
+    *_, last = days.values()
+    inputs: dict[str, Input] = {"next_days": holdout}
+    inputs |= {name: last.tables[name] for name in ("cells", "pairs", "user_index", "video_index")}
+    for day, known in days.items():
+        inputs |= {f"model/{day}/{name}": ref for name, ref in known.models.items()}
+        inputs |= {f"{i}/{day}": known.tables[i] for i in ("user_index", "video_index")}
+    return inputs
 
-    def build(drafts: dict[str, Draft]) -> None:
-        beds, draft = Beds(day, next_days, root), drafts["aged"]
-        for known in asked:
-            its_ids = (_ids(store, known, "user"), _ids(store, known, "video"))
-            for name, ref in known.models.items():
-                model = load_model(store, ref)
-                figures = beds.measure(scores_by_id(model, its_ids, beds.user_ids, beds.video_ids))
-                draft.append(
-                    figures.select(
-                        pl.lit(name).alias("model"),
-                        "bed",
-                        pl.lit(known.as_of).alias("trained"),
-                        pl.lit(day.as_of).alias("day"),
-                        *("user_id", "value"),
-                    )
+
+@table_task(
+    stage=STAGE,
+    reads=(
+        *("next_days", "cells", "pairs", "user_index", "video_index"),
+        *("model/*", "user_index/*", "video_index/*"),
+    ),
+    writes=("aged",),
+)
+def score_old_models(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
+    """Ask the models of a day, and those of the days before it, what the day asks."""
+    beds = Beds(inputs)
+    for day in inputs.group("user_index"):
+        its_ids = (_ids(inputs, f"user_index/{day}"), _ids(inputs, f"video_index/{day}"))
+        for name, model in load_models(inputs, f"model/{day}").items():
+            figures = beds.measure(scores_by_id(model, its_ids, beds.user_ids, beds.video_ids))
+            out["aged"].append(
+                figures.select(
+                    pl.lit(name).alias("model"),
+                    "bed",
+                    pl.lit(date.fromisoformat(day)).alias("trained"),
+                    pl.lit(as_of).alias("day"),
+                    *("user_id", "value"),
                 )
-        draft.facts["protocol"] = protocol_of(day.tables["cells"]).model_dump(mode="json")
-
-    of_day = ("cells", "pairs", "user_index", "video_index")
-    parents = {"next_days": next_days} | {table: day.tables[table] for table in of_day}
-    for known in asked:
-        parents |= {f"{name}_{known.as_of}": ref for name, ref in known.models.items()}
-        parents |= {f"{i}_{known.as_of}": known.tables[i] for i in ("user_index", "video_index")}
-    return make(
-        store,
-        STAGE,
-        ("aged",),
-        build,
-        parents=parents,
-        found=[found for name in day.models for found in code_of(day, name)],
-        config={"days": [str(known.as_of) for known in asked], "models": list(day.models)},
-    )
+            )
+    state_protocol(out, protocol_of(inputs["cells"]))
 
 
-def _ids(store: Store, known: Known, kind: str) -> NDArray[np.int32]:
+def _ids(inputs: Inputs, role: str) -> NDArray[np.int32]:
     """Return what a day knew of users or videos, as ids, ascending."""
-    ids: NDArray[np.int32] = store.read(known.tables[f"{kind}_index"])[f"{kind}_id"].to_numpy()
+    ids: NDArray[np.int32] = inputs.read(role)[f"{role.partition('_')[0]}_id"].to_numpy()
     return ids
 
 
-@step("staleness")
-def staleness(aged: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Refs]:
-    """Say by age what models lose against those trained on the very day: ``staleness``.
-
-    ``aged`` holds the table of each day; figures are compared within a day alone.
-    """
-    store = Store(root)
-
-    def build(drafts: dict[str, Draft]) -> None:
-        rows = pl.concat([store.read(ref) for ref in aged.values()])
-        drafts["staleness"].append(staleness_of(rows, seed))
-        drafts["staleness"].facts["protocols"] = {
-            day: Protocol.model_validate(ref.facts["protocol"]).fingerprint
-            for day, ref in aged.items()
-        }
-
-    return make(
-        store,
-        STAGE,
-        ("staleness",),
-        build,
-        parents=aged,
-        config={"days": list(aged)},
-        seed=seed,
-    )
+@table_task(stage=STAGE, reads=("aged/*",), writes=("staleness",))
+def compare_ages(inputs: Inputs, out: Outputs, *, seed: int) -> None:
+    """Say by age what models lose against those trained on the very day, day by day."""
+    out["staleness"].append(staleness_of(inputs.concat("aged"), seed))
+    out["staleness"].metadata["protocols"] = {
+        day: Protocol.model_validate(ref.metadata["protocol"]).fingerprint
+        for day, ref in inputs.group("aged").items()
+    }

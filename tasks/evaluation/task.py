@@ -1,33 +1,42 @@
-"""Evaluation: one task a model on the fully observed block, then the leaderboard of all."""
+"""Evaluation: one task a model on the fully observed block, then all models side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import polars as pl
-from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known
+from schemas.artifacts import ArtifactRef
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.protocol import Protocol, require_same
 from schemas.tables import CONTRACTS
-from tasks.artifacts.code_fingerprint import origin_of
+from tasks.artifacts.code_fingerprint import code_version_of
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, make, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Inputs, Outputs, table_task
+from tasks.evaluation.ablation import ablation_of
 from tasks.metrics.diagnose import dissected
 from tasks.metrics.eval_protocol import exam_protocol
 from tasks.metrics.eval_set import ORACLE, Exam, bounds, measure
+from tasks.metrics.labels import LABELS, PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of, order_models
+from tasks.metrics.notebook_reference import notebook_figures, whom_to_show
+from tasks.metrics.paired_differences import comparisons_of
+from tasks.metrics.rank_correlation_tables import agreements_of, boards_by_label
 from tasks.metrics.ranking import rank
 from tasks.metrics.sanity_checks import check_lists, check_oracle, check_random, check_users
-from tasks.training.task import code_of, load_model
+from tasks.models.hybrid import Hybrid
+from tasks.training.task import load_model
 
 STAGE = "evaluation"
 
+_reading = Lock()
 
-def load_exam(root: str, cells: ArtifactRef) -> Exam:
-    """Read the exam; the last two stay in memory, as all models of a night sit the same."""
-    return _exam(root, cells.model_dump_json())
+
+def load_exam(store: Store, cells: ArtifactRef) -> Exam:
+    """Read the eval set; the last two stay in memory, as all models of a night are asked it."""
+    with _reading:  # two tasks at a time must not hold it twice
+        return _exam(store.root, cells.model_dump_json())
 
 
 @lru_cache(maxsize=2)
@@ -44,99 +53,105 @@ def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -
 
 def protocol_of(cells: ArtifactRef) -> Protocol:
     """Return how figures on these cells are measured, the measuring code with it."""
-    return exam_protocol(cells.content, origin_of(Exam, measure, bounds, rank).code)
+    return exam_protocol(cells.content, code_version_of(Exam, measure, bounds, rank).code)
 
 
 def protocol_in(measured: Mapping[str, ArtifactRef]) -> Protocol:
     """Return the one protocol of all ``per_user`` tables; ProtocolError if they have several."""
     return require_same(
-        {name: Protocol.model_validate(ref.facts["protocol"]) for name, ref in measured.items()}
+        {name: Protocol.model_validate(ref.metadata["protocol"]) for name, ref in measured.items()}
     )
 
 
-@step("frame")
-def frame(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
-    """Measure what frames all models on the exam: the oracle and the base rate."""
-    store = Store(root)
+def state_protocol(out: Outputs, protocol: Protocol) -> None:
+    """Note in all outputs how their figures were measured."""
+    for writer in out.values():
+        writer.metadata["protocol"] = protocol.model_dump(mode="json")
 
-    def build(drafts: dict[str, Draft]) -> None:
-        figures = bounds(load_exam(root, tables["cells"]))
-        index = store.read(tables["user_index"])
-        drafts["per_user"].append(per_user_rows(figures, ORACLE, index))
-        drafts["per_user"].facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
 
-    return make(
-        store,
-        STAGE,
-        ("per_user",),
-        build,
-        parents={name: tables[name] for name in ("cells", "user_index")},
-        config={"model": ORACLE},
+@table_task(stage=STAGE, reads=("cells", "user_index"), writes=("per_user",))
+def evaluate_bounds(inputs: Inputs, out: Outputs) -> None:
+    """Measure what frames all models on the eval set: the oracle and the base rate."""
+    figures = bounds(load_exam(inputs.store, inputs["cells"]))
+    out["per_user"].append(per_user_rows(figures, ORACLE, inputs.read("user_index")))
+    state_protocol(out, protocol_of(inputs["cells"]))
+
+
+@table_task(
+    stage=STAGE,
+    reads=("model", "cells", "user_index", "user_features", "video_features"),
+    writes=("per_user", "slices", "beyond"),
+    key="model",
+)
+def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
+    """Measure one model on the eval set: by user, on parts of it, and what its lists are like."""
+    exam = load_exam(inputs.store, inputs["cells"])
+    index, users, videos = (
+        inputs.read(table) for table in ("user_index", "user_features", "video_features")
     )
+    scored = load_model(inputs.store, inputs["model"]).score(exam.user_idx)
+    scores = np.ascontiguousarray(scored[:, exam.video_idx])
+    ranked = rank(scores, exam.candidates, max(exam.ks))
+    check_lists(ranked, exam.candidates, ~np.isnan(scores), max(exam.ks), model)
+    figures, served = measure(exam, scores, ranked, exam.ks)
+    out["per_user"].append(per_user_rows(figures, model, index))
+    out["per_user"].metadata |= served
+    parts = dissected(exam.of_test_users, scores[exam.is_test], users, videos, seed)
+    for table, rows in parts.items():
+        out[table].append(rows.select(pl.lit(model).alias("model"), pl.all()))
+    state_protocol(out, protocol_of(inputs["cells"]))
 
 
-@step("evaluate", "evaluate-{name}-{known.as_of}")
-def evaluate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
-    """Measure one model on the exam: user by user, on parts of it, and what its lists are like."""
-    store = Store(root)
-    model, tables = known.models[name], known.tables
-    parents = ("cells", "user_index", "user_features", "video_features")
-
-    def build(drafts: dict[str, Draft]) -> None:
-        exam = load_exam(root, tables["cells"])
-        index, users, videos = (store.read(tables[table]) for table in parents[1:])
-        scores = np.ascontiguousarray(
-            load_model(store, model).score(exam.user_idx)[:, exam.video_idx]
-        )
-        ranked = rank(scores, exam.candidates, max(exam.ks))
-        check_lists(ranked, exam.candidates, ~np.isnan(scores), max(exam.ks), name)
-        figures, facts = measure(exam, scores, ranked, exam.ks)
-        drafts["per_user"].append(per_user_rows(figures, name, index))
-        drafts["per_user"].facts |= facts
-        for draft in drafts.values():
-            draft.facts["protocol"] = protocol_of(tables["cells"]).model_dump(mode="json")
-        parts = dissected(exam.of_test_users, scores[exam.is_test], users, videos, seed)
-        for table, rows in parts.items():
-            drafts[table].append(rows.select(pl.lit(name).alias("model"), pl.all()))
-
-    return make(
-        store,
-        STAGE,
-        ("per_user", "slices", "beyond"),
-        build,
-        parents={"model": model, **{table: tables[table] for table in parents}},
-        found=code_of(known, name),
-        config={"model": name},
-        seed=seed,
-    )
-
-
-@step("leaderboard")
-def rank_models(per_user: Mapping[str, ArtifactRef], seed: int, root: str) -> State[Refs]:
-    """Compare all models on test users: ``leaderboard``, with their order by tune users.
+@table_task(stage=STAGE, reads=("per_user/*",), writes=("leaderboard",))
+def build_leaderboard(inputs: Inputs, out: Outputs, *, seed: int) -> None:
+    """Compare all models on test users, and put them in order by validation users.
 
     Stops a night whose figures cannot be: ProtocolError, EvaluationError.
     """
-    store = Store(root)
-    protocol = protocol_in(per_user)
+    measured = inputs.group("per_user")
+    state_protocol(out, protocol_in(measured))
+    figures = inputs.concat("per_user")
+    check_users(figures)
+    leaderboard = leaderboard_of(figures, seed)
+    check_oracle(leaderboard)
+    check_random(figures, seed)
+    models = tuple(name for name in measured if name != ORACLE)
+    out["leaderboard"].append(leaderboard)
+    out["leaderboard"].metadata["order_by_tune_users"] = order_models(figures, models)
 
-    def build(drafts: dict[str, Draft]) -> None:
-        figures = pl.concat([store.read(ref) for ref in per_user.values()])
-        check_users(figures)
-        leaderboard = leaderboard_of(figures, seed)
-        check_oracle(leaderboard)
-        check_random(figures, seed)
-        models = tuple(name for name in per_user if name != ORACLE)
-        drafts["leaderboard"].append(leaderboard)
-        drafts["leaderboard"].facts["order_by_tune_users"] = order_models(figures, models)
-        drafts["leaderboard"].facts["protocol"] = protocol.model_dump(mode="json")
 
-    return make(
-        store,
-        STAGE,
-        ("leaderboard",),
-        build,
-        parents=per_user,
-        config={"models": list(per_user)},
-        seed=seed,
-    )
+def rivals(order: Sequence[str]) -> tuple[str, ...]:
+    """Return whom all are compared with: popularity and the best single model on tune users."""
+    single = next(name for name in order if not MODEL_CONFIGS[name].is_blend)
+    return tuple(dict.fromkeys(["popularity", single]))
+
+
+@table_task(
+    stage=STAGE,
+    reads=("leaderboard", "per_user/*"),
+    writes=("comparisons", "agreements", "swaps", "notebook"),
+)
+def compare_models(inputs: Inputs, out: Outputs, *, seed: int) -> None:
+    """Compare all models with popularity and the best single one, all labels with the primary."""
+    against = rivals(inputs["leaderboard"].metadata["order_by_tune_users"])
+    figures = inputs.concat("per_user")
+    out["comparisons"].append(comparisons_of(figures, against, seed))
+    boards = boards_by_label(inputs.read("leaderboard"))
+    others = [(f"block/{label}", f"block/{PRIMARY}") for label in LABELS if label != PRIMARY]
+    agreements, swaps = agreements_of(boards, [pair for pair in others if pair[0] in boards])
+    out["agreements"].append(agreements)
+    out["swaps"].append(swaps)
+    out["notebook"].append(notebook_figures(figures, whom_to_show(figures)))
+    measured = {**inputs.group("per_user"), "leaderboard": inputs["leaderboard"]}
+    state_protocol(out, protocol_in(measured))
+
+
+@table_task(stage=STAGE, reads=("model", "cells"), writes=("ablation",), key="model")
+def ablate_blend(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
+    """Take one component after the other out of a blend."""
+    blend = load_model(inputs.store, inputs["model"])
+    if not isinstance(blend, Hybrid):
+        raise TypeError(f"{model} blends nothing: there is nothing to take out of it")
+    exam = load_exam(inputs.store, inputs["cells"]).of_test_users
+    out["ablation"].append(ablation_of(blend, exam, seed))
+    state_protocol(out, protocol_of(inputs["cells"]))

@@ -1,16 +1,16 @@
 """The days that a backfill plays: as of which, each with its rehearsal's day."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
 from schemas.settings import BackfillConfig
+from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import chore
 from tasks.features.log_days import days_with_views, strays
-from tasks.features.task import Days, resolved_days
+from tasks.features.task import CutoffDates, resolved_days
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,9 @@ LEAST_BEFORE = 2
 """Days with views before one that can be played: one to learn from, one to rehearse on."""
 
 
-def walked(there: Sequence[date], first: date | None, last: date | None, every: int) -> list[date]:
+def dates_to_play(
+    there: Sequence[date], first: date | None, last: date | None, every: int
+) -> list[date]:
     """Return the days to play of those ``there``, ascending days with views.
 
     The first from ``first`` on, then each next one that is at least ``every`` days later, until
@@ -39,12 +41,12 @@ def walked(there: Sequence[date], first: date | None, last: date | None, every: 
     return days
 
 
-@chore("walk")
-def walk(config: BackfillConfig, tables: Mapping[str, ArtifactRef]) -> list[Days]:
+@plain_task()
+def backfill_dates(config: BackfillConfig, log_table: ArtifactRef) -> list[CutoffDates]:
     """Settle the days of a backfill, and the day on which each is rehearsed."""
-    log = Store(config.root).scan(tables["interactions"])
+    log = Store(config.root).scan(log_table)
     if far := strays(log):
         logger.warning("%s", far)
-    days = walked(days_with_views(log), config.from_day, config.to_day, config.every)
+    days = dates_to_play(days_with_views(log), config.from_day, config.to_day, config.every)
     logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
     return [resolved_days(log, day, config.window_days) for day in days]

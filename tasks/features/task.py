@@ -1,42 +1,39 @@
-"""From ingested tables to what models learn from and are asked about, as of a day."""
+"""From ingested tables to what models learn from and are evaluated on, as of a day."""
 
 import logging
-from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import polars as pl
-from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import SettingError
+from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, chore, make, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Inputs, Outputs, RunContext, table_task
 from tasks.features.cutoff import before
 from tasks.features.eval_pairs import cells_of, refuse_leak
-from tasks.features.holdout import rehearsal_day
+from tasks.features.friendships import undirected
+from tasks.features.holdout import first_met, of_same_users, rehearsal_day
 from tasks.features.id_index import index_of
 from tasks.features.label_threshold import fit_enjoyed_curve
 from tasks.features.log_days import days_with_views, strays
-from tasks.features.user_features import undirected, user_features
+from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
 from tasks.features.video_features import daily_by_cut, durations_of, video_features
 
 logger = logging.getLogger(__name__)
 
-STAGE = "features"
 
-
-class Days(NamedTuple):
-    """The day as of which everything is learned, and an earlier one to rehearse it on."""
+class CutoffDates(NamedTuple):
+    """The day as of which everything is learned, and an earlier one to backtest it on."""
 
     earlier: date
     as_of: date
 
 
-def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Days:
-    """Return ``as_of``, or the day after the log's last, and the rehearsal's day.
+def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> CutoffDates:
+    """Return ``as_of``, or the day after the log's last, and the backtest's day.
 
     SettingError if fewer than two days of the log are before ``as_of``.
     """
@@ -51,194 +48,148 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Da
             " one to learn from, one to rehearse on. Choose"
             f" {next(iter(later), 'another log: this one has a single day')}"
         )
-    return Days(earlier, day)
+    return CutoffDates(earlier, day)
 
 
-@chore("cut")
-def cut(tables: Mapping[str, ArtifactRef], as_of: date | None, window_days: int, root: str) -> Days:
-    """Settle the day as of which everything is learned, and the day of its rehearsal."""
-    log = Store(root).scan(tables["interactions"])
-    days = resolved_days(log, as_of, window_days)
-    if far := strays(log):
+@plain_task()
+def resolve_cutoffs(
+    run: RunContext, log: ArtifactRef, as_of: date | None, window_days: int
+) -> CutoffDates:
+    """Settle the day as of which everything is learned, and the day of its backtest."""
+    views = Store(run.root).scan(log)
+    days = resolved_days(views, as_of, window_days)
+    if far := strays(views):
         logger.warning("%s", far)
     logger.info("as of %s, rehearsed as of %s", days.as_of, days.earlier)
     return days
 
 
-@step("index", "index-{as_of}")
-def index(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Number all users and videos known by the cut: ``user_index``, ``video_index``."""
-    store = Store(root)
-    ids_from = {
-        "user": ("users", "interactions", "block"),
-        "video": ("videos", "interactions", "block"),
-    }
+@table_task(
+    stage="features",
+    reads=("users", "videos", "interactions", "block"),
+    writes=("user_index", "video_index"),
+)
+def build_id_index(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
+    """Number all users and videos known by the cutoff."""
+    for kind in ("user", "video"):
+        column = pl.col(f"{kind}_id").unique()
+        seen = inputs.scan("interactions").filter(before(as_of))
+        tables = (inputs.scan(f"{kind}s"), seen, inputs.scan("block"))
+        ids = [table.select(column).collect()[f"{kind}_id"] for table in tables]
+        out[f"{kind}_index"].append(index_of(ids, kind))
 
-    def build(drafts: dict[str, Draft]) -> None:
-        for kind, names in ids_from.items():
-            ids = [_ids(store.scan(tables[name]), f"{kind}_id", as_of, name) for name in names]
-            drafts[f"{kind}_index"].append(index_of(ids, kind))
 
-    names = ("user_index", "video_index")
-    return make(
-        store,
-        STAGE,
-        names,
-        build,
-        parents={name: tables[name] for name in ("users", "videos", "interactions", "block")},
-        config={"as_of": str(as_of)},
+@table_task(stage="features", reads=("interactions",), writes=("enjoyed_curve",))
+def fit_label_threshold(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
+    """Fit the length-debiased label on the log before the cutoff."""
+    views = inputs.scan("interactions").filter(before(as_of))
+    columns = views.select("video_duration_ms", "watch_ratio").collect()
+    out["enjoyed_curve"].append(fit_enjoyed_curve(columns))
+
+
+@table_task(
+    stage="features",
+    reads=("interactions", "user_index", "video_index", "enjoyed_curve"),
+    writes=("pairs",),
+)
+def build_user_item(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
+    """Build the user-item matrix of the complete data set before the cutoff."""
+    tables = [inputs.read(name) for name in ("enjoyed_curve", "user_index", "video_index")]
+    for views in inputs.row_groups("interactions"):
+        known = views.filter(before(as_of))
+        # A bucket of later events alone must not leave so much as an empty row group
+        if known.height:
+            out["pairs"].append(pairs_of(known, *tables))
+
+
+@table_task(
+    stage="features",
+    reads=("users", "user_index", "pairs"),
+    writes=("user_features",),
+)
+def build_user_features(inputs: Inputs, out: Outputs) -> None:
+    """Build the users' features from the features file and the user-item matrix."""
+    activity = activity_of(inputs.scan("pairs"), "user").collect(engine="in-memory")
+    out["user_features"].append(
+        user_features(inputs.read("user_index"), inputs.read("users"), activity)
     )
 
 
-def _ids(table: pl.LazyFrame, column: str, as_of: date, name: str) -> pl.Series:
-    """Distinct ids of a table; of the log, only those seen before the cut."""
-    known = table.filter(before(as_of)) if name == "interactions" else table
-    return known.select(pl.col(column).unique()).collect()[column]
-
-
-@step("label", "label-{as_of}")
-def label(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Fit the length-debiased label on the log before the cut: ``enjoyed_curve``."""
-    store = Store(root)
-
-    def build(drafts: dict[str, Draft]) -> None:
-        views = store.scan(tables["interactions"]).filter(before(as_of))
-        columns = views.select("video_duration_ms", "watch_ratio").collect()
-        drafts["enjoyed_curve"].append(fit_enjoyed_curve(columns))
-
-    return make(
-        store,
-        STAGE,
-        ("enjoyed_curve",),
-        build,
-        parents={"interactions": tables["interactions"]},
-        config={"as_of": str(as_of)},
-    )
-
-
-@step("pairs", "pairs-{as_of}")
-def pairs(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Build the user-item matrix of the complete data set before the cut: ``pairs``."""
-    store = Store(root)
-    parents = ("interactions", "user_index", "video_index", "enjoyed_curve")
-
-    def build(drafts: dict[str, Draft]) -> None:
-        curve, users, videos = (
-            store.read(tables[name]) for name in ("enjoyed_curve", "user_index", "video_index")
+@table_task(
+    stage="features",
+    reads=("videos", "video_index", "interactions", "pairs"),
+    optional=("daily", "captions"),
+    writes=("video_features",),
+)
+def build_video_features(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
+    """Build the videos' features from tags, captions, daily counts, lengths and the matrix."""
+    out["video_features"].append(
+        video_features(
+            inputs.read("video_index"),
+            inputs.read("videos"),
+            daily_by_cut(inputs.scan("daily"), as_of) if "daily" in inputs else None,
+            inputs.read("captions") if "captions" in inputs else None,
+            durations_of(inputs.scan("interactions").filter(before(as_of))),
+            activity_of(inputs.scan("pairs"), "video").collect(engine="in-memory"),
         )
-        for views in store.row_groups(tables["interactions"]):
-            known = views.filter(before(as_of))
-            # A bucket of later events alone must not leave so much as an empty row group
-            if known.height:
-                drafts["pairs"].append(pairs_of(known, curve, users, videos))
-
-    return make(
-        store,
-        STAGE,
-        ("pairs",),
-        build,
-        parents={name: tables[name] for name in parents},
-        config={"as_of": str(as_of)},
     )
 
 
-@step("user-features", "user-features-{as_of}")
-def describe_users(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Build ``user_features`` from the features file and the pairs."""
-    store = Store(root)
+@table_task(
+    stage="features",
+    reads=("user_index",),
+    optional=("friends",),
+    writes=("friendships",),
+)
+def build_friendships(inputs: Inputs, out: Outputs) -> None:
+    """Make friendships undirected; without a friends file there are none."""
+    if "friends" not in inputs:
+        nobody = pl.DataFrame(schema={"user_idx": pl.Int32, "friend_idx": pl.Int32})
+        out["friendships"].append(nobody)
+        return
+    edges, strangers = undirected(inputs.read("friends"), inputs.read("user_index"))
+    out["friendships"].append(edges)
+    out["friendships"].metadata["friends_nobody_knows"] = strangers
 
-    def build(drafts: dict[str, Draft]) -> None:
-        activity = activity_of(store.scan(tables["pairs"]), "user").collect(engine="in-memory")
-        drafts["user_features"].append(
-            user_features(store.read(tables["user_index"]), store.read(tables["users"]), activity)
-        )
 
-    return make(
-        store,
-        STAGE,
-        ("user_features",),
-        build,
-        parents={name: tables[name] for name in ("users", "user_index", "pairs")},
-        config={"as_of": str(as_of)},
+@table_task(
+    stage="evaluation",
+    reads=("block", "user_index", "video_index", "enjoyed_curve", "pairs"),
+    writes=("cells",),
+)
+def build_eval_pairs(inputs: Inputs, out: Outputs) -> None:
+    """Label the fully observed block as the eval set, and refuse a leak into training."""
+    block, users, videos, curve = (
+        inputs.read(name) for name in ("block", "user_index", "video_index", "enjoyed_curve")
     )
+    cells = cells_of(block, curve, users, videos)
+    refuse_leak(inputs.scan("pairs"), cells, users, videos)
+    out["cells"].append(cells)
 
 
-@step("video-features", "video-features-{as_of}")
-def describe_videos(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Build ``video_features`` from tags, captions, daily counts, lengths and the pairs."""
-    store = Store(root)
-    required = ("videos", "video_index", "interactions", "pairs")
-    used = [*required, *(name for name in ("daily", "captions") if name in tables)]
+@table_task(
+    stage="evaluation",
+    reads=("interactions", "user_index", "video_index", "enjoyed_curve", "pairs", "cells"),
+    writes=("next_days",),
+)
+def build_holdout(inputs: Inputs, out: Outputs, *, as_of: date, until: date) -> None:
+    """Gather the pairs first seen from ``as_of``, the inputs' cutoff, to ``until``.
 
-    def build(drafts: dict[str, Draft]) -> None:
-        daily = tables.get("daily")
-        captions = tables.get("captions")
-        drafts["video_features"].append(
-            video_features(
-                store.read(tables["video_index"]),
-                store.read(tables["videos"]),
-                None if daily is None else daily_by_cut(store.scan(daily), as_of),
-                None if captions is None else store.read(captions),
-                durations_of(store.scan(tables["interactions"]).filter(before(as_of))),
-                activity_of(store.scan(tables["pairs"]), "video").collect(engine="in-memory"),
-            )
-        )
-
-    return make(
-        store,
-        STAGE,
-        ("video_features",),
-        build,
-        parents={name: tables[name] for name in used},
-        config={"as_of": str(as_of)},
+    Views of users and videos that nobody knew at that cutoff are left out and counted.
+    """
+    users, videos, curve = (
+        inputs.read(name) for name in ("user_index", "video_index", "enjoyed_curve")
     )
-
-
-@step("friendships")
-def befriend(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
-    """Make friendships undirected: ``friendships``, empty where there is no friends file."""
-    store = Store(root)
-    friends = tables.get("friends")
-    parents = ("user_index",) if friends is None else ("user_index", "friends")
-
-    def build(drafts: dict[str, Draft]) -> None:
-        draft = drafts["friendships"]
-        if friends is None:
-            draft.append(pl.DataFrame(schema={"user_idx": pl.Int32, "friend_idx": pl.Int32}))
-            return
-        edges, strangers = undirected(store.read(friends), store.read(tables["user_index"]))
-        draft.append(edges)
-        draft.facts["friends_nobody_knows"] = strangers
-
-    return make(
-        store,
-        STAGE,
-        ("friendships",),
-        build,
-        parents={name: tables[name] for name in parents},
-    )
-
-
-@step("exam", "exam-{as_of}")
-def examine(tables: Mapping[str, ArtifactRef], as_of: date, root: str) -> State[Refs]:
-    """Label the fully observed block as the exam, ``cells``, and refuse a leak into training."""
-    store = Store(root)
-    parents = ("block", "user_index", "video_index", "enjoyed_curve", "pairs")
-
-    def build(drafts: dict[str, Draft]) -> None:
-        block, users, videos, curve = (
-            store.read(tables[name])
-            for name in ("block", "user_index", "video_index", "enjoyed_curve")
-        )
-        cells = cells_of(block, curve, users, videos)
-        refuse_leak(store.scan(tables["pairs"]), cells, users, videos)
-        drafts["cells"].append(cells)
-
-    return make(
-        store,
-        "evaluation",
-        ("cells",),
-        build,
-        parents={name: tables[name] for name in parents},
-        config={"as_of": str(as_of)},
-    )
+    known = inputs.read("pairs", ["user_idx", "video_idx"])
+    cells = inputs.read("cells", ["user_idx", "is_test"])
+    test_users = cells.filter("is_test")["user_idx"].unique()
+    seen_videos = known["video_idx"].unique()
+    writer, strangers = out["next_days"], 0
+    for views in inputs.row_groups("interactions"):
+        later = views.filter(before(until) & ~before(as_of))
+        met = pairs_of(later, curve, users, videos)
+        strangers += later.height - int(met["views"].sum())
+        rows = first_met(met, of_same_users(known, met), seen_videos, test_users)
+        if rows.height or writer.rows is None:  # a table without rows is a table too
+            writer.append(rows)
+    writer.metadata["views_of_strangers"] = strangers

@@ -17,7 +17,7 @@ from tasks.metrics.rank_correlation_tables import boards_by_label
 
 
 def night_figures(tables: Mapping[str, pl.DataFrame], title: str) -> dict[str, Figure]:
-    """Draw what the tables of a verdict say, named as in ``Shown.tables``."""
+    """Draw what the tables of a verdict say, named as in ``EvaluationFrames.tables``."""
     primary = tables["leaderboard"].filter(label=PRIMARY)
     logs = boards_by_label(tables["next_days"], "log")
     then = boards_by_label(tables["rehearsed"], "block")

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-from prefect.client.schemas import State
 
+from schemas.artifacts import SourceFile
 from schemas.errors import ContractError
 from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
-from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, make, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Inputs, Outputs, table_task
+from tasks.artifacts.writer import ArtifactWriter
 from tasks.ingest.clock import disagreement
+from tasks.ingest.coverage import coverage_of, lines_of
 from tasks.ingest.csv_text import WHOLE_ROW, has_any, scan_text
 from tasks.ingest.dialect import ends_in_a_line, shown
 from tasks.ingest.raw_tables import RAW_TABLES
@@ -82,7 +82,7 @@ def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
         yield Piece(piece.kept.with_columns(stage), piece.rejects, piece.counts)
 
 
-def write_pieces(pieces: Iterator[Piece], table: Draft, rejects: Draft) -> None:
+def write_pieces(pieces: Iterator[Piece], table: ArtifactWriter, rejects: ArtifactWriter) -> None:
     """Append the pieces to the drafts of a table and its rejects; note the counts as a fact."""
     columns = list(CONTRACTS[table.name].to_schema().columns)
     counts = Counts()
@@ -92,34 +92,44 @@ def write_pieces(pieces: Iterator[Piece], table: Draft, rejects: Draft) -> None:
         table.append(piece.kept.select(order))
         rejects.append(piece.rejects)
         counts.add(piece.counts)
-    table.facts["counts"] = vars(counts)
+    table.metadata["counts"] = vars(counts)
 
 
-@step("ingest", "ingest-{table}")
-def ingest(table: str, file: str, checksum: str, max_reject_share: float, root: str) -> State[Refs]:
-    """Read one raw file into ``ingest/<table>`` and ``ingest/rejects``."""
-    store = Store(root)
+@table_task(stage="ingest", reads=("raw_file",), writes=("{table}", "rejects"), key="table")
+def ingest(inputs: Inputs, out: Outputs, *, table: str, max_reject_share: float) -> None:
+    """Read one raw file into its table, and its rejects beside it."""
+    file = inputs.given("raw_file", SourceFile)
+    path = Path(file.path)
+    with unchanged(path, file.content), inputs.store.scratch() as scratch:
+        if not ends_in_a_line(path):
+            logger.warning(
+                "%s does not end with the end of a line: it may be cut off. Compare its size with"
+                " the original's",
+                path.name,
+            )
+        pieces = ingested(path, table, Path(scratch), max_reject_share, datetime.now(UTC))
+        if table == "block":
+            has_times = has_any(path, RAW_FILES[table], "timestamp")
+            pieces = staged(pieces, has_times=has_times)
+        write_pieces(pieces, out[table], out["rejects"])
 
-    def build(drafts: dict[str, Draft]) -> None:
-        with unchanged(Path(file), checksum), store.scratch() as scratch:
-            if not ends_in_a_line(Path(file)):
-                logger.warning(
-                    "%s does not end with the end of a line: it may be cut off. Compare its size"
-                    " with the original's",
-                    Path(file).name,
-                )
-            now = datetime.now(UTC)
-            pieces = ingested(Path(file), table, Path(scratch), max_reject_share, now)
-            if table == "block":
-                has_times = has_any(Path(file), RAW_FILES[table], "timestamp")
-                pieces = staged(pieces, has_times=has_times)
-            write_pieces(pieces, drafts[table], drafts["rejects"])
 
-    return make(
-        store,
-        "ingest",
-        (table, "rejects"),
-        build,
-        parents={table: checksum},
-        config={"max_reject_share": max_reject_share, "table": table},
-    )
+def say_coverage(inputs: Inputs) -> None:
+    """Say each row of the table in the log."""
+    for line, is_little in lines_of(inputs.read("coverage")):
+        (logger.warning if is_little else logger.info)("%s", line)
+
+
+@table_task(
+    stage="ingest",
+    reads=("interactions",),
+    optional=("users", "videos", "daily", "captions", "block"),
+    writes=("coverage",),
+    log=say_coverage,
+)
+def count_coverage(inputs: Inputs, out: Outputs) -> None:
+    """Count how many users and videos of another each file covers."""
+    names = [name for name in RAW_FILES if name in inputs]
+    frame = coverage_of({name: inputs.scan(name) for name in names})
+    out["coverage"].append(frame)
+    out["coverage"].metadata["shares"] = dict(frame.select("file", "share").iter_rows())

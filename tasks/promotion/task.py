@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ import polars as pl
 from prefect.client.schemas import State
 from pydantic import BaseModel
 
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, Snapshot
 from schemas.errors import ModelError, UnreachableError
 from schemas.settings import NightlyConfig
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import settled, step
 from tasks.evaluation.frames import challenger_of
 from tasks.evaluation.task import load_exam, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
@@ -57,7 +57,8 @@ class Promotion(BaseModel):
 
     registered_model: str
     model: str
-    version: str
+    version: str | None
+    """None where nothing was registered."""
     is_promoted: bool
     champion: str | None
     is_news: bool
@@ -80,12 +81,13 @@ def standing_in(store: Store, measured: Mapping[str, ArtifactRef]) -> Standing:
     return Standing(ndcg.to_numpy(), coverage or 0.0, slices)
 
 
-def standing_again(known: Known, champion: Champion, seed: int, root: str) -> Standing:
+def standing_again(known: Snapshot, champion: Champion, seed: int, root: str) -> Standing:
     """Measure a former champion on tonight's exam of test users, in the way of tonight's models.
 
     Users are those of ``standing_in``, in the same order.
     """
-    store, exam = Store(root), load_exam(root, known.tables["cells"]).of_test_users
+    store = Store(root)
+    exam = load_exam(store, known.tables["cells"]).of_test_users
     users, videos = (store.read(known.tables[f"{kind}_features"]) for kind in ("user", "video"))
     its_ids = (champion.catalogue.user_ids, champion.catalogue.video_ids)
     user_ids = users["user_id"].to_numpy()[exam.user_idx]
@@ -101,8 +103,8 @@ def standing_again(known: Known, champion: Champion, seed: int, root: str) -> St
 
 def decided(
     config: NightlyConfig,
-    known: Known,
-    verdict: Verdict,
+    known: Snapshot,
+    verdict: EvaluationTables,
     former: Champion | None,
 ) -> Decision:
     """Compare the night's challenger with popularity and the former champion, and decide."""
@@ -132,7 +134,7 @@ def decided(
     return decision
 
 
-def why_not_compared(known: Known, former: Champion, tonight: Catalogue) -> str | None:
+def why_not_compared(known: Snapshot, former: Champion, tonight: Catalogue) -> str | None:
     """Say why a champion must not be compared with tonight's models, and what to do; or None."""
     who = f"the champion, {former.name} version {former.version},"
     if former.tags["as_of"] > str(known.as_of):
@@ -149,13 +151,17 @@ def why_not_compared(known: Known, former: Champion, tonight: Catalogue) -> str 
     return None
 
 
-def protocol_fingerprint(verdict: Verdict) -> str:
+def protocol_fingerprint(verdict: EvaluationTables) -> str:
     """Return the fingerprint of how a night's figures are measured."""
     return protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
 
 
 def registered_tonight(
-    client: MlflowClient, config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs
+    client: MlflowClient,
+    config: NightlyConfig,
+    known: Snapshot,
+    verdict: EvaluationTables,
+    runs: Runs,
 ) -> tuple[ModelVersion, bool]:
     """Return the night's version, and whether it was there; if not, decide and register it.
 
@@ -195,13 +201,36 @@ def registered_tonight(
     return register(client, family, runs[name], tags, reasons), False
 
 
-@step("gate", "gate-{known.as_of}", retry_on=UnreachableError)
-def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> State[Promotion]:
-    """Register tonight's blend, and make it the champion if it is really better."""
-    from tasks.promotion.model_registry import CHAMPION, CROWNED, crown, version_at
+@plain_task("{known.as_of}", retry_on=UnreachableError)
+def promote(
+    config: NightlyConfig,
+    known: Snapshot,
+    verdict: EvaluationTables,
+    runs: Runs,
+    failures: Sequence[Failure],
+) -> State[Promotion]:
+    """Register tonight's blend, and make it the champion if it is really better.
+
+    A night of which a model failed registers nothing: the champion stays who it is.
+    """
+    from tasks.promotion.model_registry import CHAMPION, CROWNED, crown, registered_name, version_at
     from tasks.tracking.night_run import reachable
 
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
+        if failures:
+            family = registered_name(client, config, runs["night"])
+            now = version_at(client, family, CHAMPION)
+            failed = ", ".join(dict.fromkeys(failure.model for failure in failures))
+            promotion = Promotion(
+                registered_model=family,
+                model=challenger_of(known, verdict),
+                version=None,
+                is_promoted=False,
+                champion=None if now is None else str(now.version),
+                is_news=True,
+                reasons=[f"not all models were made ({failed}): the champion stays"],
+            )
+            return finished(promotion, was_there=False, message=promotion.reasons[0])
         version, was_there = registered_tonight(client, config, known, verdict, runs)
         is_promoted = version.tags["decision"] == PROMOTED
         # A run killed after registering has not crowned; one rolled back since must stay so
@@ -218,4 +247,4 @@ def gate(config: NightlyConfig, known: Known, verdict: Verdict, runs: Runs) -> S
         is_news=is_crowned_now or not was_there,
         reasons=(version.description or "").splitlines(),
     )
-    return settled(promotion, was_there=was_there, message="; ".join(promotion.reasons))
+    return finished(promotion, was_there=was_there, message="; ".join(promotion.reasons))

@@ -6,10 +6,10 @@ from datetime import date
 from pydantic import BaseModel
 
 from schemas.addresses import without_secrets
-from schemas.artifacts import ArtifactRef, Played
+from schemas.artifacts import ArtifactRef, NightResult
 from schemas.settings import BackfillConfig
+from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import chore
 from tasks.evaluation.frames import challenger_of
 from tasks.metrics.labels import PRIMARY
 from tasks.reporting.console import interval, number, signed, ways
@@ -57,11 +57,11 @@ class BackfillSummary(BaseModel):
     commands: dict[str, str]
 
 
-@chore("summarise-backfill")
+@plain_task()
 def summarise_backfill(
     config: BackfillConfig,
     raw: RawData,
-    nights: Sequence[Played],
+    nights: Sequence[NightResult],
     runs: Mapping[date, str],
     staleness: ArtifactRef,
     run_id: str,
@@ -87,7 +87,7 @@ def summarise_backfill(
     return written(summary, config.summary)
 
 
-def _night(store: Store, night: Played, run_id: str) -> NightPlayed:
+def _night(store: Store, night: NightResult, run_id: str) -> NightPlayed:
     board = store.read(night.verdict.leaderboard).filter(label=PRIMARY)
     ndcg = board.filter(metric="ndcg", k=K).select("model", "mean", "low", "high")
     return NightPlayed(

@@ -1,7 +1,7 @@
 """Notices: what a run shows on Prefect's pages. The figures themselves are in the tables."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,11 +11,11 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, Snapshot
 from schemas.settings import NightlyConfig, TrackedConfig
+from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import chore
-from tasks.evaluation.frames import Shown
+from tasks.evaluation.frames import EvaluationFrames
 from tasks.metrics.registry import METRICS
 from tasks.promotion.task import Promotion
 from tasks.tracking.board import board_of, exam_of, heading
@@ -37,12 +37,16 @@ COLUMNS = {
 """What is shown of a night's board, and under which name."""
 
 
-@chore("show-night")
-def show_night(
-    config: NightlyConfig, source: str, known: Known, verdict: Verdict, runs: Mapping[str, str]
+@plain_task()
+def publish_night(
+    config: NightlyConfig,
+    source: str,
+    known: Snapshot,
+    verdict: EvaluationTables,
+    runs: Mapping[str, str],
 ) -> None:
     """Show the leaderboard, and where the night is in MLflow; ``source`` is as people read it."""
-    shown = Shown.of(Store(config.root), known, verdict)
+    shown = EvaluationFrames.of(Store(config.root), known, verdict)
     title = f"{source}, as of {known.as_of}"
     create_table_artifact(
         table=leaderboard_rows(board_of(shown, known, verdict)),
@@ -54,12 +58,13 @@ def show_night(
     logger.info("leaderboard of %d models, MLflow run %s", len(known.models), runs["night"])
 
 
-@chore("show-gate")
-def show_gate(promotion: Promotion) -> None:
+@plain_task()
+def publish_gate(promotion: Promotion) -> None:
     """Show what the gate decided, and why."""
     decision = "promoted" if promotion.is_promoted else "kept out"
     champion = "nobody" if promotion.champion is None else f"version {promotion.champion}"
-    version = f"{promotion.registered_model} version {promotion.version} ({promotion.model})"
+    number = "tonight" if promotion.version is None else f"version {promotion.version}"
+    version = f"{promotion.registered_model} {number} ({promotion.model})"
     reasons = "\n".join(f"- {reason}" for reason in promotion.reasons)
     create_markdown_artifact(
         markdown=f"# {version}: {decision}\n\n{reasons}\n\nThe champion is {champion}.\n",
@@ -67,6 +72,33 @@ def show_gate(promotion: Promotion) -> None:
         description="Whether the night's model is the champion now, and why",
     )
     logger.info("%s: %s", version, decision)
+
+
+@plain_task()
+def publish_failures(models: Sequence[str], failures: Sequence[Failure]) -> None:
+    """Show what was made of each model, what failed or was skipped, and why."""
+    rows = failure_rows(models, failures)
+    create_table_artifact(
+        table=rows,
+        key="failures",
+        description="What was made of each model, what failed or was skipped, and why. What was"
+        " made is kept: the next run makes only the rest.",
+    )
+    for row in rows:
+        logger.warning("%s: %s", row["model"], row["what"])
+
+
+def failure_rows(models: Sequence[str], failures: Sequence[Failure]) -> list[dict[str, str]]:
+    """Say of each model what became of it: a row with ``model`` and ``what``."""
+    said = {
+        model: "; ".join(
+            f"{f.stage} {'skipped' if f.is_skipped else 'failed'}, {f.reason}"
+            for f in failures
+            if f.model == model
+        )
+        for model in models
+    }
+    return [{"model": model, "what": what or "made"} for model, what in said.items()]
 
 
 def show_models(config: TrackedConfig, run_id: str) -> None:
@@ -90,8 +122,8 @@ def _show_way(ways: Mapping[str, str], to: str) -> None:
     create_markdown_artifact(markdown=markdown, key="mlflow", description=to)
 
 
-@chore("show-backfill")
-def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) -> None:
+@plain_task()
+def publish_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) -> None:
     """Show what models are worth by age, and where that is in MLflow."""
     create_table_artifact(
         table=Store(config.root).read(staleness).to_dicts(),
@@ -101,15 +133,15 @@ def show_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str) ->
     show_run(config, run_id)
 
 
-@chore("show-answer")
-def show_answer(text: str) -> None:
+@plain_task()
+def publish_response(text: str) -> None:
     """Show what was answered: a deployment's run has no screen."""
     create_markdown_artifact(
         markdown=f"```\n{text}\n```\n", key="answer", description="The champion's answer"
     )
 
 
-def show_watch(watched: pl.DataFrame) -> None:
+def publish_checks(watched: pl.DataFrame) -> None:
     """Show the table ``watch``, what is past its threshold first; from within a task."""
     ordered = watched.sort("is_past", descending=True, maintain_order=True)
     past = int(watched["is_past"].sum())

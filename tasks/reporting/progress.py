@@ -1,11 +1,11 @@
 """Progress of long work on Prefect's pages, read off what the pure rooms log.
 
 A record with ``extra={"progress": share}`` says how much is done, 0 to 1; nothing else is needed
-there. The logger is that of all tasks, so two pieces of work at a time would mix their bars: here
-they follow each other.
+there. The logger is that of all tasks: a bar hears the thread that it was made in, and no other.
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -21,6 +21,8 @@ class Bar(logging.Handler):
         super().__init__()
         self.key, self.description = key, description
         self.artifact: UUID | None = None
+        thread = threading.get_ident()
+        self.addFilter(lambda record: record.thread == thread)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Move the bar; an unreachable server must not end the work it tells of."""

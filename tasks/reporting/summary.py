@@ -10,13 +10,13 @@ import polars as pl
 from pydantic import BaseModel
 
 from schemas.addresses import without_secrets
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, NightResult, Snapshot
 from schemas.errors import SettingError
 from schemas.settings import NightlyConfig
+from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import chore
 from tasks.artifacts.writer import DATA
-from tasks.evaluation.frames import Shown
+from tasks.evaluation.frames import EvaluationFrames
 from tasks.metrics.eval_set import ORACLE
 from tasks.metrics.holdout_metrics import COLD
 from tasks.metrics.labels import PRIMARY
@@ -111,6 +111,7 @@ class Summary(BaseModel):
     tracking_uri: str
     mlflow_run_id: str
     promotion: Promotion
+    failures: list[Failure]
     commands: dict[str, str]
 
 
@@ -147,19 +148,18 @@ def _part_of(file: str) -> Path:
     return Path(file).with_name(f".{Path(file).name}.part")
 
 
-@chore("summarise")
+@plain_task()
 def summarise(
     config: NightlyConfig,
     raw: RawData,
-    past: Known,
-    known: Known,
-    verdict: Verdict,
+    night: NightResult,
     lists: ArtifactRef,
     runs: Mapping[str, str],
     promotion: Promotion,
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
-    shown = Shown.of(Store(config.root), known, verdict)
+    past, known, verdict = night.past, night.known, night.verdict
+    shown = EvaluationFrames.of(Store(config.root), known, verdict)
     board = shown.leaderboard.filter(label=PRIMARY)
     bounds = _figures(board.filter(model=ORACLE))
     single = {name: ref for name, ref in verdict if isinstance(ref, ArtifactRef)}
@@ -171,19 +171,22 @@ def summarise(
         base_rate=bounds.pop("base_rate_at_0"),
         oracle=bounds,
         models={name: _model(name, known, verdict, shown, runs[name]) for name in known.models},
-        order_by_tune_users=verdict.leaderboard.facts["order_by_tune_users"],
+        order_by_tune_users=verdict.leaderboard.metadata["order_by_tune_users"],
         blends={blend: _components(table) for blend, table in shown.ablation.items()},
         audit=_audit(past, verdict, shown),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
         rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
-        counts={n: ref.facts["counts"] for n, ref in known.tables.items() if "counts" in ref.facts},
-        coverage=known.tables["coverage"].facts["shares"],
+        counts={
+            n: ref.metadata["counts"] for n, ref in known.tables.items() if "counts" in ref.metadata
+        },
+        coverage=known.tables["coverage"].metadata["shares"],
         artifacts={name: ref.path for name, ref in (known.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
-        users_by_model=lists.facts["users_by_model"],
+        users_by_model=lists.metadata["users_by_model"],
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
         promotion=promotion,
+        failures=night.failures,
         commands=_commands(config, runs["night"], promotion),
     )
     return written(summary, config.summary)
@@ -198,7 +201,9 @@ def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[
     return ways
 
 
-def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str) -> ModelSummary:
+def _model(
+    name: str, known: Snapshot, verdict: EvaluationTables, shown: EvaluationFrames, run_id: str
+) -> ModelSummary:
     ref, measured = known.models[name], verdict.per_user[name]
     board = shown.leaderboard.filter(model=name, label=PRIMARY)
     differences = shown.comparisons.filter(model=name, label=PRIMARY, metric="ndcg", k=K)
@@ -213,18 +218,18 @@ def _model(name: str, known: Known, verdict: Verdict, shown: Shown, run_id: str)
             for row in differences.iter_rows(named=True)
         },
         beyond={row["measure"]: Figure(**_some(row)) for row in beyond.iter_rows(named=True)},
-        findings=ref.facts["findings"],
-        seconds=ref.facts["seconds"],
-        peak_mib=ref.facts["peak_mib"],
-        served_users=measured.facts["served_users"],
-        served_cells=measured.facts["served_cells"],
+        findings=ref.metadata["findings"],
+        seconds=ref.metadata["seconds"],
+        peak_mib=ref.metadata["peak_mib"],
+        served_users=measured.metadata["served_users"],
+        served_cells=measured.metadata["served_cells"],
         artifact=ref.path,
         tables={table: made.path for table, made in tables.items()},
         mlflow_run_id=run_id,
     )
 
 
-def _audit(past: Known, verdict: Verdict, shown: Shown) -> Audit:
+def _audit(past: Snapshot, verdict: EvaluationTables, shown: EvaluationFrames) -> Audit:
     cold = shown.next_days.filter(label=COLD)
     able = cold.filter(pl.col("metric") == "served", pl.col("mean") > 0)["model"]
     figures = cold.filter(pl.col("model").is_in(able.implode()), metric="ndcg", k=K)

@@ -18,8 +18,8 @@ from pydantic import BaseModel, Field
 from schemas.errors import SettingError, UnreachableError
 from schemas.paths import sqlite_file
 from schemas.settings import RecommendConfig, TrackedConfig
-from tasks.artifacts.table_task import chore, settled, step
-from tasks.artifacts.writer import DATA, Draft
+from tasks.artifacts.plain_task import finished, plain_task
+from tasks.artifacts.writer import DATA, ArtifactWriter
 from tasks.ingest.id_file import read_ids, some
 from tasks.models.popularity_fallback import fallback_of
 from tasks.serving.top_n import lists_for_all
@@ -51,8 +51,8 @@ class Answer(BaseModel):
     shown: str | None = Field(description="one user's list as text")
 
 
-@chore("read-ids")
-def read_asked(config: RecommendConfig) -> Asked:
+@plain_task()
+def read_request(config: RecommendConfig) -> Asked:
     """Read who and what is asked about, and make the folder of ``out``, before any other work.
 
     ContractError names a file that holds no ids; SettingError what cannot be read or written.
@@ -72,8 +72,8 @@ def read_asked(config: RecommendConfig) -> Asked:
     )
 
 
-@step("answer", retry_on=UnreachableError)
-def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
+@plain_task(retry_on=UnreachableError)
+def recommend_on_request(config: RecommendConfig, asked: Asked) -> State[Answer]:
     """Ask the champion for the lists, write them, and lay one user's out.
 
     SettingError if there is no champion, or none of the candidates is known.
@@ -110,7 +110,7 @@ def answer(config: RecommendConfig, asked: Asked) -> State[Answer]:
             shown=text,
         )
     done = f"lists of {sum(counts.values())} users"
-    return settled(made, was_there=False, message="; ".join([done, *notes]))
+    return finished(made, was_there=False, message="; ".join([done, *notes]))
 
 
 def check_tracked(config: TrackedConfig) -> None:
@@ -166,7 +166,7 @@ def write(lists: Iterable[pl.DataFrame], out: str | None) -> dict[str, int]:
     counts: Counter[str] = Counter()
     try:
         with tempfile.TemporaryDirectory(dir=None if out is None else Path(out).parent) as scratch:
-            with Draft(Path(scratch), "top_n") as draft:
+            with ArtifactWriter(Path(scratch), "top_n") as draft:
                 for rows in lists:
                     draft.append(rows)
                     counts.update(rows.filter(rank=1)["model"].to_list())

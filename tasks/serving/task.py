@@ -1,21 +1,21 @@
 """Lists for everybody, by the champion: the N best videos that each user has not seen before."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Snapshot
 from schemas.errors import UnreachableError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import NightlyConfig
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, ensure, settled, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Inputs, Outputs, Parent, Refs, RunContext, table_task
 from tasks.evaluation.frames import challenger_of
 from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue
@@ -23,10 +23,17 @@ from tasks.models.lookup import recommender_class
 from tasks.models.popularity_fallback import fallback_of
 from tasks.models.score_by_id import FromElsewhere
 from tasks.serving.top_n import lists_for_all
-from tasks.training.task import code_of, load_model
+from tasks.training.task import load_model
 
 
-def load_catalogue(store: Store, tables: Mapping[str, ArtifactRef]) -> Catalogue:
+class Tables(Protocol):
+    """Tables by name: those of a snapshot, or the inputs of a task."""
+
+    def __getitem__(self, name: str, /) -> ArtifactRef:
+        """Return a table."""
+
+
+def load_catalogue(store: Store, tables: Tables) -> Catalogue:
     """Read ids and seen pairs as of the cut."""
     return Catalogue.of(
         store.read(tables["user_index"]),
@@ -47,65 +54,71 @@ class Answering:
     as_of: date
     load: Callable[[], tuple[Recommender[Any], Catalogue]]
 
-    @property
-    def code(self) -> Iterator[type[Recommender[Any]]]:
-        """The classes it consists of; which components a blend has is only known when loaded."""
-        is_blend = MODEL_CONFIGS[self.model].is_blend
-        return map(recommender_class, MODEL_CONFIGS if is_blend else (self.model,))
+
+def classes_of_champion(*, champion: str | None, **_: Any) -> Iterator[type[Recommender[Any]]]:
+    """The classes of a champion: which components a blend has is only known when it is loaded."""
+    if champion is None:
+        return iter(())
+    is_blend = MODEL_CONFIGS[champion].is_blend
+    return map(recommender_class, MODEL_CONFIGS if is_blend else (champion,))
 
 
-def lists_table(
-    store: Store, known: Known, answering: Answering | None, stand_in: str, n: int
-) -> tuple[Refs, bool]:
-    """Return the table ``top_n`` of a night, and whether it was there before.
+@table_task(
+    stage="lists",
+    reads=("fallback_model", "user_index", "video_index", "pairs"),
+    optional=("champion",),
+    writes=("top_n",),
+    code=classes_of_champion,
+)
+def build_top_n(inputs: Inputs, out: Outputs, *, champion: str | None, top_n: int) -> None:
+    """List the best unseen videos of every user by the champion, a model of this name.
 
-    Every user's list is the champion's; whom it does not know or cannot serve gets what is popular
-    with it. Where there is none, or it is of a later day or other data, all get what is popular
-    with tonight's model ``stand_in``.
+    Whom it does not know or cannot serve gets what is popular with it. Where there is none, or it
+    is of other data, all get what is popular with the fallback model.
     """
-    if answering is not None and answering.as_of > known.as_of:
-        answering = None  # what it knows of the days to come must be in no list
-
-    def build(drafts: dict[str, Draft]) -> None:
-        here = load_catalogue(store, known.tables)
-        scorer = None
-        if answering is not None:
-            model, its = answering.load()
-            if its.is_of_the_data_of(here):
-                scorer = FromElsewhere(model, its, here)
-        if scorer is None:
-            fallback = fallback_of(load_model(store, known.models[stand_in]))
-        else:
-            fallback = cache(scorer.popular)
-        by_model: Counter[str] = Counter()
-        for rows in lists_for_all(scorer, fallback, here, here.user_ids, n):
-            drafts["top_n"].append(rows)
-            by_model.update(rows.filter(rank=1)["model"].to_list())
-        drafts["top_n"].facts["users_by_model"] = dict(by_model)
-
-    return ensure(
-        store,
-        "lists",
-        ("top_n",),
-        build,
-        parents={
-            **({} if answering is None else {"champion": answering.content}),
-            "stand_in": known.models[stand_in],
-            **{name: known.tables[name] for name in ("user_index", "video_index", "pairs")},
-        },
-        found=[*code_of(known, stand_in), *([] if answering is None else answering.code)],
-        config={"n": n, "stand_in": stand_in},
-    )
+    here = load_catalogue(inputs.store, inputs)
+    scorer = None
+    if champion is not None:
+        model, its = inputs.given("champion", Answering).load()
+        if its.is_of_the_data_of(here):
+            scorer = FromElsewhere(model, its, here)
+    if scorer is None:
+        fallback = fallback_of(load_model(inputs.store, inputs["fallback_model"]))
+    else:
+        fallback = cache(scorer.popular)
+    by_model: Counter[str] = Counter()
+    for rows in lists_for_all(scorer, fallback, here, here.user_ids, top_n):
+        out["top_n"].append(rows)
+        by_model.update(rows.filter(rank=1)["model"].to_list())
+    out["top_n"].metadata["users_by_model"] = dict(by_model)
 
 
-def stand_in_of(known: Known, verdict: Verdict) -> str:
+def stand_in_of(known: Snapshot, verdict: EvaluationTables) -> str:
     """Return the model that says what is popular where no champion can: popularity, if there."""
     return "popularity" if "popularity" in known.models else challenger_of(known, verdict)
 
 
-@step("recommend", "recommend-{known.as_of}", retry_on=UnreachableError)
-def recommend(
-    config: NightlyConfig, known: Known, verdict: Verdict, family: str, champion: str | None
+def top_n_table(
+    config: NightlyConfig, known: Snapshot, verdict: EvaluationTables, champion: Answering | None
+) -> tuple[Refs, bool]:
+    """Return the table ``top_n`` of a night, and whether it was there before."""
+    if champion is not None and champion.as_of > known.as_of:
+        champion = None  # what it knows of the days to come must be in no list
+    inputs: dict[str, Parent] = {"fallback_model": known.models[stand_in_of(known, verdict)]}
+    inputs |= {name: known.tables[name] for name in ("user_index", "video_index", "pairs")}
+    inputs |= {} if champion is None else {"champion": champion}
+    settings = {"champion": champion and champion.model, "top_n": config.top_n}
+    run = RunContext(config.root, config.seed, known.as_of)
+    return build_top_n.build_or_reuse(run, inputs, settings)
+
+
+@plain_task("{known.as_of}", hours=1, retry_on=UnreachableError)
+def recommend_from_champion(
+    config: NightlyConfig,
+    known: Snapshot,
+    verdict: EvaluationTables,
+    family: str,
+    champion: str | None,
 ) -> State[Refs]:
     """Write every user's list by version ``champion`` of registered model ``family``: ``top_n``.
 
@@ -116,9 +129,7 @@ def recommend(
 
     with reachable(config.tracking_address) as client:
         found = None if champion is None else answering(client, family, champion)
-        refs, was_there = lists_table(
-            Store(config.root), known, found, stand_in_of(known, verdict), config.top_n
-        )
-    by_model: dict[str, int] = refs["top_n"].facts["users_by_model"]
+        refs, was_there = top_n_table(config, known, verdict, found)
+    by_model: dict[str, int] = refs["top_n"].metadata["users_by_model"]
     said = ", ".join(f"{users} by {model}" for model, users in by_model.items())
-    return settled(refs, was_there=was_there, message=f"lists of users: {said}")
+    return finished(refs, was_there=was_there, message=f"lists of users: {said}")

@@ -7,11 +7,12 @@ from pathlib import Path
 from prefect.client.schemas import State
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.artifacts import SourceFile
 from schemas.errors import SourceError
 from schemas.raw_files import RAW_FILES
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import ensure, settled, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Inputs, Outputs, RunContext, table_task
 from tasks.demo_world import write_demo_world
 from tasks.reporting.progress import progress_shown
 from tasks.sources.download import fetch_kuairec
@@ -31,20 +32,24 @@ class RawData(BaseModel):
     checksums: dict[str, str] = Field(description="SHA-256 by table")
     missing: tuple[str, ...] = Field(description="optional tables whose file is not there")
 
+    def file(self, table: str) -> SourceFile:
+        """Return the file of a table."""
+        return SourceFile(path=self.files[table], content=self.checksums[table])
+
     @property
     def costs_of_missing(self) -> dict[str, str]:
         """What a run cannot do, by the name of the file that is not there."""
         return {RAW_FILES[table].file_name: RAW_FILES[table].costs for table in self.missing}
 
 
-@step("acquire", "acquire-{source}", hours=6)
-def acquire(source: str, scale: float, seed: int, root: str) -> State[RawData]:
+@plain_task("{source}", hours=6)
+def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
     """Find or make the raw files of ``source``, and say what is missing and what that costs."""
-    store = Store(root)
+    store = Store(run.root)
     store.warn_of_others()
     store.settle_layout()
     store.sweep()
-    folder, name, was_there = _folder_of(source, scale, seed, store)
+    folder, name, was_there = _folder_of(run, source, scale, store)
     found = locate(folder, source if Path(source).is_file() else None)
     if found.is_demo and source != "demo":
         name = f"demo world in {source}"
@@ -57,49 +62,46 @@ def acquire(source: str, scale: float, seed: int, root: str) -> State[RawData]:
     )
     for file, costs in raw.costs_of_missing.items():
         logger.warning("%s is missing: %s", file, costs)
-    return settled(raw, was_there=was_there, message=f"{name}: {len(raw.files)} files")
+    return finished(raw, was_there=was_there, message=f"{name}: {len(raw.files)} files")
 
 
-def _folder_of(source: str, scale: float, seed: int, store: Store) -> tuple[Path, str, bool]:
+def _folder_of(run: RunContext, source: str, scale: float, store: Store) -> tuple[Path, str, bool]:
     """Return the folder, the name to show, and whether it was all there before."""
     if source == "demo":
-        folder, was_there = _demo(scale, seed, store)
-        return folder, f"demo(scale={scale:g}, seed={seed})", was_there
+        made, was_there = write_demo_files.build_or_reuse(run, {}, {"scale": scale})
+        name = f"demo(scale={scale:g}, seed={run.seed})"
+        return store.folder(made["demo"]), name, was_there
     if source == "kuairec":
         return fetch_kuairec(store.working_folder("kuairec")), "kuairec", True
     path = Path(source)
     if path.is_dir():
         return path, source, True
     if path.is_file():
-        folder, was_there = _unpacked(path, store)
-        return folder, source, was_there
+        archive = SourceFile(path=source, content=fingerprint({"archive": path})["archive"])
+        made, was_there = unzip_archive.build_or_reuse(run, {"archive_file": archive}, {})
+        return store.folder(made["archive"]), source, was_there
     raise SourceError(
         f"source {source!r} is neither 'demo' nor 'kuairec' nor a folder or zip that exists"
     )
 
 
-def _demo(scale: float, seed: int, store: Store) -> tuple[Path, bool]:
+@table_task(stage="sources", writes=("demo",))
+def write_demo_files(_inputs: Inputs, out: Outputs, *, scale: float, seed: int) -> None:
+    """Write the demo world as KuaiRec's files."""
+
     def log_progress(done: int, total: int) -> None:
         said = {"progress": done / total}
         logger.info("demo world: %d of %d parts written", done, total, extra=said)
 
-    def build(drafts: dict[str, Draft]) -> None:
-        with progress_shown("demo-world", "Files of the demo world written"):
-            write_demo_world(drafts["demo"].folder, scale, seed, log_progress)
-
-    refs, was_there = ensure(
-        store, "sources", ("demo",), build, parents={}, config={"scale": scale}, seed=seed
-    )
-    return store.folder(refs["demo"]), was_there
+    with progress_shown("demo-world", "Files of the demo world written"):
+        write_demo_world(out["demo"].folder, scale, seed, log_progress)
 
 
-def _unpacked(archive: Path, store: Store) -> tuple[Path, bool]:
-    checksum = fingerprint({"archive": archive})["archive"]
-
-    def build(drafts: dict[str, Draft]) -> None:
-        with unchanged(archive, checksum), store.scratch() as scratch:
-            unpack(archive, Path(scratch) / "KuaiRec")
-            shutil.move(Path(scratch) / "KuaiRec", drafts["archive"].folder)
-
-    refs, was_there = ensure(store, "sources", ("archive",), build, parents={"archive": checksum})
-    return store.folder(refs["archive"]), was_there
+@table_task(stage="sources", reads=("archive_file",), writes=("archive",))
+def unzip_archive(inputs: Inputs, out: Outputs) -> None:
+    """Unpack a zip file with KuaiRec's files."""
+    archive = inputs.given("archive_file", SourceFile)
+    path = Path(archive.path)
+    with unchanged(path, archive.content), inputs.store.scratch() as scratch:
+        unpack(path, Path(scratch) / "KuaiRec")
+        shutil.move(Path(scratch) / "KuaiRec", out["archive"].folder)

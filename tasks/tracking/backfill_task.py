@@ -10,8 +10,8 @@ from prefect.client.schemas import State
 from schemas.artifacts import ArtifactRef
 from schemas.errors import UnreachableError
 from schemas.settings import BackfillConfig
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import settled, step
 from tasks.sources.task import RawData
 from tasks.tracking.task import origin_tags
 
@@ -23,7 +23,7 @@ BACKFILL = "grail.backfill"
 """Tag with the content of what a run shows: equal backfills are logged once."""
 
 
-@step("track-backfill", retry_on=UnreachableError)
+@plain_task(retry_on=UnreachableError)
 def track_backfill(
     config: BackfillConfig, raw: RawData, first: str, staleness: ArtifactRef
 ) -> State[str]:
@@ -47,7 +47,7 @@ def track_backfill(
             if found
             else _log(client, experiment, config, raw.source, first, staleness.content, table)
         )
-    return settled(run_id, was_there=bool(found), message=f"MLflow run {run_id}")
+    return finished(run_id, was_there=bool(found), message=f"MLflow run {run_id}")
 
 
 def _log(

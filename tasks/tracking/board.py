@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from schemas.artifacts import Known, Verdict
+from schemas.artifacts import EvaluationTables, Snapshot
 from schemas.model_settings import config_class
-from tasks.evaluation.frames import Shown
+from tasks.evaluation.frames import EvaluationFrames
 from tasks.metrics.eval_set import ORACLE
 from tasks.metrics.labels import PRIMARY
 
@@ -15,7 +15,7 @@ FIRST = [f"ndcg_at_{K}", f"ndcg_at_{K}_low", f"ndcg_at_{K}_high", f"precision_at
 """Columns in front, after the model's name."""
 
 
-def board_of(shown: Shown, known: Known, verdict: Verdict) -> pl.DataFrame:
+def board_of(shown: EvaluationFrames, known: Snapshot, verdict: EvaluationTables) -> pl.DataFrame:
     """Return one row a model, best first by NDCG@10, a column a figure of the primary label.
 
     With the ends of the intervals at 10, what its lists are like beyond accuracy, whom it serves,
@@ -41,13 +41,13 @@ def board_of(shown: Shown, known: Known, verdict: Verdict) -> pl.DataFrame:
     )
 
 
-def _cost(name: str, known: Known, verdict: Verdict) -> dict[str, Any]:
-    served, cost = verdict.per_user[name].facts, known.models[name].facts
+def _cost(name: str, known: Snapshot, verdict: EvaluationTables) -> dict[str, Any]:
+    served, cost = verdict.per_user[name].metadata, known.models[name].metadata
     figures = {key: served[key] for key in ("served_users", "served_cells")}
     return {"model": name, **figures, "seconds": cost["seconds"], "peak_mib": cost["peak_mib"]}
 
 
-def exam_of(shown: Shown) -> dict[str, float]:
+def exam_of(shown: EvaluationFrames) -> dict[str, float]:
     """Return how many ``test_users`` a night was measured on, and their ``base_rate``."""
     figures = shown.leaderboard.filter(label=PRIMARY)
     exam = {"test_users": max(figures["users"].to_list(), default=0)}

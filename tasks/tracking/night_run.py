@@ -21,9 +21,9 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
 
-from schemas.artifacts import Json, Known, Verdict
+from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.settings import TRACKING
-from tasks.evaluation.frames import Shown, challenger_of
+from tasks.evaluation.frames import EvaluationFrames, challenger_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
@@ -61,9 +61,9 @@ class Night:
     is_demo: bool
     settings: Json
     model_settings: Mapping[str, Json]
-    known: Known
-    verdict: Verdict
-    shown: Shown
+    known: Snapshot
+    verdict: EvaluationTables
+    shown: EvaluationFrames
     board: pl.DataFrame
     tags: Mapping[str, str]
 
@@ -75,7 +75,7 @@ class Night:
     @property
     def best(self) -> str:
         """The first model by tune users: the one whose figures stand for the night."""
-        return str(self.verdict.leaderboard.facts["order_by_tune_users"][0])
+        return str(self.verdict.leaderboard.metadata["order_by_tune_users"][0])
 
     @property
     def title(self) -> str:
@@ -198,7 +198,7 @@ def _log_model_run(
     client: MlflowClient, night: Night, model: str, run_id: str, packing: Packing
 ) -> None:
     ref = night.known.models[model]
-    words = {k: v for k, v in ref.facts["findings"].items() if isinstance(v, str)}
+    words = {k: v for k, v in ref.metadata["findings"].items() if isinstance(v, str)}
     mlflow.log_params(
         _flat(night.model_settings[model]) | {f"found_{k}": v for k, v in words.items()}
     )
@@ -254,9 +254,9 @@ def _figures(night: Night, model: str) -> list[Metric]:
     ]
     lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
     metrics += [metric_point(f"{measure}_at_{K}", value) for measure, value in lists.iter_rows()]
-    facts = night.verdict.per_user[model].facts
+    facts = night.verdict.per_user[model].metadata
     metrics += [metric_point(name, facts[name]) for name in ("served_users", "served_cells")]
-    cost = night.known.models[model].facts
+    cost = night.known.models[model].metadata
     metrics += [metric_point(name, cost[name]) for name in ("seconds", "peak_mib")]
     findings = cost["findings"].items()
     return metrics + [metric_point(name, v) for name, v in findings if isinstance(v, int | float)]
@@ -293,7 +293,7 @@ def _curves(night: Night, model: str) -> list[Metric]:
         metric_point(f"{metric}_over_k", mean, k)
         for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
     ]
-    learned = night.known.models[model].facts["curves"]
+    learned = night.known.models[model].metadata["curves"]
     return over_k + [
         metric_point(name, value, epoch)
         for name, values in learned.items()

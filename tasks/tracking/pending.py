@@ -8,11 +8,11 @@ from typing import Self
 import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from schemas.artifacts import Json, Known, Verdict
+from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.errors import StoreError, TrackingError
 from schemas.settings import LearningConfig
 from tasks.sources.task import RawData
-from tasks.tracking.task import track
+from tasks.tracking.task import track_runs
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,13 @@ class PendingNight(BaseModel):
     model_config = ConfigDict(frozen=True)
     settings: Json
     raw: RawData
-    known: Known
-    verdict: Verdict
+    known: Snapshot
+    verdict: EvaluationTables
 
     @classmethod
-    def of(cls, config: LearningConfig, raw: RawData, known: Known, verdict: Verdict) -> Self:
+    def of(
+        cls, config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
+    ) -> Self:
         """Note a night."""
         fields = set(LearningConfig.model_fields) - PLACES
         settings = config.model_dump(mode="json", include=fields)
@@ -40,7 +42,7 @@ class PendingNight(BaseModel):
         """Log the night to where ``config`` says; return the run ids by model."""
         places = config.model_dump(include=PLACES)
         own = LearningConfig.model_validate({**self.settings, **places})
-        return track(own, self.raw, self.known, self.verdict)
+        return track_runs(own, self.raw, self.known, self.verdict)
 
 
 class PendingNights:
@@ -74,14 +76,14 @@ class PendingNights:
 
 
 def track_night(
-    config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
+    config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
 ) -> dict[str, str]:
     """Log a night, and those before it that could not be logged; return its run ids by model.
 
     TrackingError if MLflow does not take it: the next run on this root will log it.
     """
     try:
-        runs = track(config, raw, known, verdict)
+        runs = track_runs(config, raw, known, verdict)
     except TrackingError as error:
         PendingNights(config.root).keep(PendingNight.of(config, raw, known, verdict))
         raise TrackingError(f"{error}, and the next run logs this night, too") from error

@@ -13,13 +13,13 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
 from schemas.addresses import without_secrets
-from schemas.artifacts import ArtifactRef, Json, Known, Verdict
+from schemas.artifacts import ArtifactRef, EvaluationTables, Json, Snapshot
 from schemas.errors import TrackingError, UnreachableError
 from schemas.settings import LearningConfig
 from tasks.artifacts.code_fingerprint import PROJECT
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import chore, settled, step
-from tasks.evaluation.frames import Shown
+from tasks.evaluation.frames import EvaluationFrames
 from tasks.evaluation.task import protocol_in
 from tasks.serving.task import load_catalogue
 from tasks.sources.task import RawData
@@ -38,7 +38,7 @@ DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
 """Settings that a night's run may show; each model's own are with the model."""
 
 
-@chore("check-tracking", hours=None)
+@plain_task(hours=None)
 def check_tracking(tracking_uri: str) -> dict[str, str]:
     """Ask MLflow for its experiments, so that a wrong address stops a run early.
 
@@ -75,9 +75,9 @@ def check_experiment(deleted: Mapping[str, str], tracking_uri: str, *, is_demo: 
         )
 
 
-@step("track", "track-{known.as_of}", retry_on=UnreachableError)
-def track(
-    config: LearningConfig, raw: RawData, known: Known, verdict: Verdict
+@plain_task("{known.as_of}", retry_on=UnreachableError)
+def track_runs(
+    config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
     from tasks.tracking.night_run import Night, experiment_id, log_once, reachable
@@ -86,7 +86,7 @@ def track(
     store = Store(config.root)
     models, tables = known.models, known.tables
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in models}
-    frames = Shown.of(store, known, verdict)
+    frames = EvaluationFrames.of(store, known, verdict)
     shown: Json = {
         "layout": LAYOUT,
         "verdict": _contents(verdict),
@@ -117,10 +117,10 @@ def track(
         experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
         end_unfinished(client, experiment)
         ids, was_there = log_once(client, experiment, night, catalogue)
-    return settled(ids, was_there=was_there, message=f"{len(ids)} runs in MLflow")
+    return finished(ids, was_there=was_there, message=f"{len(ids)} runs in MLflow")
 
 
-def _contents(verdict: Verdict) -> Json:
+def _contents(verdict: EvaluationTables) -> Json:
     """Return the content of every table of a verdict: what was measured, not when or where."""
     return {
         name: made.content

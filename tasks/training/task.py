@@ -1,25 +1,24 @@
 """Training: one task a model, from the feature tables it uses to a saved model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import date
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
-from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef, Known
-from schemas.model_settings import ModelConfig
+from schemas.artifacts import ArtifactRef, Json
 from schemas.tables import CONTRACTS
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, make, step
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import MODELS, Inputs, Outputs, table_task
 from tasks.features.cutoff import cut_at
 from tasks.models.base import Recommender, Rehearsal, Training
 from tasks.models.lookup import recommender_class
 from tasks.reporting.progress import progress_shown
 
-STAGE = "models"
+V = TypeVar("V")
+
 TABLES = {
     "pairs": "pairs",
     "users": "user_features",
@@ -28,44 +27,86 @@ TABLES = {
 }
 """Attribute of ``Training`` to table."""
 
+OF_BACKTEST = ("user_features", "video_features", "next_days")
+"""Tables of the backtest that a blend learns from."""
 
-def load_training(
-    store: Store, known: Known, rehearsed: Known, uses: frozenset[str], seed: int
-) -> Training:
+
+def inputs_of(
+    model: str,
+    tables: Mapping[str, V],
+    components: Mapping[str, V],
+    backtest_tables: Mapping[str, V],
+    backtest_models: Mapping[str, V],
+) -> dict[str, V]:
+    """Choose what a model is trained on, by role; a blend looks at other models and the backtest.
+
+    The order of ``components`` counts: a blend names and weighs them in it.
+    """
+    uses = recommender_class(model).uses
+    names = ["user_index", "video_index", *(TABLES[a] for a in TABLES if a in uses)]
+    inputs = {name: tables[name] for name in names}
+    if "components" in uses:
+        inputs["cells"] = tables["cells"]
+        inputs |= {f"component/{name}": made for name, made in components.items()}
+        inputs |= {f"backtest_model/{name}": backtest_models[name] for name in components}
+        inputs |= {f"backtest_table/{name}": backtest_tables[name] for name in OF_BACKTEST}
+    return inputs
+
+
+@table_task(
+    stage=MODELS,
+    reads=("user_index", "video_index"),
+    optional=(*TABLES.values(), "cells", "component/*", "backtest_model/*", "backtest_table/*"),
+    writes=("{model}",),
+    code=lambda *, model, **_: (recommender_class(model),),
+    key="model",
+)
+def train(
+    inputs: Inputs, out: Outputs, *, model: str, config: Json, as_of: date, seed: int
+) -> None:
+    """Fit one model on what was known by a day, and save it."""
+    kind = recommender_class(model)
+    training = load_training(inputs, kind.uses, as_of, seed)
+    with progress_shown(f"train-{model.replace('_', '-')}", f"Training of {model}"):
+        fitted = kind(kind.config_type.model_validate(config)).fit(training)
+    fitted.save(out[model].folder)
+    out[model].metadata |= {
+        "curves": dict(fitted.curves()),
+        "findings": dict(fitted.findings()),
+        "components": list(training.components),
+    }
+
+
+def load_training(inputs: Inputs, uses: Iterable[str], as_of: date, seed: int) -> Training:
     """Read what is in ``uses``; other tables are empty, with their columns."""
-    tables = known.tables
     pairs, users, videos, friends = (
-        store.read(tables[table]) if attribute in uses else _empty(table)
+        inputs.read(table) if attribute in uses else _empty(table)
         for attribute, table in TABLES.items()
     )
     training = Training(
-        user_ids=store.read(tables["user_index"])["user_id"].to_numpy().astype(np.int32),
-        video_ids=store.read(tables["video_index"])["video_id"].to_numpy().astype(np.int32),
+        user_ids=inputs.read("user_index")["user_id"].to_numpy().astype(np.int32),
+        video_ids=inputs.read("video_index")["video_id"].to_numpy().astype(np.int32),
         pairs=pairs,
         users=users,
         videos=videos,
         friends=friends,
-        as_of=cut_at(known.as_of),
+        as_of=cut_at(as_of),
         seed=seed,
     )
     if "components" not in uses:
         return training
+    users, videos = (inputs.read(f"backtest_table/{name}") for name in OF_BACKTEST[:2])
+    seen_next = inputs.scan("backtest_table/next_days").filter(~pl.col("is_test")).collect()
     return replace(
         training,
-        components={name: load_model(store, ref) for name, ref in known.models.items()},
-        rehearsal=load_rehearsal(store, rehearsed, known.models),
-        tune_cells=store.scan(tables["cells"]).filter(~pl.col("is_test")).collect(),
-    )
-
-
-def load_rehearsal(store: Store, rehearsed: Known, names: Iterable[str]) -> Rehearsal:
-    """Read an earlier day's models and what users who are not for testing saw after it."""
-    tables = rehearsed.tables
-    return Rehearsal(
-        components={name: load_model(store, rehearsed.models[name]) for name in names},
-        users=store.read(tables["user_features"]),
-        videos=store.read(tables["video_features"]),
-        seen_next=store.scan(tables["next_days"]).filter(~pl.col("is_test")).collect(),
+        components=load_models(inputs, "component"),
+        rehearsal=Rehearsal(
+            components=load_models(inputs, "backtest_model"),
+            users=users,
+            videos=videos,
+            seen_next=seen_next,
+        ),
+        tune_cells=inputs.scan("cells").filter(~pl.col("is_test")).collect(),
     )
 
 
@@ -75,60 +116,9 @@ def _empty(table: str) -> pl.DataFrame:
     return pl.DataFrame(schema=plain)
 
 
-@step("train", "train-{name}-{known.as_of}")
-def train(
-    name: str,
-    settings: dict[str, Any],
-    known: Known,
-    rehearsed: Known,
-    seed: int,
-    root: str,
-) -> State[Refs]:
-    """Fit one model on what was ``known`` by a day and save it as ``models/<name>``.
-
-    ``rehearsed``, an earlier day, is looked at by a blend alone.
-    """
-    store = Store(root)
-    model_class = recommender_class(name)
-    config: ModelConfig = model_class.config_type.model_validate(settings)
-
-    def build(drafts: dict[str, Draft]) -> None:
-        training = load_training(store, known, rehearsed, model_class.uses, seed)
-        with progress_shown(f"train-{name.replace('_', '-')}", f"Training of {name}"):
-            model = model_class(config).fit(training)
-        model.save(drafts[name].folder)
-        drafts[name].facts |= {"curves": dict(model.curves()), "findings": dict(model.findings())}
-
-    return make(
-        store,
-        STAGE,
-        (name,),
-        build,
-        parents=_parents(model_class.uses, known, rehearsed),
-        found=code_of(known, name),
-        config={"model": name, "as_of": str(known.as_of), **config.model_dump(mode="json")},
-        seed=seed,
-    )
-
-
-def _parents(uses: frozenset[str], known: Known, rehearsed: Known) -> Refs:
-    """Return what a model is made from, by its role; the order of components counts."""
-    names = ["user_index", "video_index", *(TABLES[a] for a in TABLES if a in uses)]
-    parents = {name: known.tables[name] for name in names}
-    if "components" in uses:
-        for place, name in enumerate(known.models):
-            parents[f"component_{place}_{name}"] = known.models[name]
-            parents[f"rehearsed_{place}_{name}"] = rehearsed.models[name]
-        for name in ("user_features", "video_features", "next_days"):
-            parents[f"rehearsed_{name}"] = rehearsed.tables[name]
-        parents["cells"] = known.tables["cells"]
-    return parents
-
-
-def code_of(known: Known, name: str) -> tuple[type[Recommender[Any]], ...]:
-    """Return the classes that a trained model consists of: its own, and a blend's components'."""
-    own = recommender_class(name)
-    return (own, *map(recommender_class, known.models)) if "components" in own.uses else (own,)
+def load_models(inputs: Inputs, prefix: str) -> dict[str, Recommender[Any]]:
+    """Load the models of a group by name, in its order."""
+    return {name: load_model(inputs.store, ref) for name, ref in inputs.group(prefix).items()}
 
 
 def load_model(store: Store, ref: ArtifactRef) -> Recommender[Any]:

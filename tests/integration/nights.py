@@ -19,6 +19,9 @@ from prefect.client.schemas.filters import (
 from flows.nightly import nightly
 from tasks.reporting.summary import Summary
 
+RESTLESS = {"check", "resolve", "publish", "summarise"}
+"""First words of tasks that do the same every time: they ask, or show."""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -50,7 +53,7 @@ class Ran:
         return {
             name
             for name, state in self.states.items()
-            if state != "Cached" and name.split("-")[0] not in {"check", "cut", "show", "summarise"}
+            if state != "Cached" and name.split("-")[0] not in RESTLESS
         }
 
 

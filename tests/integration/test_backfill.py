@@ -121,7 +121,7 @@ def test_a_second_time_nothing_is_computed_or_logged_again(
 def test_a_night_of_a_backfill_is_the_nightly_flows_own(
     played: BackfillSummary, world: Path, root: Path
 ) -> None:
-    """Played by the nightly flow, only what a backfill leaves out is added."""
+    """NightResult by the nightly flow, only what a backfill leaves out is added."""
     before = made(root)
     night = nightly(source=str(world), root=str(root), as_of=DAYS[0], models=WALK["models"])
     assert made(root) - before == {"lists/top_n": 1, "watch/watch": 1}

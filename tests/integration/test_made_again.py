@@ -29,9 +29,9 @@ def manifests(root: Path) -> dict[str, Manifest]:
     found = {}
     for file in root.glob("*/*/*/manifest.json"):
         manifest = from_text(file.read_bytes())
-        facts = {name: fact for name, fact in manifest.facts.items() if name not in COST}
-        assert len(facts) == len(manifest.facts) - len(COST)
-        found[str(file.parent.relative_to(root))] = manifest.model_copy(update={"facts": facts})
+        kept = {name: fact for name, fact in manifest.metadata.items() if name not in COST}
+        assert len(kept) == len(manifest.metadata) - len(COST)
+        found[str(file.parent.relative_to(root))] = manifest.model_copy(update={"metadata": kept})
     return found
 
 

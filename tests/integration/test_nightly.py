@@ -11,23 +11,24 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from schemas.artifacts import ArtifactRef, Known
+from schemas.artifacts import ArtifactRef, Snapshot
 from schemas.errors import ProtocolError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 from tasks.artifacts.manifest import from_text, reference
 from tasks.artifacts.store import Store
+from tasks.artifacts.table_task import RunContext
 from tasks.demo_world import write_demo_world
 from tasks.evaluation.task import protocol_in
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
 from tasks.promotion.model_registry import Champion
 from tasks.promotion.task import MEASURED, standing_again, standing_in
-from tasks.serving.task import Answering, lists_table, load_catalogue
+from tasks.reporting.summary import Summary
+from tasks.serving.task import Answering, build_top_n, load_catalogue
 from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
 
 MODELS = ("random", "most_viewed", "popularity", "als", "hybrid")
-JUDGING = {"leaderboard", "compare", "audit"}
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
     pytest.mark.filterwarnings("default"),  # Prefect, MLflow and what they import warn a lot
@@ -110,11 +111,18 @@ def on(day: object, *tasks: str) -> set[str]:
     return {f"{task}-{day}" for task in tasks}
 
 
+PUBLISHING = ("track-runs", "monitor", "promote", "recommend-from-champion")
+
+
+def comparing(summary: Summary) -> set[str]:
+    """Tasks that put all models side by side."""
+    compared = on(summary.as_of, "build-leaderboard", "compare-models", *PUBLISHING)
+    return compared | on(summary.audit.as_of, "audit-offline-metrics")
+
+
 def test_another_model_leaves_the_others_alone(first: Ran, world: Path, root: Path) -> None:
     fewer = night(root, source=str(world), models=("random", "als"))
-    assert fewer.computed <= JUDGING | on(
-        first.summary.as_of, "track", "watch", "gate", "recommend"
-    )
+    assert fewer.computed <= comparing(first.summary)
 
 
 def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
@@ -123,14 +131,15 @@ def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
     tuned = night(root, source=str(world), models=MODELS, model_params={"als": {"iterations": 2}})
     day, earlier = first.summary.as_of, first.summary.audit.as_of
     assert tuned.computed <= {
-        *JUDGING,
+        *comparing(first.summary),
         *on(day, "train-als", "train-hybrid", "evaluate-als", "evaluate-hybrid"),
-        *on(day, "ablate-hybrid", "track", "watch", "gate", "recommend"),
-        *on(earlier, "train-als", "train-hybrid", "foresee-als", "foresee-hybrid"),
+        *on(day, "ablate-blend-hybrid"),
+        *on(earlier, "train-als", "train-hybrid"),
+        *on(earlier, "evaluate-holdout-als", "evaluate-holdout-hybrid"),
     }
     assert tuned.computed >= {
-        *("leaderboard", *on(day, "train-als", "train-hybrid", "evaluate-als", "track")),
-        *on(earlier, "train-als", "train-hybrid", "foresee-als"),
+        *on(day, "build-leaderboard", "train-als", "train-hybrid", "evaluate-als", "track-runs"),
+        *on(earlier, "train-als", "train-hybrid", "evaluate-holdout-als"),
     }
 
 
@@ -143,7 +152,7 @@ def test_damage_and_loss_are_made_good(first: Ran, world: Path, root: Path) -> N
     model.write_bytes(damaged)
     mended = night(root, source=str(world), models=MODELS)
     # Made again with the same bytes, they change nothing downstream
-    assert mended.computed == on(summary.as_of, "exam", "train-als")
+    assert mended.computed == on(summary.as_of, "build-eval-pairs", "train-als")
     assert mended.summary.models["als"].metrics == summary.models["als"].metrics
 
 
@@ -161,10 +170,11 @@ def test_a_changed_byte_of_input_reaches_all_that_depends_on_it(
     # The blend reads the video table, if not its tags, and the diversity of lists is by tags. No
     # other model here looks at them, so none is trained again
     assert changed.computed == {
-        *("ingest-videos", "coverage"),
-        *on(day, "video-features", "index", "train-hybrid", "track", "watch", "gate"),
+        *("ingest-videos", "count-coverage"),
+        *on(day, "build-video-features", "build-id-index", "train-hybrid"),
+        *on(day, "track-runs", "monitor", "promote"),
         *on(day, *(f"evaluate-{name}" for name in MODELS)),
-        *on(earlier, "video-features", "index", "train-hybrid"),
+        *on(earlier, "build-video-features", "build-id-index", "train-hybrid"),
     }
 
 
@@ -294,7 +304,7 @@ def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: P
     former = Champion(
         "grail-demo", "1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables)
     )
-    known = Known(as_of=summary.as_of, tables=tables)
+    known = Snapshot(as_of=summary.as_of, tables=tables)
     again = standing_again(known, former, seed=42, root=str(root))
     measured = {name: reference_of(Path(challenger.tables[name])) for name in MEASURED}
     tonight = standing_in(store, measured)
@@ -313,14 +323,17 @@ def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran, root: Path) ->
     # Whatever the gate says of it, as if it were champion
     tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
     models = {name: reference_of(Path(model.artifact)) for name, model in summary.models.items()}
-    known, own = Known(as_of=summary.as_of, tables=tables, models=models), models["hybrid"]
-    answering = Answering(
+    known, own = Snapshot(as_of=summary.as_of, tables=tables, models=models), models["hybrid"]
+    champion = Answering(
         "hybrid",
         own.content,
         known.as_of,
         lambda: (load_model(store, own), load_catalogue(store, tables)),
     )
-    refs, _ = lists_table(store, known, answering, "popularity", 5)
+    inputs = {"champion": champion, "fallback_model": models["popularity"], **known.tables}
+    settings = {"champion": "hybrid", "top_n": 5}
+    run = RunContext(str(root), 42, known.as_of)
+    refs, _ = build_top_n.build_or_reuse(run, build_top_n.chosen(inputs), settings)
     users = store.read(tables["user_index"])["user_id"][:3].to_list()
     expected = store.read(refs["top_n"]).filter(pl.col("user_id").is_in(users))
     answer = served.predict(

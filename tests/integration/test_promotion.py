@@ -184,7 +184,7 @@ def test_a_champion_of_a_later_day_blocks_until_it_is_retired(
     assert earlier().computed == set()
     roll_back(root, "--registered-model", OURS, "--retire")
     again = earlier()
-    assert again.computed == {f"watch-{EARLY}", f"gate-{EARLY}"}
+    assert again.computed == {f"monitor-{EARLY}", f"promote-{EARLY}"}
     assert "off popularity: " in again.summary.promotion.reasons[0]
     assert again.summary.promotion.version == first.promotion.version
 

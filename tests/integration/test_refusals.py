@@ -180,7 +180,7 @@ def test_a_zip_serves_like_the_folder(world: Path, tmp_path: Path) -> None:
     plain = night(tmp_path / "root", source=str(world), models=("popularity",))
     day = plain.summary.as_of
     # Another source name; the bytes are the same
-    assert plain.computed <= {f"track-{day}", f"gate-{day}", f"watch-{day}"}
+    assert plain.computed <= {f"track-runs-{day}", f"promote-{day}", f"monitor-{day}"}
     assert plain.summary.models["popularity"].metrics == zipped.summary.models["popularity"].metrics
 
 

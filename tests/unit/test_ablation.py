@@ -6,11 +6,11 @@ from math import log2
 import numpy as np
 import polars as pl
 import pytest
+from tasks.evaluation.ablate_task import ablation_of
 
 from schemas.artifacts import ArtifactRef
 from schemas.evaluation import Ablation, Cells
 from schemas.model_settings import HybridConfig, PopularityConfig
-from tasks.evaluation.ablate_task import ablation_of
 from tasks.evaluation.frames import with_cost
 from tasks.metrics.eval_set import Exam
 from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
@@ -213,7 +213,7 @@ def test_the_interval_follows_the_seed_and_the_figure_does_not():
 
 def trained(**facts) -> ArtifactRef:
     return ArtifactRef(
-        stage="models", name="x", fingerprint="f", content="c", path="p", facts=facts
+        stage="models", name="x", fingerprint="f", content="c", path="p", metadata=facts
     )
 
 

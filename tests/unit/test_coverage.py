@@ -2,9 +2,9 @@
 
 import polars as pl
 import pytest
+from tasks.ingest.coverage_task import coverage_of, lines_of
 
 from schemas.tables import CONTRACTS
-from tasks.ingest.coverage_task import coverage_of, lines_of
 
 
 def ids(**columns: list[int]) -> pl.LazyFrame:

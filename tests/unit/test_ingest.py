@@ -8,17 +8,18 @@ import polars as pl
 import pytest
 from prefect import flow
 
+from schemas.artifacts import SourceFile
 from schemas.errors import ContractError, SourceError
 from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs
-from tasks.artifacts.writer import Draft
+from tasks.artifacts.table_task import Refs, RunContext
+from tasks.artifacts.writer import ArtifactWriter
 from tasks.ingest.csv_text import has_any
 from tasks.ingest.reader import Counts, Piece
 from tasks.ingest.task import ingest, ingested, staged, write_pieces
 from tasks.sources.locate import fingerprint, unchanged
-from tasks.sources.task import _unpacked
+from tasks.sources.task import unzip_archive
 from tasks.sources.unzip import unpack
 from tests.raw_files import LATEST, row, text_of
 
@@ -114,13 +115,13 @@ def test_written_tables_keep_their_contract_and_their_counts(tmp_path: Path) -> 
     drafts = {}
     for name in ("interactions", "rejects"):
         (tmp_path / name).mkdir()
-        drafts[name] = Draft(tmp_path / name, name)
+        drafts[name] = ArtifactWriter(tmp_path / name, name)
     write_pieces(pieces_of(path, "interactions", tmp_path, 0.1), *drafts.values())
     for draft in drafts.values():
         draft.close()
         CONTRACTS[draft.name].validate(pl.read_parquet(draft.folder / "data.parquet"))
     assert [draft.rows for draft in drafts.values()] == [50, 2]
-    counts = drafts["interactions"].facts["counts"]
+    counts = drafts["interactions"].metadata["counts"]
     assert counts == vars(Counts(read=53, kept=50, duplicates_exact=1, rejected=2))
 
 
@@ -192,7 +193,9 @@ def test_no_table_stands_under_the_checksum_of_another_file(tmp_path: Path) -> N
 
     @flow(name="ingests")
     def ingests() -> Refs:
-        return ingest("users", str(path), checksum, 0.0, str(root))
+        file = SourceFile(path=str(path), content=checksum)
+        run = RunContext(str(root), 42)
+        return ingest(run, {"raw_file": file}, table="users", max_reject_share=0.0)
 
     write(tmp_path, "users", row("users", user_id="5"))
     with pytest.raises(SourceError, match="changed"):
@@ -218,12 +221,17 @@ def test_a_zip_that_changes_while_it_is_unpacked_is_refused(
         pack("5")
         unpack(*paths)
 
+    def unzipped() -> tuple[Refs, bool]:
+        file = SourceFile(path=str(archive), content=fingerprint({"archive": archive})["archive"])
+        return unzip_archive.build_or_reuse(RunContext(str(root), 42), {"archive_file": file}, {})
+
     pack("3")
     with monkeypatch.context() as busy:
         busy.setattr("tasks.sources.task.unpack", after_another_was_put_there)
         with pytest.raises(SourceError, match=r"KuaiRec\.zip changed while it was read"):
-            _unpacked(archive, Store(str(root)))
+            unzipped()
     assert not list(root.glob("sources/*/*"))
-    folder, was_there = _unpacked(archive, Store(str(root)))
+    refs, was_there = unzipped()
     assert not was_there
+    folder = Store(str(root)).folder(refs["archive"])
     assert ",5," in (folder / "KuaiRec" / "big_matrix.csv").read_text().replace("\n", ",")

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.tables import CONTRACTS
 from tasks.artifacts import code_fingerprint as provenance
-from tasks.artifacts.code_fingerprint import Origin, origin_of
+from tasks.artifacts.code_fingerprint import CodeVersion, code_version_of
 from tasks.features.user_item import pairs_of
 from tasks.models.lookup import recommender_class
 
@@ -116,11 +116,11 @@ class Project:
         assert text.count(old) == 1
         (self.folder / name).write_text(text.replace(old, new))
 
-    def origin(self, function: str = "made", module: str = "tasks.made") -> Origin:
+    def origin(self, function: str = "made", module: str = "tasks.made") -> CodeVersion:
         provenance._origin.cache_clear()
         provenance._parse.cache_clear()
         provenance._follow.cache_clear()
-        return origin_of(SimpleNamespace(__module__=module, __qualname__=function))
+        return code_version_of(SimpleNamespace(__module__=module, __qualname__=function))
 
 
 @pytest.fixture
@@ -226,10 +226,12 @@ def test_what_cannot_be_followed_is_an_error(project, complaint, text):
 
 def test_roots_count_as_a_set():
     roots: tuple[Callable[..., object], ...] = (pairs_of, recommender_class("als"))
-    assert origin_of(*roots) == origin_of(*reversed(roots), pairs_of)
+    assert code_version_of(*roots) == code_version_of(*reversed(roots), pairs_of)
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_every_contract_has_a_fingerprint_of_its_own(name):
     others = set(CONTRACTS.values()) - {CONTRACTS[name]}  # two tables may keep the same contract
-    assert origin_of(CONTRACTS[name]).code not in {origin_of(other).code for other in others}
+    assert code_version_of(CONTRACTS[name]).code not in {
+        code_version_of(other).code for other in others
+    }

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.parallel_nights import need_mib, nights_abreast
-from schemas.artifacts import ArtifactRef, Known, Played
+from flows.parallel_nights import max_parallel_nights, need_mib
+from schemas.artifacts import ArtifactRef, NightResult, Snapshot
 from schemas.errors import SettingError
 from schemas.settings import BackfillConfig, checked
 from schemas.tables import CONTRACTS
@@ -144,22 +144,22 @@ def test_ends_the_wrong_way_round_are_refused() -> None:
 
 def test_as_many_nights_at_a_time_as_fit() -> None:
     free = psutil.virtual_memory().available / 2**20
-    assert nights_abreast(free * 2, None) == 1
-    assert nights_abreast(free * 0.6, None) == 1
-    assert 1 <= nights_abreast(1.0, None) <= (psutil.cpu_count() or 1)
-    assert nights_abreast(free * 2, 3) == 3
+    assert max_parallel_nights(free * 2, None) == 1
+    assert max_parallel_nights(free * 0.6, None) == 1
+    assert 1 <= max_parallel_nights(1.0, None) <= (psutil.cpu_count() or 1)
+    assert max_parallel_nights(free * 2, 3) == 3
 
 
 def test_what_a_night_needs_is_its_hungriest_step_on_top_of_its_process() -> None:
     def made(name: str, peak: float) -> ArtifactRef:
         facts = {"peak_mib": peak}
         return ArtifactRef(
-            stage="models", name=name, fingerprint="f", content="c", path="p", facts=facts
+            stage="models", name=name, fingerprint="f", content="c", path="p", metadata=facts
         )
 
-    known = Known(
+    known = Snapshot(
         as_of=MONDAY, tables={"pairs": made("pairs", 900.0)}, models={"als": made("als", 40.0)}
     )
     now = psutil.Process().memory_info().rss / 2**20
-    played = Played.model_construct(past=known, known=known, verdict=None)
+    played = NightResult.model_construct(past=known, known=known, verdict=None)
     assert need_mib(played) == pytest.approx(now + 900, abs=50)

@@ -6,9 +6,9 @@ import pytest
 from prefect import flow
 from prefect.client.schemas import State
 
-import tasks.artifacts.table_task
+import tasks.artifacts.plain_task
 from schemas.errors import ContractError, StepError, TrackingError
-from tasks.artifacts.table_task import settled, step
+from tasks.artifacts.plain_task import finished, plain_task
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -18,22 +18,22 @@ def ending(tries: list[int], errors: list[Exception]) -> State[str]:
     tries.append(1)
     if len(tries) <= len(errors):
         raise errors[len(tries) - 1]
-    return settled("well", was_there=False, message="it ended well")
+    return finished("well", was_there=False, message="it ended well")
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.artifacts.table_task, "RETRY_SECONDS", [0.1, 0.1])
+    monkeypatch.setattr(tasks.artifacts.plain_task, "RETRY_SECONDS", [0.1, 0.1])
 
 
 def test_what_takes_too_long_is_ended_and_says_so() -> None:
     awake: list[bool] = []
 
-    @step("sleeps", hours=1 / 3600)
+    @plain_task(hours=1 / 3600)
     def sleeps() -> State[str]:
         time.sleep(30)
         awake.append(True)
-        return settled("awake", was_there=False, message="")
+        return finished("awake", was_there=False, message="")
 
     with pytest.raises(StepError, match=r"sleeps took longer than .+ h and was ended.+run again"):
         flow(sleeps)()
@@ -44,7 +44,7 @@ def test_what_takes_too_long_is_ended_and_says_so() -> None:
 def test_an_unreachable_server_is_asked_again() -> None:
     tries: list[int] = []
 
-    @step("tracks", retry_on=TrackingError)
+    @plain_task(retry_on=TrackingError)
     def tracks() -> State[str]:
         return ending(tries, [TrackingError("away"), TrackingError("still away")])
 
@@ -56,7 +56,7 @@ def test_an_unreachable_server_is_asked_again() -> None:
 def test_it_is_not_asked_for_ever() -> None:
     tries: list[int] = []
 
-    @step("tracks", retry_on=TrackingError)
+    @plain_task(retry_on=TrackingError)
     def tracks() -> State[str]:
         return ending(tries, [TrackingError("away")] * 9)
 
@@ -70,7 +70,7 @@ def test_it_is_not_asked_for_ever() -> None:
 def test_bad_data_stays_bad(retry_on: type[TrackingError] | None) -> None:
     tries: list[int] = []
 
-    @step("reads", retry_on=retry_on)
+    @plain_task(retry_on=retry_on)
     def reads() -> State[str]:
         return ending(tries, [ContractError("a row breaks its contract")])
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
-from schemas.artifacts import ArtifactRef, Recipe
+from schemas.artifacts import ArtifactRef, BuildSpec
 from schemas.errors import ContractError, StoreError
 from schemas.ingested import RawVideos
 from schemas.tables import CONTRACTS
@@ -28,7 +28,7 @@ from tasks.artifacts.table_task import build_or_reuse
 from tasks.artifacts.writer import DATA
 
 TABLE = "friendships"
-RECIPE = Recipe(
+SPEC = BuildSpec(
     stage="prepare",
     parents={"friends": "aa", "user_index": "bb"},
     config={"as_of": "2020-09-01", "depth": (1, 2)},
@@ -45,11 +45,11 @@ def edges(*users: int) -> pl.DataFrame:
     )
 
 
-def published(store: Store, *frames: pl.DataFrame, recipe: Recipe = RECIPE) -> ArtifactRef:
-    with store.drafts(recipe, [TABLE]) as drafts:
+def published(store: Store, *frames: pl.DataFrame, spec: BuildSpec = SPEC) -> ArtifactRef:
+    with store.writers(spec, [TABLE]) as out:
         for frame in frames or (edges(1, 2, 3),):
-            drafts[TABLE].append(frame)
-    ref = drafts[TABLE].ref
+            out[TABLE].append(frame)
+    ref = out[TABLE].ref
     assert ref is not None
     return ref
 
@@ -77,7 +77,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_finds_and_reads_what_was_published(store, ref):
-    assert store.find(RECIPE, TABLE) == ref
+    assert store.find(SPEC, TABLE) == ref
     assert ref.rows == 3
     assert_frame_equal(store.read(ref), edges(1, 2, 3))
     assert_frame_equal(store.read(ref, ["friend_idx"]), edges(1, 2, 3).select("friend_idx"))
@@ -103,22 +103,22 @@ def test_an_empty_table_keeps_its_columns(store):
 
 
 def test_a_failed_build_leaves_nothing(store, tmp_path):
-    def build(drafts):
-        drafts[TABLE].append(edges(1))
+    def build(out):
+        out[TABLE].append(edges(1))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        build_or_reuse(store, RECIPE, (TABLE, "pairs"), build)
+        build_or_reuse(store, SPEC, (TABLE, "pairs"), build)
     assert files_under(tmp_path) == []
-    assert store.find(RECIPE, TABLE) is None
+    assert store.find(SPEC, TABLE) is None
 
 
 def test_a_frame_that_breaks_the_contract_is_not_written(store, tmp_path):
     with (
         pytest.raises(ContractError, match=r"friendships breaks.*user_idx.*-4"),
-        store.drafts(RECIPE, [TABLE]) as drafts,
+        store.writers(SPEC, [TABLE]) as out,
     ):
-        drafts[TABLE].append(edges(-4))
+        out[TABLE].append(edges(-4))
     assert files_under(tmp_path) == []
 
 
@@ -150,12 +150,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.parametrize(("damage", "file"), DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_noticed_and_mended(store, ref, damage, file):
     damage(Path(ref.path) / file)
-    assert store.find(RECIPE, TABLE) is None
+    assert store.find(SPEC, TABLE) is None
     refs, was_there = build_or_reuse(
-        store, RECIPE, (TABLE,), lambda d: d[TABLE].append(edges(1, 2, 3))
+        store, SPEC, (TABLE,), lambda d: d[TABLE].append(edges(1, 2, 3))
     )
     assert not was_there
-    found = store.find(RECIPE, TABLE)
+    found = store.find(SPEC, TABLE)
     assert found == refs[TABLE]
     assert found.content == ref.content
 
@@ -172,26 +172,26 @@ def test_a_damaged_table_is_not_read(store, ref, name):
 
 def test_damage_is_said_to_the_person(store, ref, caplog):
     flip(Path(ref.path) / DATA)
-    store.find(RECIPE, TABLE)
+    store.find(SPEC, TABLE)
     assert "prepare/friendships will be made again" in caplog.text
     assert f"{DATA} is damaged" in caplog.text
 
 
 def test_what_is_whole_is_not_built_again(store, ref):
-    def build(drafts):
+    def build(out):
         raise AssertionError
 
-    assert build_or_reuse(store, RECIPE, (TABLE,), build) == ({TABLE: ref}, True)
+    assert build_or_reuse(store, SPEC, (TABLE,), build) == ({TABLE: ref}, True)
 
 
 def test_one_missing_artefact_of_two_is_made_and_the_other_kept(store, ref):
-    def build(drafts):
-        drafts[TABLE].append(edges(1, 2, 3))
-        drafts["user_index"].append(
+    def build(out):
+        out[TABLE].append(edges(1, 2, 3))
+        out["user_index"].append(
             edges(1).rename({"friend_idx": "user_id"}).select("user_idx", "user_id")
         )
 
-    refs, was_there = build_or_reuse(store, RECIPE, (TABLE, "user_index"), build)
+    refs, was_there = build_or_reuse(store, SPEC, (TABLE, "user_index"), build)
     assert not was_there
     assert refs[TABLE] == ref
     assert store.read(refs["user_index"]).height == 1
@@ -199,16 +199,16 @@ def test_one_missing_artefact_of_two_is_made_and_the_other_kept(store, ref):
 
 def test_a_changed_contract_makes_a_table_again(store, ref, monkeypatch):
     monkeypatch.setitem(CONTRACTS, TABLE, RawVideos)
-    assert store.find(RECIPE, TABLE) is None
+    assert store.find(SPEC, TABLE) is None
     with pytest.raises(StoreError, match="another contract"):
         store.scan(ref)
 
 
 def test_a_model_with_the_name_of_a_table_has_no_contract(store, monkeypatch):
-    with store.drafts(RECIPE, ["friends"]) as drafts:
-        (drafts["friends"].folder / "config.json").write_text("{}")
+    with store.writers(SPEC, ["friends"]) as out:
+        (out["friends"].folder / "config.json").write_text("{}")
     monkeypatch.setitem(CONTRACTS, "friends", RawVideos)
-    assert store.find(RECIPE, "friends") == drafts["friends"].ref
+    assert store.find(SPEC, "friends") == out["friends"].ref
 
 
 def test_foreign_references_are_refused(store, ref):
@@ -221,17 +221,17 @@ def test_foreign_references_are_refused(store, ref):
 
 
 def test_an_artefact_in_the_place_of_another_is_not_taken_for_it(store, ref):
-    other = RECIPE.model_copy(update={"seed": 8})
+    other = SPEC.model_copy(update={"seed": 8})
     Path(ref.path).rename(Path(ref.path).with_name(fingerprint(other)))
     assert store.find(other, TABLE) is None
 
 
 def test_a_model_is_a_folder_of_files(store):
-    with store.drafts(RECIPE, ["als"]) as drafts:
-        folder = drafts["als"].folder / "factors"
+    with store.writers(SPEC, ["als"]) as out:
+        folder = out["als"].folder / "factors"
         folder.mkdir()
         (folder / "users_.npy").write_bytes(b"1234")
-    ref = store.find(RECIPE, "als")
+    ref = store.find(SPEC, "als")
     assert ref is not None
     assert ref.rows is None
     assert (store.folder(ref) / "factors" / "users_.npy").read_bytes() == b"1234"
@@ -250,7 +250,7 @@ def test_a_root_that_cannot_be_written_is_named_with_the_cure(root, tmp_path):
 
 def test_a_disk_that_fails_is_a_store_error(store):
     with pytest.raises(StoreError, match="cannot write prepare under"):  # noqa: SIM117
-        with store.drafts(RECIPE, [TABLE]):
+        with store.writers(SPEC, [TABLE]):
             raise OSError(28, "No space left on device")
 
 
@@ -264,24 +264,24 @@ CHANGES = {
 }
 
 
-def test_equal_recipes_have_equal_fingerprints():
-    twin = Recipe(**dict(reversed(list(RECIPE.model_dump().items()))))
-    assert fingerprint(twin) == fingerprint(RECIPE)
-    assert set(CHANGES) == set(Recipe.model_fields)
+def test_equal_specs_have_equal_fingerprints():
+    twin = BuildSpec(**dict(reversed(list(SPEC.model_dump().items()))))
+    assert fingerprint(twin) == fingerprint(SPEC)
+    assert set(CHANGES) == set(BuildSpec.model_fields)
 
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_any_changed_field_is_another_fingerprint(field):
-    changed = RECIPE.model_copy(update={field: CHANGES[field]})
-    assert fingerprint(changed) != fingerprint(RECIPE)
+    changed = SPEC.model_copy(update={field: CHANGES[field]})
+    assert fingerprint(changed) != fingerprint(SPEC)
 
 
 def test_equal_bytes_are_equal_content(store, ref):
-    other = RECIPE.model_copy(update={"seed": 8})
-    same = published(store, recipe=other)
+    other = SPEC.model_copy(update={"seed": 8})
+    same = published(store, spec=other)
     assert same.fingerprint != ref.fingerprint
     assert same.content == ref.content
-    different = published(store, edges(1, 2), recipe=RECIPE.model_copy(update={"seed": 9}))
+    different = published(store, edges(1, 2), spec=SPEC.model_copy(update={"seed": 9}))
     assert different.content != ref.content
 
 
@@ -295,17 +295,17 @@ def test_a_contract_fingerprint_follows_its_code():
 def test_a_remote_root_finds_and_reads_what_was_published(far):
     ref = published(far, edges(1, 2), edges(3))
     assert ref.path.startswith("memory://")
-    assert far.find(RECIPE, TABLE) == ref
+    assert far.find(SPEC, TABLE) == ref
     assert_frame_equal(far.read(ref), edges(1, 2, 3))
     assert [group.height for group in far.row_groups(ref)] == [2, 1]
 
 
 def test_a_remote_model_is_fetched_whole(far):
-    with far.drafts(RECIPE, ["als"]) as drafts:
-        folder = drafts["als"].folder / "factors"
+    with far.writers(SPEC, ["als"]) as out:
+        folder = out["als"].folder / "factors"
         folder.mkdir()
         (folder / "users_.npy").write_bytes(b"1234")
-    ref = far.find(RECIPE, "als")
+    ref = far.find(SPEC, "als")
     assert ref is not None
     copy = far.folder(ref) / "factors" / "users_.npy"
     assert copy.read_bytes() == b"1234"
@@ -318,11 +318,11 @@ def test_remote_damage_is_noticed_and_mended(far, file):
     ref = published(far)
     fs = fsspec.filesystem("memory")
     fs.pipe_file(f"{ref.path}/{file}", fs.cat_file(f"{ref.path}/{file}")[:-2])
-    assert far.find(RECIPE, TABLE) is None
+    assert far.find(SPEC, TABLE) is None
     with pytest.raises(StoreError, match=r"damaged"):
         far.read(ref)
     assert published(far) == ref
-    assert far.find(RECIPE, TABLE) == ref
+    assert far.find(SPEC, TABLE) == ref
     assert_frame_equal(far.read(ref), edges(1, 2, 3))
 
 
@@ -332,35 +332,35 @@ ROUNDS = 20
 
 WRITERS = """
 # Imports once, which takes seconds, and then forks: a child for each gate. A child writes the same
-# artefacts as the others, and waits, its draft open, until its gate is there.
+# artefacts as the others, and waits, its files open, until its gate is there.
 import os, sys, time
 from pathlib import Path
 import polars as pl
-from schemas.artifacts import Recipe
+from schemas.artifacts import BuildSpec
 from tasks.artifacts.store import Store
 
 TICK = 0.02
 
-def write(root, gate, recipes):
+def write(root, gate, specs):
     store = Store(root)
-    for recipe in recipes:
-        with store.drafts(recipe, ["friendships"]) as drafts:
+    for spec in specs:
+        with store.writers(spec, ["friendships"]) as out:
             frame = pl.DataFrame({"user_idx": [1], "friend_idx": [2]})
-            drafts["friendships"].append(frame.cast(pl.Int32))
+            out["friendships"].append(frame.cast(pl.Int32))
             while not gate.exists():
                 time.sleep(0.001)
             time.sleep(TICK - time.time() % TICK)  # that they publish at the same moment
-        ref = drafts["friendships"].ref
+        ref = out["friendships"].ref
         assert store.read(ref).height == 1
-        assert store.find(recipe, "friendships") == ref
+        assert store.find(spec, "friendships") == ref
 
-root, recipes, *gates = sys.argv[1:]
-recipes = [Recipe.model_validate_json(line) for line in recipes.splitlines()]
+root, specs, *gates = sys.argv[1:]
+specs = [BuildSpec.model_validate_json(line) for line in specs.splitlines()]
 children = []
 for gate in gates:
     children.append(os.fork())
     if children[-1] == 0:
-        write(root, Path(gate), recipes)
+        write(root, Path(gate), specs)
         os._exit(0)
 print(*children, flush=True)
 print(*[os.waitpid(child, 0)[1] for child in children], flush=True)
@@ -368,9 +368,11 @@ print(*[os.waitpid(child, 0)[1] for child in children], flush=True)
 
 
 @contextmanager
-def writers(root: Path, recipes: list[Recipe], *gates: Path) -> Iterator[tuple[list[int], IO[str]]]:
+def writers(
+    root: Path, specs: list[BuildSpec], *gates: Path
+) -> Iterator[tuple[list[int], IO[str]]]:
     """Start a writer for each gate; give their process ids, and where their exit codes come."""
-    texts = "\n".join(recipe.model_dump_json() for recipe in recipes)
+    texts = "\n".join(spec.model_dump_json() for spec in specs)
     command = [sys.executable, "-c", WRITERS, str(root), texts, *map(str, gates)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -383,7 +385,7 @@ def writers(root: Path, recipes: list[Recipe], *gates: Path) -> Iterator[tuple[l
                     os.kill(child, signal.SIGKILL)
 
 
-def wait_for_open_drafts(root: Path, processes: list[int]) -> None:
+def wait_for_open_writers(root: Path, processes: list[int]) -> None:
     waiting = {str(process) for process in processes}
     while waiting:
         time.sleep(0.01)
@@ -393,24 +395,24 @@ def wait_for_open_drafts(root: Path, processes: list[int]) -> None:
 
 def test_processes_may_write_the_same_at_once_and_be_killed(tmp_path):
     root, gate, never = tmp_path / "root", tmp_path / "gate", tmp_path / "never"
-    recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(ROUNDS)]
-    with writers(root, recipes, gate, gate, never) as (processes, exit_codes):
-        wait_for_open_drafts(root, processes)
+    specs = [SPEC.model_copy(update={"seed": seed}) for seed in range(ROUNDS)]
+    with writers(root, specs, gate, gate, never) as (processes, exit_codes):
+        wait_for_open_writers(root, processes)
         os.kill(processes[2], signal.SIGKILL)
         while psutil.Process(processes[2]).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         store = Store(str(root))
-        assert store.find(recipes[0], TABLE) is None
+        assert store.find(specs[0], TABLE) is None
         gate.touch()
         assert exit_codes.readline().split() == ["0", "0", str(signal.SIGKILL.value)]
-    assert all(store.find(recipe, TABLE) for recipe in recipes)
+    assert all(store.find(spec, TABLE) for spec in specs)
     assert len(list((root / ".staging").glob("*-*"))) == 1, "what the killed one left"
     assert store.sweep() == 1
     assert [path.name for path in (root / ".staging").iterdir()] == ["lock"]
 
 
 def test_the_artefact_that_another_process_published_first_stays(store, tmp_path):
-    with store.drafts(RECIPE, [TABLE]) as slower:
+    with store.writers(SPEC, [TABLE]) as slower:
         slower[TABLE].append(edges(1, 2, 3))
         ref = published(Store(str(tmp_path / "root")), edges(1, 2, 3))
         inode = (Path(ref.path) / DATA).stat().st_ino
@@ -419,10 +421,10 @@ def test_the_artefact_that_another_process_published_first_stays(store, tmp_path
 
 
 def test_sweep_leaves_the_living_alone(store):
-    with store.drafts(RECIPE, [TABLE]) as drafts:
+    with store.writers(SPEC, [TABLE]) as out:
         assert store.sweep() == 0
-        drafts[TABLE].append(edges(1))
-    assert store.find(RECIPE, TABLE) == drafts[TABLE].ref
+        out[TABLE].append(edges(1))
+    assert store.find(SPEC, TABLE) == out[TABLE].ref
 
 
 def test_sweep_leaves_the_folders_of_other_machines(store, tmp_path, monkeypatch):

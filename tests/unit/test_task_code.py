@@ -1,22 +1,24 @@
 """Every task's artefacts are made anew when its code changes, whatever of it, and only then."""
 
 import ast
+import importlib
+import inspect
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from schemas.artifacts import ArtifactRef, BuildSpec
 from tasks.artifacts import code_fingerprint as provenance
 from tasks.artifacts.code_fingerprint import CARRIERS
-from tasks.artifacts.table_task import recipe_of
-from tasks.features.task import pairs
-from tasks.models.lookup import recommender_class
+from tasks.artifacts.table_task import RunContext, TableTask, table_task
 
 ROOT = Path(__file__).parents[2]
 Maker = tuple[str, str]
-"""Module and name of a function that has an artefact made."""
-MAKING = {"make", "ensure"}
+"""Module and name of a table task."""
 
 
 def parsed(dotted: str, root: Path = ROOT) -> ast.Module:
@@ -32,17 +34,18 @@ def called(node: ast.AST) -> set[str]:
     return {ast.unparse(call).rsplit(".", 1)[-1] for call in calls}
 
 
-STAGES = [
+DOORS = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for file in sorted((ROOT / "tasks").glob("*/*task.py"))
+    if file.parent.name != "artifacts"
 ]
-MAKERS: list[Maker] = [
-    (dotted, function.name)
-    for dotted in STAGES
-    if dotted not in CARRIERS
-    for function in parsed(dotted).body
-    if isinstance(function, ast.FunctionDef) and called(function) & MAKING
-]
+TASKS: dict[Maker, TableTask] = {
+    (dotted, name): found
+    for dotted in DOORS
+    for name, found in vars(importlib.import_module(dotted)).items()
+    if isinstance(found, TableTask) and found.function.__module__ == dotted
+}
+MAKERS = list(TASKS)
 
 
 def forget() -> None:
@@ -108,15 +111,6 @@ def changed(before: dict[Maker, str], after: dict[Maker, str]) -> set[Maker]:
     return {maker for maker in MAKERS if before[maker] != after[maker]}
 
 
-def within(dotted: str, function: str) -> Callable[[ast.FunctionDef], bool]:
-    """Choose the functions nested in one."""
-    (outer,) = (n for n in parsed(dotted).body if getattr(n, "name", "") == function)
-    nested = [
-        n.lineno for n in ast.walk(outer) if isinstance(n, ast.FunctionDef) and n is not outer
-    ]
-    return lambda node: node.lineno in nested
-
-
 def helpers_of(maker: Maker) -> Iterator[Maker]:
     """Yield where the functions and classes of this project that a maker names are defined."""
     dotted, function = maker
@@ -131,16 +125,26 @@ def helpers_of(maker: Maker) -> Iterator[Maker]:
 
 
 def test_nothing_is_made_past_them():
-    """What the store keeps was asked for by one of the functions found here."""
+    """Whatever the store keeps was made by one of the tasks found here."""
     assert len(MAKERS) > 20
-    for dotted in STAGES:
-        if dotted not in {"tasks.artifacts.table_task", "tasks.artifacts.store"}:
-            assert not called(parsed(dotted)) & {"drafts", "Recipe", "build_or_reuse"}, dotted
+    everywhere = [*(ROOT / "tasks").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]
+    asking = {
+        str(file.relative_to(ROOT))
+        for file in everywhere
+        if called(ast.parse(file.read_text())) & {"writers", "BuildSpec"}
+    }
+    assert asking == {"tasks/artifacts/table_task.py"}
+
+
+def test_what_a_task_makes_has_one_maker():
+    made = [(task.stage, name) for task in TASKS.values() for name in task.writes]
+    shared = {one for one in made if made.count(one) > 1}
+    assert shared == {("evaluation", "per_user")}, "the bounds stand beside the models"
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker[1])
-def test_a_line_of_its_nested_function_counts_for_it_alone(project, before, maker):
-    assert project.insert(maker[0], within(*maker), "added = 1")
+def test_a_line_of_its_body_counts_for_it_alone(project, before, maker):
+    assert project.insert(maker[0], lambda node: node.name == maker[1], "added = 1") == 1
     assert changed(before, project.codes()) == {maker}
 
 
@@ -159,11 +163,11 @@ def test_a_line_of_each_function_that_it_calls_counts(project, before, maker):
 
 def test_the_cut_at_the_day_counts(project, before):
     project.replace("tasks.features.task", "known = views.filter(before(as_of))", "known = views")
-    assert changed(before, project.codes()) == {("tasks.features.task", "pairs")}
+    assert changed(before, project.codes()) == {("tasks.features.task", "build_user_item")}
 
 
 def test_words_about_code_do_not_count(project, before):
-    for dotted in STAGES:
+    for dotted in DOORS:
         project.insert(dotted, lambda _: True, "# said of it")
         project.insert(dotted, lambda node: not ast.get_docstring(node), '"""Said of it."""')
     assert changed(before, project.codes()) == set()
@@ -176,31 +180,63 @@ def test_what_only_carries_does_not_count(project, before):
     assert changed(before, project.codes()) == set()
 
 
-def test_a_task_s_name_and_patience_do_not_count(project, before):
-    project.replace(
-        "tasks.features.task", '@step("pairs", "pairs-{as_of}")', '@step("other", hours=9)'
-    )
+def test_how_its_runs_are_called_and_how_long_they_may_take_does_not_count(project, before):
+    project.replace("tasks.training.task", '    key="model",\n', '    key="", hours=9,\n')
     assert changed(before, project.codes()) == set()
 
 
-def test_the_contract_of_what_is_made_counts():
-    def code(name: str) -> str:
-        return recipe_of("stage", (name,), pairs, parents={}).code
+def spec(task: TableTask, **settings: object) -> BuildSpec:
+    return task.spec(RunContext("root", 1, date(2020, 9, 1)), {}, settings)
 
-    assert len({code("pairs"), code("cells"), code("no table")}) == 3
+
+def written(*names: str) -> TableTask:
+    return replace(TASKS["tasks.features.task", "build_user_item"], writes=names)
+
+
+def test_the_contract_of_what_is_made_counts():
+    assert len({spec(written(name)).code for name in ("pairs", "cells", "no table")}) == 3
 
 
 def test_what_is_found_at_run_time_counts():
-    codes = {
-        recipe_of("stage", ("x",), pairs, parents={}, found=[recommender_class(name)]).code
-        for name in ("als", "popularity")
-    }
-    assert len(codes) == 2
+    train = TASKS["tasks.training.task", "train"]
+    assert len({spec(train, model=name, config={}).code for name in ("als", "popularity")}) == 2
+
+
+def test_the_classes_of_models_that_are_read_count():
+    evaluate = TASKS["tasks.evaluation.task", "evaluate"]
+    run = RunContext("root", 1, date(2020, 9, 1))
+
+    def code(name: str, *components: str) -> str:
+        model = ArtifactRef(
+            stage="models",
+            name=name,
+            fingerprint="f",
+            content="c",
+            path="p",
+            metadata={"components": components},
+        )
+        return evaluate.spec(run, {"model": model}, {"model": name}).code
+
+    assert len({code("als"), code("tags"), code("hybrid"), code("hybrid", "als")}) == 4
+
+
+def test_seed_and_day_count_for_those_that_take_them_and_for_no_others():
+    def specs(task: TableTask) -> list[BuildSpec]:
+        runs = [RunContext("root", s, date(2020, 9, d)) for s, d in ((1, 1), (2, 1), (1, 2))]
+        return [task.spec(run, {}, {"champion": None}) for run in runs]
+
+    for task in TASKS.values():
+        if any("{" in name for name in task.writes):
+            continue
+        taken = inspect.signature(task.function).parameters
+        first, other_seed, other_day = specs(task)
+        assert (other_seed != first) == ("seed" in taken), task.name
+        assert (other_day != first) == ("as_of" in taken), task.name
 
 
 def test_code_from_elsewhere_cannot_be_followed():
-    def build(drafts: object) -> None:
+    def build(inputs: object, out: object) -> None:
         pass
 
     with pytest.raises(LookupError, match=r"test_code_from_elsewhere.+ is not of this project"):
-        recipe_of("stage", ("x",), build, parents={})
+        spec(table_task(stage="stage", writes=("x",))(build))

@@ -1,19 +1,11 @@
 """How much of the log the other files know: a file that lost its rows is no error, but is said."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import polars as pl
-from prefect.client.schemas import State
 
-from schemas.artifacts import ArtifactRef
 from schemas.raw_files import RAW_FILES
-from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, ensure, settled, step
-from tasks.artifacts.writer import Draft
-
-logger = logging.getLogger(__name__)
 
 LEAST_COVERED = 0.9
 """KuaiRec's files cover their log wholly; below this share a warning is due."""
@@ -34,23 +26,6 @@ COVERINGS = (
     Covering("captions", "video_id"),
     Covering("interactions", "user_id", of="block"),
 )
-
-
-@step("coverage")
-def cover(tables: Mapping[str, ArtifactRef], root: str) -> State[Refs]:
-    """Count what each file covers: the table ``coverage``; its shares are a fact as well."""
-    store = Store(root)
-    used = {name: ref for name, ref in tables.items() if name in _NAMED}
-
-    def build(drafts: dict[str, Draft]) -> None:
-        frame = coverage_of({name: store.scan(ref) for name, ref in used.items()})
-        drafts["coverage"].append(frame)
-        drafts["coverage"].facts["shares"] = dict(frame.select("file", "share").iter_rows())
-
-    refs, was_there = ensure(store, "ingest", ("coverage",), build, parents=used)
-    for line, is_little in lines_of(store.read(refs["coverage"])):
-        (logger.warning if is_little else logger.info)("%s", line)
-    return settled(refs, was_there=was_there, message="what the files know of each other")
 
 
 def coverage_of(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
@@ -85,6 +60,3 @@ def lines_of(coverage: pl.DataFrame) -> Iterator[tuple[str, bool]]:
         )
         is_little = row["share"] < LEAST_COVERED
         yield line + (": is it whole? Compare it with the original" if is_little else ""), is_little
-
-
-_NAMED = {name for covering in COVERINGS for name in (covering.table, covering.of)}

@@ -5,19 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from prefect.client.schemas import State
 
-from schemas.artifacts import Known
-from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, make, step
-from tasks.artifacts.writer import Draft
-from tasks.evaluation.task import load_exam, protocol_of
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import Exam
 from tasks.metrics.ranking import rank
 from tasks.models.hybrid import Hybrid
-from tasks.training.task import code_of, load_model
 
 K = 10
 
@@ -56,28 +49,3 @@ def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
             "users": (~np.isnan(earned)).sum(axis=0).astype(np.int32),
         }
     ).with_columns(pl.col("low", "high").fill_nan(None))
-
-
-@step("ablate", "ablate-{name}-{known.as_of}")
-def ablate(name: str, known: Known, seed: int, root: str) -> State[Refs]:
-    """Take one component after the other out of the blend called ``name``: ``ablation``."""
-    store = Store(root)
-
-    def build(drafts: dict[str, Draft]) -> None:
-        blend = load_model(store, known.models[name])
-        assert isinstance(blend, Hybrid)  # noqa: S101  # the flow ablates blends alone
-        table = ablation_of(blend, load_exam(root, known.tables["cells"]).of_test_users, seed)
-        drafts["ablation"].append(table)
-        protocol = protocol_of(known.tables["cells"])
-        drafts["ablation"].facts["protocol"] = protocol.model_dump(mode="json")
-
-    return make(
-        store,
-        "evaluation",
-        ("ablation",),
-        build,
-        parents={"model": known.models[name], "cells": known.tables["cells"]},
-        found=code_of(known, name),
-        config={"model": name},
-        seed=seed,
-    )
