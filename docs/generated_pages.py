@@ -23,6 +23,7 @@ from pydantic_core import to_jsonable_python
 
 from schemas import model_settings, server_settings, settings
 from schemas.tables import CONTRACTS
+from tasks.tracking.names import TAGS, metrics
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("flows", "tasks", "schemas")
@@ -54,6 +55,11 @@ ABOUT_TABLES = (
 ABOUT_SETTINGS = (
     "Each is a flag of its command (`--as-of`) and a parameter of its deployment in Prefect"
     " (`as_of`), and MLflow shows what a night was given. A wrong one ends the command in one line."
+)
+ABOUT_NAMES = (
+    "A night is one run, with a nested run for each model. Parameters are the"
+    " [settings](settings.md). A part in braces differs from run to run. Every other figure is in"
+    " the tables of the night's run."
 )
 
 
@@ -220,9 +226,19 @@ def first_line(file: Path) -> str:
     return cell(text.partition("\n\n")[0])
 
 
+def tracking_page() -> str:
+    """Name every tag and metric in MLflow."""
+    rows = [(f"`{name.name}`", name.of, name.meaning) for name in metrics()]
+    tags = [(f"`{name.name}`", name.of, name.meaning) for name in TAGS]
+    heads = ("name", "of", "meaning")
+    parts = ["# Names in MLflow", ABOUT_NAMES, "## Tags", grid(heads, tags), "## Metrics"]
+    return "\n\n".join([*parts, grid(heads, rows)]) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "tables.md": tables_page,
     "settings.md": settings_page,
+    "tracking.md": tracking_page,
     "modules.md": modules_page,
 }
 """Each page that is written, and what writes it."""

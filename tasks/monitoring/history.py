@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from tasks.promotion.model_registry import CHAMPION, version_at
+from tasks.tracking.names import KIND, MET
 
 NIGHTS = 7
 """So many nights before are looked at, by the median: one odd night among them does no harm."""
@@ -23,10 +24,6 @@ SEARCHED = 100
 
 PREFIX = "watch."
 """Of the metrics with readings: ``watch.rows.videos`` is the reading ``rows/videos``."""
-KIND = "grail.kind"
-"""Tag of a watched night: only nights of one kind of source are compared."""
-MET = "grail.met_champion"
-"""Tag with the day of the champion that a night met first. Run again it may be that itself."""
 NOBODY = "none"
 
 

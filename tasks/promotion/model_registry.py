@@ -28,11 +28,10 @@ from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
 from tasks.serving.task import Answering
-from tasks.tracking.night_run import EXPERIMENTS, NIGHT
+from tasks.tracking.names import CROWNED, NIGHT
+from tasks.tracking.night_run import EXPERIMENTS
 
 CHAMPION, PREVIOUS = "champion", "previous"
-CROWNED = "crowned"
-"""Tag of a version that has become the champion once: no rerun of its night makes it so again."""
 WAY_OUT = (
     "python -m flows.rollback --registered-model {name} goes back to the champion before it; with"
     " --retire the place is empty, and the next night need only beat popularity"

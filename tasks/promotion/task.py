@@ -174,7 +174,7 @@ def registered_tonight(
         registered,
         registered_name,
     )
-    from tasks.tracking.night_run import NIGHT
+    from tasks.tracking.names import NIGHT
 
     family = registered_name(client, config, runs["night"])
     night = client.get_run(runs["night"]).data.tags[NIGHT]
@@ -213,7 +213,8 @@ def promote(
 
     A night of which a model failed registers nothing: the champion stays who it is.
     """
-    from tasks.promotion.model_registry import CHAMPION, CROWNED, crown, registered_name, version_at
+    from tasks.promotion.model_registry import CHAMPION, crown, registered_name, version_at
+    from tasks.tracking.names import CROWNED
     from tasks.tracking.night_run import reachable
 
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:

@@ -13,14 +13,12 @@ from schemas.settings import BackfillConfig
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
 from tasks.sources.task import RawData
+from tasks.tracking.names import BACKFILL, CLAIM
 from tasks.tracking.task import origin_tags
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
     from mlflow.entities import Metric
-
-BACKFILL = "grail.backfill"
-"""Tag with the content of what a run shows: equal backfills are logged once."""
 
 
 @plain_task(retry_on=UnreachableError)
@@ -62,7 +60,7 @@ def _log(
     import mlflow
 
     from tasks.figures.plot_model_age import staleness_figure
-    from tasks.tracking.claims import CLAIM, claim
+    from tasks.tracking.claims import claim
 
     mlflow.set_experiment(experiment_id=experiment)
     tags = {BACKFILL: content, CLAIM: claim(), "grail.source": source, **origin_tags()}

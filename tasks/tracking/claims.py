@@ -16,13 +16,12 @@ import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tasks.tracking.names import CLAIM
+
 logger = logging.getLogger(__name__)
 
 PARENT = "mlflow.parentRunId"
 """MLflow's own tag of a nested run."""
-
-CLAIM = "grail.process"
-"""Tag of a run with the process that is at it."""
 
 LONGEST_SECONDS = 3600.0
 """What is tracked for longer has been ended: the limit of time of its task."""

@@ -28,16 +28,14 @@ from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.tracking.board import exam_of, words_for_model, words_for_night
-from tasks.tracking.claims import CLAIM, PARENT, Outrun, claim, come_first, runs_left
+from tasks.tracking.claims import PARENT, Outrun, claim, come_first, runs_left
 from tasks.tracking.client import FAR_SIDE, ask_database, tracking_error
 from tasks.tracking.database import prepare_database
+from tasks.tracking.names import CLAIM, NIGHT
 from tasks.tracking.packaging import Packing
 
 K = 10
 """Length of the lists that figures other than the primary ones are compared at."""
-
-NIGHT = "grail.night"
-"""Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
 
 EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""

@@ -14,7 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 import tasks.tracking.claims
-from tasks.tracking.claims import CLAIM, Outrun, claim, come_first, is_held, runs_left
+from tasks.tracking.claims import Outrun, claim, come_first, is_held, runs_left
+from tasks.tracking.names import CLAIM
 from tasks.tracking.night_run import reachable
 from tests.integration.nights import night
 

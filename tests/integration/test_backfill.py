@@ -23,7 +23,7 @@ from flows.nightly import nightly
 from schemas.tables import CONTRACTS
 from tasks.demo_world import write_demo_world
 from tasks.reporting.backfill_summary import BackfillSummary, as_text
-from tasks.tracking.backfill_task import BACKFILL
+from tasks.tracking.names import BACKFILL
 
 # Prefect, MLflow and what they import warn a lot
 pytestmark = pytest.mark.filterwarnings("default")

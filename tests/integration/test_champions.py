@@ -38,7 +38,7 @@ from tasks.promotion.model_registry import (
     roll_back,
     version_at,
 )
-from tasks.tracking.night_run import NIGHT
+from tasks.tracking.names import NIGHT
 from tests.worlds import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tasks.promotion.model_registry import CROWNED
 from tasks.reporting.summary import Summary
+from tasks.tracking.names import CROWNED
 from tests.integration.nights import night
 from tests.integration.up_process import SMALL, Up, eventually, reigning
 

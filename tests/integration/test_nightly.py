@@ -23,8 +23,13 @@ from tasks.evaluation.task import protocol_in
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
 from tasks.promotion.model_registry import Champion
 from tasks.promotion.task import MEASURED, standing_again, standing_in
+<<<<<<< HEAD
 from tasks.reporting.summary import Summary
 from tasks.serving.task import Answering, build_top_n, load_catalogue
+=======
+from tasks.serving.task import Answering, lists_table, load_catalogue
+from tasks.tracking.names import TAGS, metrics
+>>>>>>> 9f1b7c6 (Every name in MLflow is declared in one place, and has a page; a test asks MLflow whether one is missing)
 from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
 
@@ -236,6 +241,15 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
     assert all(metrics >= {"ndcg_at_10", "coverage_at_10", "novelty_at_10"} for metrics in names)
 
 
+def undocumented(run: mlflow.entities.Run) -> list[str]:
+    """Return tags and metrics that docs/ does not explain."""
+    ours = [tag for tag in run.data.tags if not tag.startswith("mlflow.")]
+    return [
+        *(tag for tag in ours if not any(name.fits(tag) for name in TAGS)),
+        *(m for m in run.data.metrics if not any(name.fits(m) for name in metrics())),
+    ]
+
+
 def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> None:
     client = mlflow.MlflowClient(first.summary.tracking_uri)
     parent = client.get_run(first.summary.mlflow_run_id)
@@ -250,6 +264,7 @@ def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> Non
         assert tags["grail.prefect_flow_run"] == first.flow_run_id
         assert all(name.startswith(("grail.", "mlflow.")) for name in tags)
         assert not [name for name in run.data.metrics if "/" in name]
+        assert undocumented(run) == []
         assert ("ndcg_at_10" in run.data.metrics) == (run.info.run_id != parent.info.run_id)
     for name, model in first.summary.models.items():
         (logged,) = client.get_run(model.mlflow_run_id).outputs.model_outputs

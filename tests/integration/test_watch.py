@@ -25,7 +25,7 @@ from tasks.demo_world import write_demo_world
 from tasks.promotion.model_registry import CHAMPION, crown, version_at
 from tasks.reporting.progress import progress_shown
 from tasks.reporting.summary import Summary
-from tasks.tracking.night_run import NIGHT
+from tasks.tracking.names import NIGHT
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),

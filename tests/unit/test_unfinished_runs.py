@@ -12,7 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from schemas.paths import sqlite_address
-from tasks.tracking.claims import CLAIM, LONGEST_SECONDS, PARENT, claim
+from tasks.tracking.claims import LONGEST_SECONDS, PARENT, claim
+from tasks.tracking.names import CLAIM
 from tasks.tracking.unfinished_runs import end_unfinished
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
