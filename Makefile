@@ -43,8 +43,8 @@ PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope
 test: install lint types docs ## Check style and types, build the site, run all tests
 	$(PYTEST)
 
-test-fast: install ## Run the tests that need no server
-	$(PYTEST) -m 'not server'
+test-fast: install ## Run the tests that need neither a server nor TensorFlow
+	$(PYTEST) -m 'not server and not tensorflow'
 
 coverage: install ## Run the tests that need no server, and show which lines of tasks and schemas they reach
 	$(PYTEST) -m 'not server' --cov --cov-report term-missing:skip-covered

@@ -23,14 +23,17 @@ SLICE = Path(__file__).parents[2] / "shared" / "data" / "kuairec-slice"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server, and put it first: those files are the long ones.
+    """Mark what needs a server or TensorFlow; what needs a server comes first, as it is long.
 
-    That is all of integration, and whoever asks for Prefect's server.
+    A server: all of integration, and whoever asks for Prefect's. TensorFlow: its import alone takes
+    longer than most files of tests.
     """
     for item in items:
         fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
         if item.path.is_relative_to(INTEGRATION) or "prefect_server" in fixtures:
             item.add_marker("server")
+        if "two_tower" in item.nodeid:
+            item.add_marker("tensorflow")
     items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 

@@ -23,13 +23,9 @@ from tasks.evaluation.task import protocol_in
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
 from tasks.promotion.model_registry import Champion
 from tasks.promotion.task import MEASURED, standing_again, standing_in
-<<<<<<< HEAD
 from tasks.reporting.summary import Summary
 from tasks.serving.task import Answering, build_top_n, load_catalogue
-=======
-from tasks.serving.task import Answering, lists_table, load_catalogue
 from tasks.tracking.names import TAGS, metrics
->>>>>>> 9f1b7c6 (Every name in MLflow is declared in one place, and has a page; a test asks MLflow whether one is missing)
 from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
 
