@@ -28,14 +28,14 @@ lock: ## Make requirements.lock anew from pyproject.toml, for Python 3.11 to 3.1
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
-	$(BIN)/python -m flows.nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
+	$(BIN)/python -m flows nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
 
 # Flags of the scheduled night; those of an earlier start stay as they are unless given again
 given = $(if $(filter-out file,$(origin $(1))),$(2) '$($(1))')
 NIGHTS = $(if $(SOURCE),--source '$(SOURCE)') $(call given,SCALE,--scale) $(call given,SEED,--seed) $(NIGHT)
 
 up: install ## Start Prefect, a worker, MLflow on ROOT (SOURCE, SCALE, SEED, NIGHT: flags of its nights; UP: its own)
-	$(BIN)/python -m flows.dev_stack.up --root '$(ROOT)' $(UP) -- $(NIGHTS)
+	$(BIN)/python -m flows up --root '$(ROOT)' $(UP) -- $(NIGHTS)
 
 # Longest files first, as tests/conftest.py orders them, so that no process is left with one of them
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -48,7 +48,7 @@ class Ground:
         folder.mkdir(parents=True, exist_ok=True)
         place = folder / "world" if world is None else world.resolve()
         if not place.exists():
-            run("flows.demo_data", "--scale", scale, "--seed", seed, "--out", place)
+            run("flows", "demo-data", "--scale", scale, "--seed", seed, "--out", place)
         said = {"world": str(place), "scale": scale, "seed": seed}
         (folder / FILE).write_text(json.dumps(said) + "\n")
         return cls.open(folder)
@@ -59,7 +59,7 @@ class Ground:
         Those that are there and made by today's code are found again, so that is done each time.
         """
         where = ("--source", self.world, "--root", self.folder / "root", "--seed", self.seed)
-        run("flows.nightly", *where, "--summary", self._summary)
+        run("flows", "nightly", *where, "--summary", self._summary)
 
     def fresh(self, name: str) -> Path:
         """Return an empty folder, whatever was in it before."""

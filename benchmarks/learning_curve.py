@@ -37,7 +37,8 @@ PLANTED, IDEAL = "planted", "ideal"
 def night_of(folder: Path, root: Path, seed: int) -> Summary:
     """Run a night on a world in a process of its own."""
     target = root / f"{folder.name}.json"
-    command = [sys.executable, "-m", "flows.nightly", "--source", str(folder), "--root", str(root)]
+    command = [sys.executable, "-m", "flows", "nightly", "--source", str(folder)]
+    command += ["--root", str(root)]
     subprocess.run(
         [*command, "--seed", str(seed), "--summary", str(target)],
         check=True,

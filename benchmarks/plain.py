@@ -59,12 +59,12 @@ def without_prefect() -> Iterator[None]:
 
 
 def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
-    """Do what ``flows.nightly`` does; return the leaderboard, everybody's list and the watch."""
+    """Do what the nightly flow does; return the leaderboard, everybody's list and the watch."""
     run = RunContext(config.root, config.seed)
     raw = plain(acquire)(run, config.source, config.scale)
     tables = ingest_files(config, run, raw)
     log = tables["interactions"].ref
-    days = plain(resolve_cutoffs)(run, log, config.as_of, config.window_days)
+    days = plain(resolve_cutoffs)(run, log, config.as_of, config.backtest_days)
     night = run_night(config, run, tables, days)
     nights_before = Trailing(medians={}, champion_as_of=None)
     checks, _ = checked_table(config, night.past.as_of, night.known, nights_before)

@@ -10,18 +10,16 @@ from typing import Any
 
 from flows.commands.supervisor import supervise
 
-COMMANDS = {
-    f"flows.{name}" for name in ("nightly", "backfill", "recommend", "rollback", "demo_data")
-}
-"""Commands of two processes: see ``flows.commands.supervisor``. `up` has its own ways."""
+COMMAND = "python -m flows"
 
 # What a command and its children write is its user's alone: logs, databases, models, lists
 os.umask(0o077)
 
-if sys.argv[0] == "-m":  # Python is about to run a module of this package
-    for argument in sys.orig_argv:
-        if (module := argument.removeprefix("-m")) in COMMANDS:
-            supervise(f"python -m {module}")
+# Python is about to run this package as a command, and not a module in it
+if sys.argv[0] == "-m" and sys.orig_argv[-len(sys.argv)].removeprefix("-m") == "flows":
+    word = next(iter(sys.argv[1:]), "-")
+    if word != "up" and not word.startswith("-"):  # `up` waits for what it starts in its own way
+        supervise(f"{COMMAND} {word}")
 
 from flows.environment import settle  # noqa: E402
 from schemas.addresses import without_secrets  # noqa: E402

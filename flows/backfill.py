@@ -5,8 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.commands.cli import flags, takes
-from flows.commands.run import run_flow
+from flows.commands.cli import takes
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
@@ -19,15 +18,13 @@ from tasks.evaluation.frames import challenger_of
 from tasks.evaluation.model_age_task import compare_ages, inputs_of_ages, score_old_models
 from tasks.features.backfill_dates_task import backfill_dates
 from tasks.features.task import build_holdout
-from tasks.reporting.backfill_summary import BackfillSummary, as_text, summarise_backfill
+from tasks.reporting.backfill_summary import BackfillSummary, summarise_backfill
 from tasks.reporting.prefect_artifacts import publish_backfill
 from tasks.reporting.summary import check_summary
 from tasks.sources.task import acquire
 from tasks.tracking.backfill_task import track_backfill
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
-
-PROG = "python -m flows.backfill"
 
 
 @flow(
@@ -61,7 +58,7 @@ def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
     asked: dict[str, Snapshot] = {}
     ages: dict[str, Handle] = {}
     for known in (night.known for night in nights):
-        day, until = str(known.as_of), known.as_of + timedelta(days=config.every)
+        day, until = str(known.as_of), known.as_of + timedelta(days=config.every_days)
         asked[day] = known
         holdout = build_holdout.submit(run.at(known.as_of), known.tables, until=until)
         inputs = inputs_of_ages(asked, holdout["next_days"])
@@ -72,7 +69,3 @@ def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
     run_id = track_backfill(config, raw, first, curve)
     publish_backfill(config, curve, run_id)
     return summarise_backfill(config, raw, nights, runs, curve, run_id)
-
-
-if __name__ == "__main__":
-    run_flow(backfill, flags(BackfillConfig, PROG), PROG, as_text)

@@ -6,27 +6,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from flows.commands.cli import flags
-from flows.commands.failures import one_line
-from flows.commands.terminal import say
 from schemas.errors import SettingError
 from schemas.paths import absolute
 from schemas.settings import DemoDataConfig
 from tasks.demo_world import write_demo_world
 
-PROG = "python -m flows.demo_data"
 
-
-def main() -> None:
-    """Write the world, and say where it is."""
-    config = flags(DemoDataConfig, PROG)
+def demo_data(config: DemoDataConfig) -> str:
+    """Write the world, and tell where it is; SettingError if something else is there."""
     out = absolute(config.out)
-    with one_line(PROG):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise SettingError(f"out: {out} exists and is not an empty folder")
-        write(out, config)
-        world = f"the demo world at scale {config.scale:g}, seed {config.seed}"
-        say(f"{out}: {world}. It is not real data.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingError(f"out: {out} exists and is not an empty folder")
+    write(out, config)
+    world = f"the demo world at scale {config.scale:g}, seed {config.seed}"
+    return f"{out}: {world}. It is not real data."
 
 
 def write(out: Path, config: DemoDataConfig) -> None:
@@ -45,7 +38,3 @@ def write(out: Path, config: DemoDataConfig) -> None:
         if out.exists():
             out.rmdir()
         shutil.move(world, out)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.commands.cli import flags, takes
-from flows.commands.run import run_flow
+from flows.commands.cli import takes
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
@@ -17,7 +16,6 @@ from tasks.artifacts.table_task import RunContext
 from tasks.features.task import resolve_cutoffs
 from tasks.monitoring.task import monitor
 from tasks.promotion.task import promote
-from tasks.reporting.console import as_text
 from tasks.reporting.prefect_artifacts import publish_failures, publish_gate, publish_night
 from tasks.reporting.summary import Summary, check_summary, summarise
 from tasks.serving.task import recommend_from_champion
@@ -25,7 +23,6 @@ from tasks.sources.task import acquire
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
 
-PROG = "python -m flows.nightly"
 NAMED_BY = ("source", "as_of")
 """Settings in the name of a run."""
 
@@ -54,7 +51,7 @@ def whole_night(config: NightlyConfig) -> Summary:
     raw = acquire(run, config.source, config.scale)
     check_experiment(deleted, address, is_demo=raw.is_demo)
     tables = ingest_files(config, run, raw)
-    days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.window_days)
+    days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.backtest_days)
     add_day(days.as_of, *NAMED_BY)
     night = run_night(config, run, tables, days)
     known, verdict = night.known, night.verdict
@@ -71,7 +68,3 @@ def whole_night(config: NightlyConfig) -> Summary:
         publish_failures(config.models, night.failures)
         raise IncompleteNightError(complaint(night.failures))
     return summary
-
-
-if __name__ == "__main__":
-    run_flow(nightly, flags(NightlyConfig, PROG), PROG, as_text)

@@ -4,15 +4,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.commands.cli import flags, takes
-from flows.commands.run import run_flow
+from flows.commands.cli import takes
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from schemas.settings import RecommendConfig, checked
 from tasks.reporting.prefect_artifacts import publish_response
 from tasks.serving.answer_task import Answer, check_tracked, read_request, recommend_on_request
-
-PROG = "python -m flows.recommend"
 
 
 @flow(
@@ -34,12 +31,6 @@ def recommend(**settings: Any) -> Answer:
     return made
 
 
-def main() -> None:
-    """Run the flow and print what a person wants to know of the answer."""
-    config = flags(RecommendConfig, PROG)
-    run_flow(recommend, config, PROG, lambda made: "\n" + as_text(made))
-
-
 def as_text(made: Answer) -> str:
     """Lay out an answer: one user's list if one was asked about, what was written, what to know."""
     lines = [] if made.shown is None else [made.shown, ""]
@@ -50,7 +41,3 @@ def as_text(made: Answer) -> str:
             f" for {made.users} users ({whose or 'none'}): {made.out}"
         )
     return "\n".join([*lines, *made.notes]).rstrip("\n")
-
-
-if __name__ == "__main__":
-    main()

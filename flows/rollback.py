@@ -2,25 +2,17 @@
 
 from mlflow import MlflowClient
 
-from flows.commands.cli import flags
-from flows.commands.failures import one_line
-from flows.commands.terminal import say
 from schemas.settings import RollbackConfig
 from tasks.promotion.model_registry import CHAMPION, PREVIOUS, default_name, retire, roll_back
 from tasks.serving.answer_task import check_tracked
 from tasks.tracking.night_run import reachable
 
-PROG = "python -m flows.rollback"
 
-
-def main() -> None:
-    """Swap the champion and the one before it, or leave the place empty, and say so."""
-    config = flags(RollbackConfig, PROG)
-    with one_line(PROG, config.root):
-        check_tracked(config)
-        with reachable(config.tracking_address) as client:
-            said = retired(client, config) if config.retire else rolled_back(client, config)
-        say(said)
+def rollback(config: RollbackConfig) -> str:
+    """Swap the champion and the one before it, or leave the place empty, and tell."""
+    check_tracked(config)
+    with reachable(config.tracking_address) as client:
+        return retired(client, config) if config.retire else rolled_back(client, config)
 
 
 def rolled_back(client: MlflowClient, config: RollbackConfig) -> str:
@@ -36,10 +28,6 @@ def retired(client: MlflowClient, config: RollbackConfig) -> str:
     name = config.registered_model or default_name(client, CHAMPION)
     return (
         f"{name}: version {retire(client, name)} is the champion no more, and nobody is: the next"
-        " night need only beat popularity. It comes back with python -m flows.rollback"
+        " night need only beat popularity. It comes back with python -m flows rollback"
         f" --registered-model {name}"
     )
-
-
-if __name__ == "__main__":
-    main()

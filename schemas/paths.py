@@ -6,6 +6,7 @@ Polars takes ``[ ] * ?`` for patterns, URLs decode ``%`` and end at ``#``.
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
@@ -48,7 +49,14 @@ def address(place: str) -> str:
     return place if is_url(place) else Path(place).as_uri()
 
 
-Place = Annotated[str, AfterValidator(place)]
+@dataclass(frozen=True)
+class Metavar:
+    """What a command's help calls the value of a flag, in the flag's type."""
+
+    text: str
+
+
+Place = Annotated[str, AfterValidator(place), Metavar("PATH")]
 """A path or URL among the settings; relative to where the process that reads them was started."""
 
 

@@ -11,7 +11,7 @@ from schemas.paths import Place, absolute, is_url
 class UpConfig(BaseModel):
     """Starts Prefect's server, a worker with all deployments, and MLflow; Ctrl-C stops them.
 
-    What follows -- are flags of python -m flows.nightly, for the night that is scheduled: they are
+    What follows -- are flags of python -m flows nightly, for the night that is scheduled: they are
     kept, as is what is set on Prefect's page.
     """
 

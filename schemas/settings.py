@@ -20,7 +20,7 @@ from pydantic import (
 from schemas.addresses import has_secret, without_secrets
 from schemas.errors import SettingError
 from schemas.model_settings import MODEL_CONFIGS, ModelConfig, config_class
-from schemas.paths import Place, absolute, is_url, place, sqlite_address, sqlite_file
+from schemas.paths import Metavar, Place, absolute, is_url, place, sqlite_address, sqlite_file
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -79,7 +79,9 @@ class TrackedConfig(BaseModel):
         validate_default=True,
         description="folder or URL for all tables and models",
     )
-    tracking_uri: Annotated[str, AfterValidator(shown), AfterValidator(openable)] | None = Field(
+    tracking_uri: (
+        Annotated[str, AfterValidator(shown), AfterValidator(openable), Metavar("ADDRESS")] | None
+    ) = Field(
         None,
         description="MLflow's address (default: the environment's MLFLOW_TRACKING_URI, which alone"
         " may hold a password, or sqlite:///ROOT/mlflow.db)",
@@ -119,7 +121,7 @@ def named_or_place(source: str) -> str:
 class LearningConfig(TrackedConfig):
     """What decides what is learned, as of whatever day."""
 
-    source: Annotated[str, AfterValidator(named_or_place)] = Field(
+    source: Annotated[str, AfterValidator(named_or_place), Metavar("demo|kuairec|PATH")] = Field(
         "demo",
         min_length=1,
         description="'demo' (a generated world), 'kuairec' (downloaded), or the path of a folder or"
@@ -129,7 +131,7 @@ class LearningConfig(TrackedConfig):
         0.3, gt=0, le=4, description="size of the demo world: 1 is KuaiRec's, 12.5 M log rows"
     )
     seed: int = Field(42, ge=0, lt=2**32, description="decides every random choice of a run")
-    window_days: int = Field(
+    backtest_days: int = Field(
         7,
         ge=1,
         description="days of the log before as_of on which the night is rehearsed: models trained"
@@ -184,7 +186,7 @@ class NightlyConfig(LearningConfig):
         description="learn only from what was known at the start of this day, Asia/Shanghai"
         " (default: the day after the last of the log, whatever a few wrong clocks say)",
     )
-    refresh_margin: float = Field(
+    promotion_margin: float = Field(
         0.005,
         ge=0,
         description="a night of the champion's own configuration is promoted if the lower end of"
@@ -215,7 +217,7 @@ class NightlyConfig(LearningConfig):
         0.25,
         ge=0,
         description="population stability index of watch ratio, video length, tags or activity,"
-        " last window_days of the log against the days before, past which the watch warns",
+        " last backtest_days of the log against the days before, past which the watch warns",
     )
     max_champion_age_days: int = Field(
         30, ge=0, description="age of the champion past which the watch warns"
@@ -227,7 +229,7 @@ class NightlyConfig(LearningConfig):
         description="share of users, or of videos, that no model but random can serve, past which"
         " the watch warns",
     )
-    stop_on_drift: bool = Field(
+    fail_on_alert: bool = Field(
         default=False,
         description="end the run before the gate where the watch warns: the champion stays",
     )
@@ -247,7 +249,7 @@ class BackfillConfig(LearningConfig):
         validation_alias=AliasChoices("to_day", "to"),
         description="last day that may be played (default: the last day with views)",
     )
-    every: int = Field(
+    every_days: int = Field(
         7, ge=1, description="days from one night to the next, more where nothing was viewed"
     )
     workers: int | None = Field(
@@ -268,22 +270,22 @@ class RecommendConfig(TrackedConfig):
     user: int | None = Field(
         None, ge=0, lt=2**31, description="id of one user, whose list is printed"
     )
-    users: Place | None = Field(
+    user_file: Place | None = Field(
         None,
         min_length=1,
         description="CSV or Parquet file with a column user_id (default: all users)",
     )
-    candidates: Place | None = Field(
+    candidate_file: Place | None = Field(
         None,
         min_length=1,
         description="CSV or Parquet file with a column video_id: only these may be listed, less"
         " what the user has seen (default: all videos)",
     )
-    n: int = Field(10, ge=1, le=10_000, description="length of each list")
+    top_n: int = Field(10, ge=1, le=10_000, description="length of each list")
     out: Place | None = Field(
         None, min_length=1, description="Parquet file to write the lists to, needed without user"
     )
-    why: bool = Field(
+    explain: bool = Field(
         default=False, description="say of each video in the user's list what speaks for it"
     )
     registered_model: str | None = Field(
@@ -295,10 +297,10 @@ class RecommendConfig(TrackedConfig):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.user is not None and self.users is not None:
-            raise ValueError("give user (one id) or users (a file of ids), not both")
-        if self.why and self.user is None:
-            raise ValueError("why explains one user's list: name him with user")
+        if self.user is not None and self.user_file is not None:
+            raise ValueError("give user (one id) or user_file (a file of ids), not both")
+        if self.explain and self.user is None:
+            raise ValueError("explain is for one user's list: name them with user")
         if self.user is None and self.out is None:
             raise ValueError("out is needed: a file for the lists (or one user, to be printed)")
         if self.out is not None and (is_url(self.out) or not self.out.endswith(".parquet")):

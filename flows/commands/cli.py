@@ -2,20 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    CliApp,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
 
-from flows.commands.terminal import say
+from flows.commands.argument_parser import Parser
+from flows.commands.terminal import fail
 from schemas.settings import complaint
 
 C = TypeVar("C", bound=BaseModel)
@@ -54,43 +48,20 @@ def _limited(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def flags(config: type[C], prog: str, argv: list[str] | None = None) -> C:
-    """Read a command's flags into ``config``; a wrong one ends the process with the reason."""
+def flags(
+    config: type[C],
+    prog: str,
+    argv: Sequence[str] | None = None,
+    examples: Sequence[str] = (),
+) -> C:
+    """Read a command's flags into ``config``; a wrong one ends the process with the reason.
 
-    class Flags(config, BaseSettings):  # type: ignore[valid-type,misc]  # a class given at run time
-        __doc__ = config.__doc__
-        model_config = SettingsConfigDict(
-            cli_prog_name=prog,
-            cli_kebab_case=True,
-            cli_hide_none_type=True,
-            cli_avoid_json=True,
-            cli_implicit_flags="toggle",  # --why, not --why true
-            cli_exit_on_error=False,  # argparse would print its usage around the reason
-        )
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """Read flags alone: a forgotten environment variable must not decide a run."""
-            del settings_cls, env_settings, dotenv_settings, file_secret_settings
-            return (init_settings,)
-
+    Flags alone count: a forgotten environment variable must not decide a run. ``--help`` shows the
+    ``examples`` below the flags.
+    """
+    parser = Parser(prog, config.__doc__ or "", examples)
+    parser.add_flags(config)
     try:
-        given = CliApp.run(Flags, cli_args=sys.argv[1:] if argv is None else argv)
+        return config.model_validate(parser.given(sys.argv[1:] if argv is None else argv))
     except ValidationError as error:
         fail(prog, complaint(error))
-    except SettingsError as error:
-        fail(prog, str(error))
-    return config.model_validate(given.model_dump(exclude_unset=True))
-
-
-def fail(prog: str, reason: str, code: int = 2) -> NoReturn:
-    """End the process with one line on stderr."""
-    say(f"{prog}: {reason}", on_stderr=True)
-    raise SystemExit(code)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from flows.commands.cli import fail
 from flows.commands.remedies import chain, cure_of, first_line
+from flows.commands.terminal import fail
 from schemas.addresses import without_secrets
 from schemas.errors import GrailError
 from schemas.paths import absolute, is_url
@@ -51,7 +51,7 @@ def _fail_with_log(prog: str, error: Exception, root: str | None) -> NoReturn:
 def keep_traceback(prog: str, error: BaseException, root: str | None) -> Path | None:
     """Write an error's traceback to a file that its owner alone can read; return where it is."""
     text = without_secrets("".join(traceback.format_exception(error)))
-    name = f"{prog.rpartition('.')[2]}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+    name = f"{prog.rpartition(' ')[2]}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     for folder in (log_folder(root), tempfile.gettempdir()):
         if folder is not None:
             path = Path(folder) / name

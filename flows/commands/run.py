@@ -1,4 +1,4 @@
-"""Runs a flow as a command: its server and imports first, its errors as one line."""
+"""Runs a flow as a command: its server and imports first, then the flow, then what it says."""
 
 import importlib
 import logging
@@ -17,7 +17,7 @@ from prefect.settings import (
     get_current_settings,
 )
 
-from flows.commands.failures import log_folder, one_line, shorten_console
+from flows.commands.failures import log_folder, shorten_console
 from flows.commands.introduce import introduce
 from flows.commands.temporary_server import TemporaryServer
 from flows.commands.terminal import say
@@ -29,19 +29,16 @@ from tasks.reporting.summary import check_summary
 S = TypeVar("S")
 
 
-def run_flow(
-    flow: Flow[Any, S], config: TrackedConfig, prog: str, as_text: Callable[[S], str]
-) -> None:
-    """Run ``flow`` and print its summary; whatever it fails with ends the process with one line."""
-    with one_line(prog, config.root):
-        check_summary(getattr(config, "summary", None))  # before a server is started
-        shorten_console()
-        introduce(config)
-        server = None if PREFECT_API_URL.value() else start_server(config)
-        import_tracking()  # while the server starts, which takes as long
-        if server is not None:
-            server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
-        say(as_text(flow(**config.model_dump())))
+def run_flow(flow: Flow[Any, S], config: TrackedConfig, as_text: Callable[[S], str]) -> None:
+    """Run ``flow`` with a server, its own where no other is set, and print its summary."""
+    check_summary(getattr(config, "summary", None))  # before a server is started
+    shorten_console()
+    introduce(config)
+    server = None if PREFECT_API_URL.value() else start_server(config)
+    import_tracking()  # while the server starts, which takes as long
+    if server is not None:
+        server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
+    say(as_text(flow(**config.model_dump())))
 
 
 def start_server(config: TrackedConfig) -> TemporaryServer:

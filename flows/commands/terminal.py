@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from schemas.printable import printable
 
@@ -16,3 +17,9 @@ def say(*lines: str, on_stderr: bool = False) -> None:
         print(*map(printable, lines), sep="\n", file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def fail(prog: str, reason: str, code: int = 2) -> NoReturn:
+    """End the process with one line on stderr."""
+    say(f"{prog}: {reason}", on_stderr=True)
+    raise SystemExit(code)

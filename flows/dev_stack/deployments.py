@@ -21,6 +21,17 @@ from schemas.addresses import without_secrets
 PROJECT = Path(__file__).parents[2]
 OWN = {"root": "GRAIL_ROOT", "tracking_uri": "GRAIL_MLFLOW"}
 """Parameters that `up` gives by default, and the variables that remember what it gave last."""
+FORMER = {
+    "window_days": "backtest_days",
+    "refresh_margin": "promotion_margin",
+    "stop_on_drift": "fail_on_alert",
+    "every": "every_days",
+    "n": "top_n",
+    "users": "user_file",
+    "candidates": "candidate_file",
+    "why": "explain",
+}
+"""Parameters that had another name before, which a deployment or its schedule may still use."""
 
 Deployment = Mapping[str, Any]
 
@@ -46,7 +57,7 @@ def changes(
     variables = dict(found["job_variables"] or {})
     env = dict(variables.get("env") or {})
     own = {name: told[variable] for name, variable in OWN.items()}
-    parameters = dict(found["parameters"])
+    parameters = renamed(found["parameters"], schema)
     for name, variable in OWN.items():
         if parameters.get(name) in (None, env.get(variable)):  # not the operator's
             parameters[name] = own[name]
@@ -62,6 +73,13 @@ def changes(
     return {name: value for name, value in wanted.items() if found[name] != value}
 
 
+def renamed(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by the names that a flow has for them now."""
+    names = schema["properties"].keys()
+    new = {name: FORMER[name] for name in FORMER.keys() - names if FORMER[name] in names}
+    return {new.get(name, name): value for name, value in parameters.items()}
+
+
 def pull_steps() -> list[dict[str, Any]]:
     """Return how a night finds the code: in this checkout."""
     step = "prefect.deployments.steps.set_working_directory"
@@ -72,12 +90,27 @@ def differences(before: Mapping[str, Deployment], after: Mapping[str, Deployment
     """Say what a start has changed in deployments that were there; nothing of new ones."""
     for name in before.keys() & after.keys():
         was, now = before[name], after[name]
-        for key in sorted(was["parameters"].keys() | now["parameters"].keys()):
-            old, new = was["parameters"].get(key), now["parameters"].get(key)
-            if old != new:
-                yield f"{name}: {key} is now {shown(new)}, was {shown(old)}"
+        yield from _parameters_differ(name, was["parameters"], now["parameters"])
+        schedules = {schedule["id"]: schedule for schedule in now["schedules"]}
+        for one in was["schedules"]:
+            if one["id"] in schedules:
+                called = f"{name}, schedule {one['slug'] or one['id']}"
+                given = schedules[one["id"]]["parameters"]
+                yield from _parameters_differ(called, one["parameters"], given)
         if was["pull_steps"] != now["pull_steps"]:
             yield f"{name}: its code is now {PROJECT}"
+
+
+def _parameters_differ(called: str, was: Deployment, now: Deployment) -> Iterator[str]:
+    moved = {
+        old: new for old, new in FORMER.items() if old in was and new in now and old not in now
+    }
+    for old, new in moved.items():
+        yield f"{called}: {old} is called {new} now"
+    was = {moved.get(name, name): value for name, value in was.items()}
+    for key in sorted(was.keys() | now.keys()):
+        if was.get(key) != now.get(key):
+            yield f"{called}: {key} is now {shown(now.get(key))}, was {shown(was.get(key))}"
 
 
 def shown(value: Any) -> str:
@@ -100,6 +133,10 @@ def main(given: Mapping[str, Any]) -> None:
                 if changed := changes(found, place, schema, given, os.environ):
                     say(" ".join([found["name"], *changed]))
                     pool.change(found["id"], changed)
+                for schedule in found["schedules"]:
+                    parameters = renamed(schedule["parameters"], schema)
+                    if parameters != schedule["parameters"]:
+                        pool.change_schedule(found["id"], schedule["id"], parameters)
 
 
 if __name__ == "__main__":

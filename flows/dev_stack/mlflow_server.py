@@ -7,7 +7,7 @@ environment, where no other user can see a password, or else that of the root in
 import os
 import sys
 
-from flows.commands.cli import fail
+from flows.commands.terminal import fail
 from schemas.errors import TrackingError
 from schemas.paths import absolute, sqlite_address
 from tasks.tracking.database import prepare_database

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import uvicorn
 from starlette.types import ASGIApp
 
-from flows.commands.cli import fail
+from flows.commands.terminal import fail
 from flows.dev_stack.access_guard import Door
 from flows.dev_stack.credentials import PASSWORD, USER
 from flows.dev_stack.mlflow_server import MLFLOW_DATABASE

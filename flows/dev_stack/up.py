@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
-from flows.commands.cli import flags
-from flows.commands.failures import one_line
 from flows.commands.terminal import say
 from flows.dev_stack.access_guard import is_loopback, names_of
 from flows.dev_stack.credentials import (
@@ -24,7 +22,6 @@ from flows.dev_stack.credentials import (
 )
 from flows.dev_stack.deployments import differences, entrypoints
 from flows.dev_stack.mlflow_server import MLFLOW_DATABASE
-from flows.dev_stack.night_flags import night_parameters, split
 from flows.dev_stack.orphans import sweep
 from flows.dev_stack.prefect_api import POOL, Pool
 from flows.dev_stack.serve import ALLOWED_HOSTS, MLFLOW_FILES
@@ -35,7 +32,6 @@ from schemas.errors import ServerError, SettingError
 from schemas.paths import sqlite_address
 from schemas.server_settings import UpConfig
 
-PROG = "python -m flows.dev_stack.up"
 PREFECT = ("prefect", "--no-prompt")
 A_NIGHT = "prefect deployment run nightly/nightly --watch"
 DRIVERS = {
@@ -45,20 +41,16 @@ DRIVERS = {
 }
 
 
-def main() -> None:
-    """Start all, wait until told to stop, stop all."""
-    own, of_the_night = split(sys.argv[1:])
-    config = flags(UpConfig, PROG, own)
+def up(config: UpConfig, night: Mapping[str, Any]) -> None:
+    """Start all, wait until told to stop, stop all; ``night`` is told to the deployments."""
     addresses = {"prefect": config.prefect_address, "mlflow": config.mlflow_address}
     stop_on_signals()
     try:
-        with one_line(PROG, config.root):
-            night = night_parameters(of_the_night, PROG)
-            with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
-                if other is not None:
-                    show(f"{config.folder} is up already, or starting", other)
-                    raise SystemExit(1)
-                serve(config, night)
+        with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
+            if other is not None:
+                show(f"{config.folder} is up already, or starting", other)
+                raise SystemExit(1)
+            serve(config, night)
     except KeyboardInterrupt:
         show("stopped", {})
 
@@ -206,7 +198,3 @@ def elsewhere(environment: Mapping[str, str]) -> list[str]:
 def show(what: str, details: dict[str, str]) -> None:
     """Print a line, and a line for each detail."""
     say(what, *(f"  {name:<9}{value}" for name, value in details.items()))
-
-
-if __name__ == "__main__":
-    main()

@@ -47,6 +47,6 @@ def backfill_dates(config: BackfillConfig, log_table: ArtifactRef) -> list[Cutof
     log = Store(config.root).scan(log_table)
     if far := strays(log):
         logger.warning("%s", far)
-    days = dates_to_play(days_with_views(log), config.from_day, config.to_day, config.every)
+    days = dates_to_play(days_with_views(log), config.from_day, config.to_day, config.every_days)
     logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
-    return [resolved_days(log, day, config.window_days) for day in days]
+    return [resolved_days(log, day, config.backtest_days) for day in days]

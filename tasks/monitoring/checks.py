@@ -16,7 +16,7 @@ JUDGED_COUNTS = ("read", "kept")
 AGE = "champion_age_days"
 LATER = (
     "no night before that day is promoted or has its lists. If it is wrong, python -m"
-    " flows.rollback goes back to the champion before it, and --retire leaves the place empty"
+    " flows rollback goes back to the champion before it, and --retire leaves the place empty"
 )
 """What a champion of a later day means, and what to do."""
 

@@ -117,7 +117,7 @@ def monitor(
     """Write the table ``watch`` of a night, log it to the night's run, and show it.
 
     ``earlier`` is the rehearsal's day: the log from it on is compared with what was before.
-    WatchError, after all that, if anything is past its threshold and ``config.stop_on_drift`` set.
+    WatchError, after all that, if anything is past its threshold and ``config.fail_on_alert`` set.
     """
     from tasks.monitoring.history import log_readings, trailing
     from tasks.promotion.model_registry import registered_name
@@ -132,10 +132,10 @@ def monitor(
         log_readings(client, runs["night"], dict(zip(keys, rows["value"], strict=True)))
     publish_checks(rows)
     past = complaint(rows)
-    if past and config.stop_on_drift:
+    if past and config.fail_on_alert:
         raise WatchError(
             f"the night of {known.as_of} is not as usual: {past}. It is logged, and the champion"
             " stays; if this is as it should be, raise the thresholds named or leave out"
-            " --stop-on-drift"
+            " --fail-on-alert"
         )
     return finished(refs, was_there=was_there, message=f"past a threshold: {past or 'nothing'}")

@@ -33,7 +33,7 @@ from tasks.tracking.night_run import EXPERIMENTS
 
 CHAMPION, PREVIOUS = "champion", "previous"
 WAY_OUT = (
-    "python -m flows.rollback --registered-model {name} goes back to the champion before it; with"
+    "python -m flows rollback --registered-model {name} goes back to the champion before it; with"
     " --retire the place is empty, and the next night need only beat popularity"
 )
 ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)

@@ -69,7 +69,7 @@ class Promotion(BaseModel):
 def settings_fingerprint(config: NightlyConfig) -> str:
     """Hash what makes another configuration: models, their settings, the rehearsal's length."""
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in config.models}
-    text = json.dumps([settings, config.window_days], sort_keys=True)
+    text = json.dumps([settings, config.backtest_days], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -124,7 +124,7 @@ def decided(
     if reason is not None:
         return refused(reason)
     again = standing_again(known, former, seed, config.root)
-    margins = Margins(config.refresh_margin, config.max_coverage_drop, config.max_slice_drop)
+    margins = Margins(config.promotion_margin, config.max_coverage_drop, config.max_slice_drop)
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
     decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
     decision = both(decision, above_floor)

@@ -57,8 +57,10 @@ def read_request(config: RecommendConfig) -> Asked:
 
     ContractError names a file that holds no ids; SettingError what cannot be read or written.
     """
-    users = None if config.users is None else read_ids(Path(config.users), "user_id")
-    videos = None if config.candidates is None else read_ids(Path(config.candidates), "video_id")
+    users = None if config.user_file is None else read_ids(Path(config.user_file), "user_id")
+    videos = (
+        None if config.candidate_file is None else read_ids(Path(config.candidate_file), "video_id")
+    )
     if config.out is not None:
         try:
             Path(config.out).parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +92,7 @@ def recommend_on_request(config: RecommendConfig, asked: Asked) -> State[Answer]
         users = found.catalogue.user_ids if asked.users is None else asked.users
         among = allowed_among(found, asked)
         lists: Iterable[pl.DataFrame] = lists_for_all(
-            found.model, fallback_of(found.model), found.catalogue, users, config.n, among
+            found.model, fallback_of(found.model), found.catalogue, users, config.top_n, among
         )
         text = None
         if config.user is not None:
@@ -118,7 +120,7 @@ def check_tracked(config: TrackedConfig) -> None:
     file = sqlite_file(config.tracking_address)
     if file is not None and not file.is_file():
         raise SettingError(
-            f"root: no night has run in {config.root}: run python -m flows.nightly, or name another"
+            f"root: no night has run in {config.root}: run python -m flows nightly, or name another"
             " --root or --tracking-uri"
         )
 
@@ -130,7 +132,7 @@ def allowed_among(found: Champion, asked: Asked) -> NDArray[np.bool_] | None:
     among = np.isin(found.catalogue.video_ids, asked.candidates)
     if not among.any():
         raise SettingError(
-            f"candidates: the champion knows none of {some(asked.candidates.tolist())}"
+            f"candidate_file: the champion knows none of {some(asked.candidates.tolist())}"
         )
     return among
 

@@ -67,7 +67,7 @@ def _about_user(
     if config.user not in found.catalogue.user_ids:
         return {}, why
     user_idx = int(found.catalogue.user_idx(np.array([config.user]))[0])
-    if config.why and not _is_fallback(found, rows):
+    if config.explain and not _is_fallback(found, rows):
         friendships, pairs = background.of_user(user_idx)
         why = list(reasons(found.model, user_idx, video_idx, pairs, friendships))
     return background.did(user_idx), why
@@ -85,6 +85,6 @@ def _title(name: str, found: Champion, config: RecommendConfig, rows: pl.DataFra
         is_known = config.user in found.catalogue.user_ids
         case = "cannot be served by" if is_known else "is unknown to"
         return f"user {config.user} {case} {who}.\nWhat is popular, {rows['model'][0]}:"
-    if config.why and isinstance(found.model, Hybrid) and found.model.kind_ == "stacked":
+    if config.explain and isinstance(found.model, Hybrid) and found.model.kind_ == "stacked":
         title += "\na part is by how much the score falls when that component is silent"
     return title

@@ -71,7 +71,7 @@ def _log(
     )
     with mlflow.start_run(run_name=f"backfill {source}", tags=tags, description=words) as run:
         mlflow.log_params(
-            config.model_dump(mode="json", include={"from_day", "to_day", "every", "seed"})
+            config.model_dump(mode="json", include={"from_day", "to_day", "every_days", "seed"})
         )
         client.log_batch(run.info.run_id, metrics=_metrics(table))
         mlflow.log_figure(staleness_figure(table, source, first), "staleness.png")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Self
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.errors import StoreError, TrackingError
@@ -28,6 +28,12 @@ class PendingNight(BaseModel):
     raw: RawData
     known: Snapshot
     verdict: EvaluationTables
+
+    @field_validator("settings")
+    @classmethod
+    def _of_this_version(cls, settings: Json) -> Json:
+        LearningConfig.model_validate(settings)
+        return settings
 
     @classmethod
     def of(
@@ -61,13 +67,16 @@ class PendingNights:
         self._fs.pipe_file(f"{self._folder}/{name}.json", text)
 
     def __iter__(self) -> Iterator[tuple[str, PendingNight]]:
-        """Yield every note and its path; what a kill left half-written is dropped."""
+        """Yield every note and its path; half-written ones and another version's are dropped."""
         found = self._fs.ls(self._folder, detail=False) if self._fs.exists(self._folder) else []
         for path in sorted(found):
             try:
                 yield path, PendingNight.model_validate_json(self._fs.cat_file(path))
             except ValidationError:
-                logger.warning("%s is no whole note of a night: run that night again", path)
+                logger.warning(
+                    "%s is no whole note of a night as this version plays it: run that night again",
+                    path,
+                )
                 self.drop(path)
 
     def drop(self, path: str) -> None:

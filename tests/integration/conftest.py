@@ -1,4 +1,4 @@
-"""All that `python -m flows.dev_stack.up` starts, once a module."""
+"""All that `python -m flows up` starts, once a module."""
 
 from collections.abc import Iterator
 

@@ -32,7 +32,7 @@ def test_equal_nights_at_once_are_logged_and_registered_once(
     night(root, scale=0.02, seed=5, models=["random", "popularity"])
     shutil.copytree(root, other, ignore=shutil.ignore_patterns("mlflow*"))
     address = f"sqlite:///{tmp_path / 'shared.db'}"
-    command = [sys.executable, "-m", "flows.nightly", "--scale", "0.02", "--seed", "5"]
+    command = [sys.executable, "-m", "flows", "nightly", "--scale", "0.02", "--seed", "5"]
     command += ["--models", "random,popularity", "--tracking-uri", address, "--root"]
     at_once = [
         subprocess.Popen(

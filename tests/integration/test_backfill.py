@@ -30,7 +30,12 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 PROJECT = Path(__file__).parents[2]
 DAYS = [date(2020, 8, 27), date(2020, 8, 31), date(2020, 9, 4)]
-WALK = {"from_day": DAYS[0], "to_day": DAYS[-1], "every": 4, "models": ["random", "popularity"]}
+WALK = {
+    "from_day": DAYS[0],
+    "to_day": DAYS[-1],
+    "every_days": 4,
+    "models": ["random", "popularity"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +143,7 @@ def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
     max(pool.values(), key=lambda process: process.memory_info().rss).kill()
     _, said = run.communicate(timeout=300)
     assert run.returncode == 1
-    (line,) = [line for line in said.splitlines() if line.startswith("python -m flows.backfill:")]
+    (line,) = [line for line in said.splitlines() if line.startswith("python -m flows backfill:")]
     # Python notices the death of the pool's second process when the first gives its result: then
     # that night is whole. If the first one dies, both are lost.
     assert re.search(r": [12] of 3 nights failed \(2020-0(8-31|9-04): A process in the pro", line)
@@ -187,10 +192,10 @@ def test_no_process_writes_to_the_queue_that_one_killed_would_leave_locked(
 
 
 def start(world: Path, root: Path, server: str) -> "subprocess.Popen[str]":
-    days = ["--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--every", "4"]
+    days = ["--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--every-days", "4"]
     flags = [*days, "--models", "random,popularity", "--source", str(world), "--root", str(root)]
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.backfill", *flags],
+        [sys.executable, "-m", "flows", "backfill", *flags],
         cwd=PROJECT,
         env={**os.environ, "PREFECT_API_URL": server},
         start_new_session=True,

@@ -145,7 +145,7 @@ def test_rollback_is_one_command_and_a_second_one_takes_it_back(
     first, second = (add(client, run_ids, m, f"night {m}") for m in ("popularity", "als"))
     for version in (first, second):
         crown(client, NAME, version)
-    command = [sys.executable, "-m", "flows.rollback", "--registered-model", NAME]
+    command = [sys.executable, "-m", "flows", "rollback", "--registered-model", NAME]
     done = subprocess.run(
         [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
     )
@@ -160,7 +160,7 @@ def test_rollback_without_a_previous_champion_says_so(
     client: MlflowClient, run_ids: dict[str, str], address: str
 ) -> None:
     crown(client, NAME, add(client, run_ids, "als", "night"))
-    command = [sys.executable, "-m", "flows.rollback", "--registered-model", NAME]
+    command = [sys.executable, "-m", "flows", "rollback", "--registered-model", NAME]
     done = subprocess.run(
         [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
     )
@@ -237,7 +237,7 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
             champion(client, NAME)
         file = damage.split(" at ")[0].split("/")[-1]
         assert f"{file} " in str(refused.value), damage
-        assert f"flows.rollback --registered-model {NAME} goes back" in str(refused.value)
+        assert f"flows rollback --registered-model {NAME} goes back" in str(refused.value)
         assert "\n" not in str(refused.value)
         with pytest.raises(ModelError, match=r"no whole (hybrid model|catalogue) in"):
             served.load_context(packed)

@@ -40,7 +40,7 @@ class Hostile:
 def command(folder: Path, environment: dict[str, str], *more: str) -> tuple[int, str]:
     """Run a night elsewhere than in the project; return its code and all that it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.nightly", *NIGHT, "--root", ROOT, *more],
+        [sys.executable, "-m", "flows", "nightly", *NIGHT, "--root", ROOT, *more],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -138,7 +138,7 @@ def test_no_password_is_written_or_said(hostile: Hostile) -> None:
     setting = hostile.environment["MLFLOW_TRACKING_URI"]
     code, refused = command(hostile.folder, hostile.environment, "--tracking-uri", setting)
     assert code == 2
-    assert refused.splitlines()[-1].startswith("python -m flows.nightly: tracking_uri: it holds")
+    assert refused.splitlines()[-1].startswith("python -m flows nightly: tracking_uri: it holds")
     dead = {**hostile.environment, "MLFLOW_TRACKING_URI": f"http://me:{PASSWORD}@127.0.0.1:9"}
     code, failed = command(hostile.folder, dead)
     assert code == 1

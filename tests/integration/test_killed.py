@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(world: Path, root: Path, server: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flows.nightly", "--source", str(world), "--root", str(root)]
+    command = [sys.executable, "-m", "flows", "nightly", "--source", str(world)]
+    command += ["--root", str(root)]
     command += ["--models", "random,popularity,als,hybrid", "--summary", str(root / "summary.json")]
     return subprocess.Popen(
         command,

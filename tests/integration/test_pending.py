@@ -93,12 +93,23 @@ def check_deleted(root: Path, client: MlflowClient) -> None:
     client.restore_experiment(experiment)
 
 
-def test_a_note_that_is_not_whole_is_dropped_and_said_to_be(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+FORMER = {
+    "settings": {"window_days": 7},
+    "raw": {"source": "demo", "files": {}, "checksums": {}, "is_demo": True},
+    "known": {"as_of": "2020-09-06", "tables": {}},
+    "verdict": None,
+}
+
+
+@pytest.mark.parametrize("text", [json.dumps(FORMER)[:-3], json.dumps(FORMER)])
+def test_a_note_that_is_not_whole_or_of_another_version_is_dropped_and_said_to_be(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     note = tmp_path / "pending" / "ab.json"
     note.parent.mkdir()
-    note.write_text(json.dumps({"settings": {}})[:-3])
+    note.write_text(text)
     assert list(PendingNights(str(tmp_path))) == []
     assert not note.exists()
-    assert caplog.messages == [f"{note} is no whole note of a night: run that night again"]
+    assert caplog.messages == [
+        f"{note} is no whole note of a night as this version plays it: run that night again"
+    ]

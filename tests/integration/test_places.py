@@ -21,10 +21,10 @@ DEEP = Path(NASTY, "x" * 255)
 MODELS = ("--models", "random,popularity")
 
 
-def run(module: str, *argv: str, cwd: Path, server: str) -> str:
+def run(subcommand: str, *argv: str, cwd: Path, server: str) -> str:
     """Run a command in some folder, its home; return what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", f"flows.{module}", *argv],
+        [sys.executable, "-m", "flows", subcommand, *argv],
         cwd=cwd,
         env={
             **os.environ,
@@ -77,7 +77,7 @@ def test_places_mean_what_they_say(prefect_server: str, tmp_path: Path) -> None:
         crown(client, gate["registered_model"], gate["version"])  # whatever the gate thought of it
     user = lists["user_id"].min()
     (there / "users [a]*.csv").write_text(f"user_id\n{user}\n")
-    asked = ("--users", "users [a]*.csv", "--out", "~/lists?.parquet", "-n", "100")
+    asked = ("--user-file", "users [a]*.csv", "--out", "~/lists?.parquet", "--top-n", "100")
     run("recommend", *asked, "--root", f"../here/{DEEP}/root", cwd=there, server=prefect_server)
     before = pl.read_parquet(there / "lists?.parquet", glob=False)
     assert before["user_id"].unique().to_list() == [user]

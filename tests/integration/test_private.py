@@ -45,9 +45,9 @@ def failed(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Fai
     for folder in (root, home):
         folder.mkdir()
         folder.chmod(0o775)  # what is there already is its maker's business
-    command = [sys.executable, "-m", "flows.nightly", "--source", "demo", "--scale", "0.02"]
+    command = [sys.executable, "-m", "flows", "nightly", "--source", "demo", "--scale", "0.02"]
     command += ["--models", "random,popularity", "--root", str(root)]
-    command += ["--max-psi", "0", "--stop-on-drift"]
+    command += ["--max-psi", "0", "--fail-on-alert"]
     done = subprocess.run(
         command,
         cwd=PROJECT,

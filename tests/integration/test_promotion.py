@@ -80,7 +80,7 @@ def at(client: MlflowClient, name: str) -> str | None:
 
 
 def roll_back(root: Path, *flags: str) -> str:
-    command = [sys.executable, "-m", "flows.rollback", "--root", str(root), *flags]
+    command = [sys.executable, "-m", "flows", "rollback", "--root", str(root), *flags]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
@@ -154,7 +154,7 @@ def test_a_champion_of_other_data_is_neither_compared_nor_asked(
     (reason,) = summary.promotion.reasons
     assert f"{OURS} version 1, is of other data" in reason
     assert "--registered-model" in reason
-    assert f"python -m flows.rollback --registered-model {OURS}" in reason
+    assert f"python -m flows rollback --registered-model {OURS}" in reason
     assert "--retire" in reason
     assert set(summary.users_by_model) == {"popularity (fallback)"}
     assert at(client, OURS) == early.version
@@ -178,7 +178,7 @@ def test_a_champion_of_a_later_day_blocks_until_it_is_retired(
     first = earlier().summary
     (reason,) = first.promotion.reasons
     assert f"{OURS} version {later.version}, is of a later day, 2020-" in reason
-    assert f"python -m flows.rollback --registered-model {OURS}" in reason
+    assert f"python -m flows rollback --registered-model {OURS}" in reason
     # What it knows of the days to come is in no list
     assert set(first.users_by_model) == {"popularity (fallback)"}
     assert earlier().computed == set()

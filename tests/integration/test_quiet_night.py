@@ -20,7 +20,7 @@ NIGHT = ("--scale", "0.02", "--models", "random,popularity,als,hybrid")
 def play(root: Path, prefect: str) -> str:
     """Run a night as a person does, and return all that it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.nightly", *NIGHT, "--root", str(root)],
+        [sys.executable, "-m", "flows", "nightly", *NIGHT, "--root", str(root)],
         cwd=PROJECT,
         env={**os.environ, "PREFECT_API_URL": prefect},
         stdout=subprocess.PIPE,

@@ -73,7 +73,7 @@ def ids_in(folder: Path, column: str, ids: list[Any]) -> str:
 
 
 def test_everybody_gets_a_list_of_unseen_videos(root, reigning, tmp_path):
-    answer = asked(root, n=7, out=str(tmp_path / "new" / "lists.parquet"))
+    answer = asked(root, top_n=7, out=str(tmp_path / "new" / "lists.parquet"))
     rows = rows_of(answer)
     catalogue = reigning.catalogue
     assert rows["user_id"].unique().sort().to_list() == catalogue.user_ids.tolist()
@@ -91,7 +91,7 @@ def test_a_file_of_users_and_one_of_candidates_are_obeyed_and_spoken_of(root, re
     candidates = tmp_path / "videos.parquet"
     pl.DataFrame({"video_id": [*videos.tolist(), STRANGER]}).write_parquet(candidates)
     out = str(tmp_path / "lists.parquet")
-    answer = asked(root, users=users, candidates=str(candidates), n=3, out=out)
+    answer = asked(root, user_file=users, candidate_file=str(candidates), top_n=3, out=out)
     rows = rows_of(answer)
     assert rows["user_id"].unique(maintain_order=True).to_list() == [*known, STRANGER]
     assert set(rows["video_id"].to_list()) <= set(videos.tolist())
@@ -112,9 +112,9 @@ def test_a_refused_file_leaves_what_was_written_before(root, tmp_path):
     out = tmp_path / "lists.parquet"
     out.write_text("as before")
     with pytest.raises(SettingError, match=f"the champion knows none of {STRANGER}"):
-        asked(root, candidates=ids_in(tmp_path, "video_id", [STRANGER]), out=str(out))
+        asked(root, candidate_file=ids_in(tmp_path, "video_id", [STRANGER]), out=str(out))
     with pytest.raises(ContractError, match="has no column user_id: it has video_id"):
-        asked(root, users=ids_in(tmp_path, "video_id", [1]), out=str(out))
+        asked(root, user_file=ids_in(tmp_path, "video_id", [1]), out=str(out))
     assert out.read_text() == "as before"
 
 
@@ -146,8 +146,8 @@ def test_the_command_explains_one_users_list(root, prefect_server):
     user = index.filter(user_idx=block["user_idx"][0])["user_id"][0]
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "flows.recommend", "--root", str(root)),
-            *("--user", str(user), "-n", "100", "--why"),
+            *(sys.executable, "-m", "flows", "recommend", "--root", str(root)),
+            *("--user", str(user), "--top-n", "100", "--explain"),
         ],
         cwd=PROJECT,
         env={**os.environ, "PREFECT_API_URL": prefect_server},
@@ -165,7 +165,7 @@ def test_the_command_explains_one_users_list(root, prefect_server):
 
 
 def test_a_stranger_is_told_so_and_gets_what_is_popular(root):
-    answer = asked(root, user=STRANGER, n=4, why=True)
+    answer = asked(root, user=STRANGER, top_n=4, explain=True)
     assert answer.shown is not None
     first, second = answer.shown.split("\n")[:2]
     assert first.startswith(
@@ -181,7 +181,7 @@ def test_what_is_no_longer_there_is_not_known(root, reigning):
     try:
         for folder in folders:
             folder.rename(folder.with_name(folder.name + "-away"))
-        shown = asked(root, user=user, n=2, why=True).shown
+        shown = asked(root, user=user, top_n=2, explain=True).shown
     finally:
         for folder in folders:
             folder.with_name(folder.name + "-away").rename(folder)
@@ -244,9 +244,9 @@ def test_the_served_champion_answers_as_the_table_says(root, reigning, server, t
     videos = reigning.catalogue.video_ids[::2].tolist()
     answer = asked(
         root,
-        users=ids_in(tmp_path, "user_id", users),
-        candidates=ids_in(tmp_path, "video_id", videos),
-        n=5,
+        user_file=ids_in(tmp_path, "user_id", users),
+        candidate_file=ids_in(tmp_path, "video_id", videos),
+        top_n=5,
         out=str(tmp_path / "lists.parquet"),
     )
     records = [{"user_id": user} for user in users]

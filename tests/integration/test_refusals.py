@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import flows.commands.run
-import flows.nightly
+from flows.commands.failures import one_line
+from flows.commands.run import run_flow
+from flows.nightly import nightly
 from schemas.settings import NightlyConfig
 from tasks.demo_world import write_demo_world
 
@@ -28,8 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_command(capsys: pytest.CaptureFixture[str], **settings: object) -> tuple[int, str]:
     """Run the nightly command in this process; return its exit code and the last line of stderr."""
     config = NightlyConfig.model_validate({"models": ("random", "popularity"), **settings})
-    with pytest.raises(SystemExit) as stopped:
-        flows.commands.run.run_flow(flows.nightly.nightly, config, "nightly", str)
+    with pytest.raises(SystemExit) as stopped, one_line("nightly", config.root):
+        run_flow(nightly, config, str)
     said = capsys.readouterr()
     assert "\x1b]0" not in said.err + said.out
     lines = [line for line in said.err.splitlines() if line.startswith("nightly: ")]

@@ -1,4 +1,4 @@
-"""The parts of `python -m flows.dev_stack.up`: processes, ports, locks, databases, flags."""
+"""The parts of `python -m flows up`: processes, ports, locks, databases, flags."""
 
 import json
 import os
@@ -149,7 +149,8 @@ def test_nobody_listens_to_all_without_a_login(
     command = [
         sys.executable,
         "-m",
-        "flows.dev_stack.up",
+        "flows",
+        "up",
         "--root",
         str(tmp_path),
         "--host",

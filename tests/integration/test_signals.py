@@ -99,7 +99,7 @@ class Night:
 
     def __init__(self, root: Path, home: Path) -> None:
         self.root = root
-        command = [sys.executable, "-m", "flows.nightly", "--scale", "0.02", "--root", str(root)]
+        command = [sys.executable, "-m", "flows", "nightly", "--scale", "0.02", "--root", str(root)]
         self.process = subprocess.Popen(
             [*command, "--models", "random,popularity"],
             cwd=PROJECT,
@@ -186,7 +186,7 @@ def test_a_night_is_gone_in_time_with_its_server(
     assert begun.process.stderr is not None
     said = begun.process.stderr.read()
     assert said.splitlines()[-1] == (
-        f"python -m flows.nightly: interrupted by {sent.name};"
+        f"python -m flows nightly: interrupted by {sent.name};"
         " what was finished is kept, run again to go on"
     )
     assert "Traceback" not in said

@@ -14,7 +14,7 @@ WATCH = '''
 """Writes down what threads import, and holds the window open in which two did so."""
 import builtins, os, sys, threading, time
 
-if "flows.nightly" in sys.orig_argv:
+if "nightly" in sys.orig_argv:
     build_class = builtins.__build_class__
 
     def hear(event, args):
@@ -52,7 +52,7 @@ def test_of_all_threads_of_a_night_the_main_one_alone_imports(tmp_path: Path) ->
     for _ in ("new", "measured again"):
         heard.write_text("")
         done = subprocess.run(
-            [sys.executable, "-m", "flows.nightly", "--scale", "0.02", *models, "--root", root],
+            [sys.executable, "-m", "flows", "nightly", "--scale", "0.02", *models, "--root", root],
             cwd=PROJECT,
             env=environment,
             capture_output=True,

@@ -189,7 +189,7 @@ def test_a_command_ends_within_half_a_minute(is_there: bool, silent: str) -> Non
     own = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "flows.rollback", "--tracking-uri", address],
+        [sys.executable, "-m", "flows", "rollback", "--tracking-uri", address],
         cwd=PROJECT,
         env=own,
         capture_output=True,

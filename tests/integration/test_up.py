@@ -1,4 +1,4 @@
-"""`python -m flows.dev_stack.up`: real servers that start, work, end, and leave nothing behind.
+"""`python -m flows up`: real servers that start, work, end, and leave nothing behind.
 
 The nights here are of worlds so small that only the way they take matters.
 """
@@ -174,8 +174,10 @@ def known_users(up: Up) -> list[int]:
 def test_the_champion_makes_everybodys_lists_and_one_users(
     up: Up, known_users: list[int], tmp_path: Path
 ) -> None:
-    one = up.begin("recommend", user=known_users[0], why=True, out=str(tmp_path / "one.parquet"))
-    done = deployment_run(up, "recommend/recommend", "n=7", f"out={tmp_path / 'all.parquet'}")
+    one = up.begin(
+        "recommend", user=known_users[0], explain=True, out=str(tmp_path / "one.parquet")
+    )
+    done = deployment_run(up, "recommend/recommend", "top_n=7", f"out={tmp_path / 'all.parquet'}")
     assert done.returncode == 0, done.stdout + done.stderr
     lists = pl.read_parquet(tmp_path / "all.parquet")
     CONTRACTS["top_n"].validate(lists, lazy=True)
@@ -192,7 +194,7 @@ def test_the_champion_makes_everybodys_lists_and_one_users(
 
 
 def test_the_past_is_played(up: Up) -> None:
-    days = ("from_day=2020-09-03", "to_day=2020-09-05", "every=2")
+    days = ("from_day=2020-09-03", "to_day=2020-09-05", "every_days=2")
     models = 'models=["random","popularity"]'
     done = deployment_run(up, "backfill/backfill", "scale=0.02", models, *days)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A second `python -m flows.dev_stack.up` on a root: what was set by hand is still set."""
+"""A second `python -m flows up` on a root: what was set by hand is still set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,12 +41,14 @@ def test_what_was_set_by_hand_survives_and_what_is_given_now_wins(
             "schedule": {"cron": "0 5 * * 1", "timezone": "Asia/Shanghai"},
             "slug": "mine",
             "active": True,
-            "parameters": {"top_n": 5},
+            "parameters": {"top_n": 5, "window_days": 6},  # as a former version's
         },
     ]
     parameters = first["parameters"] | {"scale": 0.05, "seed": 7}
+    former = parameters | {"refresh_margin": 0.5}
+    parameters |= {"promotion_margin": 0.5}
     steps = [{"prefect.deployments.steps.set_working_directory": {"directory": "/moved"}}]
-    change = {"schedules": by_hand, "parameters": parameters, "tags": ["mine"], "paused": True}
+    change = {"schedules": by_hand, "parameters": former, "tags": ["mine"], "paused": True}
     twice.request("PATCH", path, change | {"pull_steps": steps, "description": "mine"})
     backfill = twice.deployment("backfill")
 
@@ -60,11 +62,13 @@ def test_what_was_set_by_hand_survives_and_what_is_given_now_wins(
     given = {"source": str(tmp_path / "raw"), "scale": 0.02, "tracking_uri": twice.mlflow}
     assert again["parameters"] == parameters | given
     shown = {s["slug"]: (s["active"], s["parameters"]) for s in again["schedules"]}
-    assert shown == {"nightly": (False, {}), "mine": (True, {"top_n": 5})}
+    assert shown == {"nightly": (False, {}), "mine": (True, {"top_n": 5, "backtest_days": 6})}
     assert (again["tags"], again["paused"], again["description"]) == (["mine"], True, "mine")
     assert again["pull_steps"] == pull_steps()
     said = twice.said.read_text()
     assert "nightly/nightly: scale is now 0.02, was 0.05\n" in said
+    assert "nightly/nightly: refresh_margin is called promotion_margin now\n" in said
+    assert "nightly/nightly, schedule mine: window_days is called backtest_days now\n" in said
     assert f"nightly/nightly: its code is now {PROJECT}\n" in said
     assert twice.deployment("backfill")["parameters"] == backfill["parameters"] | given
 
@@ -89,6 +93,7 @@ def deployed(**parameters: Any) -> dict[str, Any]:
         "entrypoint": "flows/nightly.py:nightly",
         "pull_steps": pull_steps(),
         "parameter_openapi_schema": SCHEMA,
+        "schedules": [],
         "job_variables": {"env": {"PYTHONPATH": str(PROJECT), **TOLD}},
         "parameters": {"root": "/the/root", "tracking_uri": "http://127.0.0.1:5000", **parameters},
     }
@@ -108,6 +113,16 @@ def test_the_root_follows_and_an_own_mlflow_stays() -> None:
     moved = changed(deployed(tracking_uri="https://team"), {}, GRAIL_ROOT="/moved")
     assert moved["parameters"] == {"root": "/moved", "tracking_uri": "https://team"}
     assert moved["job_variables"]["env"]["GRAIL_ROOT"] == "/moved"
+
+
+def test_parameters_of_a_former_version_are_kept_by_their_names_of_now() -> None:
+    schema = {"properties": dict.fromkeys(("root", "tracking_uri", "backtest_days", "users"), {})}
+    before = deployed(window_days=3, users="a.csv", why=True)
+    after = changes(before, before["entrypoint"], schema, {}, TOLD)["parameters"]
+    of_now = deployed(backtest_days=3, users="a.csv", why=True)  # which this flow has no name for
+    assert after == of_now["parameters"]
+    said = list(differences({"a/a": before}, {"a/a": of_now}))
+    assert said == ["a/a: window_days is called backtest_days now"]
 
 
 def test_no_password_is_in_what_is_said() -> None:

@@ -99,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first(prefect_server: str, folder: Path) -> Watched:
     (folder / "world").mkdir()
     write_demo_world(folder / "world", scale=0.05, seed=6)
-    return run(folder / "root", folder / "world", stop_on_drift=False)
+    return run(folder / "root", folder / "world", fail_on_alert=False)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def second(first: Watched, folder: Path, client: MlflowClient) -> Watched:
     summary: Summary = first.result
     crown(client, FAMILY, summary.promotion.version)  # whatever its exam said
     break_log(folder / "world", folder / "broken", summary.audit.as_of)
-    settings = {"as_of": summary.as_of, "stop_on_drift": True}
+    settings = {"as_of": summary.as_of, "fail_on_alert": True}
     return run(folder / "root", folder / "broken", **settings)
 
 
@@ -189,7 +189,7 @@ def test_a_stopped_night_is_logged_and_leaves_the_champion(
 def test_a_night_run_again_is_watched_against_what_it_met_then(
     first: Watched, second: Watched, folder: Path
 ) -> None:
-    again = run(folder / "root", folder / "world", stop_on_drift=False)
+    again = run(folder / "root", folder / "world", fail_on_alert=False)
     assert again.notices["watch"] == first.notices["watch"]
 
 

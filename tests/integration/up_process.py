@@ -39,7 +39,7 @@ def eventually(is_so: Callable[[], object], seconds: float = 400, pause: float =
 
 
 class Up:
-    """A `python -m flows.dev_stack.up` on a root of its own, on ports that were free."""
+    """A `python -m flows up` on a root of its own, on ports that were free."""
 
     def __init__(self, root: Path, *more: str) -> None:
         self.root = root
@@ -81,7 +81,7 @@ class Up:
 
     def command(self, *more: str) -> list[str]:
         ports = ("--prefect-port", str(self.ports[0]), "--mlflow-port", str(self.ports[1]))
-        return [sys.executable, "-m", "flows.dev_stack.up", "--root", str(self.root), *ports, *more]
+        return [sys.executable, "-m", "flows", "up", "--root", str(self.root), *ports, *more]
 
     def wait_until_up(self) -> None:
         def is_up() -> bool:

@@ -119,7 +119,7 @@ def test_profiles_of_a_home_that_cannot_be_written_still_count(tmp_path: Path) -
 
 
 def test_the_root_is_found_before_anything_can_read_flags() -> None:
-    assert root_of(["--seed", "1", "--root", "a b", "--why"]) == "a b"
+    assert root_of(["--seed", "1", "--root", "a b", "--explain"]) == "a b"
     assert root_of(["--root=x", "--root", "y"]) == "y"
     assert root_of([]) == root_of(["--root"]) == root_of(["--roots", "x"]) == "data"
 

@@ -77,11 +77,11 @@ def test_what_a_mistake_was_made_during_is_no_excuse() -> None:
 
 def ended_by(error: BaseException, root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Let a command fail with an error; return the one line that it says."""
-    with pytest.raises(SystemExit) as ended, one_line("python -m flows.nightly", str(root)):
+    with pytest.raises(SystemExit) as ended, one_line("python -m flows nightly", str(root)):
         raise error
     assert ended.value.code == 1
     said = capsys.readouterr().err
-    assert said.startswith("python -m flows.nightly: ")
+    assert said.startswith("python -m flows nightly: ")
     assert said.count("\n") == 1
     return said
 
@@ -117,7 +117,7 @@ def test_an_error_of_a_person_has_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = ended_by(SourceError("no such folder"), tmp_path, capsys)
-    assert said == "python -m flows.nightly: no such folder\n"
+    assert said == "python -m flows nightly: no such folder\n"
     assert not (tmp_path / "logs").exists()
 
 
@@ -125,7 +125,7 @@ def test_an_error_of_a_person_counts_also_where_prefect_could_not_be_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = ended_by(raised_from(SourceError("no such folder")), tmp_path, capsys)
-    assert said == "python -m flows.nightly: no such folder\n"
+    assert said == "python -m flows nightly: no such folder\n"
 
 
 def test_the_console_shows_the_first_line_of_an_error_and_a_page_all_of_it() -> None:
@@ -160,30 +160,32 @@ def only_line(done: "subprocess.CompletedProcess[str]") -> str:
 
 def test_a_limit_on_file_sizes_ends_the_demo_data_in_one_line(tmp_path: Path) -> None:
     out = tmp_path / "world"
-    done = limited("ulimit -f 64", "flows.demo_data", "--scale", "0.02", "--out", str(out))
+    done = limited("ulimit -f 64", "flows", "demo-data", "--scale", "0.02", "--out", str(out))
     assert "raise it (ulimit -f)" in only_line(done)
     assert not out.exists()
 
 
 def test_a_full_disk_under_what_is_printed_is_one_line(tmp_path: Path) -> None:
     out = tmp_path / "world"
-    done = limited("exec >/dev/full", "flows.demo_data", "--scale", "0.02", "--out", str(out))
+    done = limited("exec >/dev/full", "flows", "demo-data", "--scale", "0.02", "--out", str(out))
     assert "no space is left on the disk" in only_line(done)
 
 
 def test_a_missing_driver_is_one_line(tmp_path: Path) -> None:
     where = ("--tracking-uri", "mysql://127.0.0.1:9/x", "--root", str(tmp_path))
-    said = only_line(limited("true", "flows.rollback", *where))
+    said = only_line(limited("true", "flows", "rollback", *where))
     assert "pip install" in said
 
 
 def test_a_folder_for_a_summary_is_refused_before_anything_is_begun(tmp_path: Path) -> None:
     where = ("--root", str(tmp_path / "root"), "--summary", str(tmp_path))
-    said = only_line(limited("true", "flows.nightly", *where))
+    said = only_line(limited("true", "flows", "nightly", *where))
     assert f"summary: cannot write {tmp_path}" in said
     assert not (tmp_path / "root").exists()
 
 
 def test_nobody_who_reads_is_no_error(tmp_path: Path) -> None:
-    done = limited("exec > >(true)", "flows.demo_data", "--scale", "0.02", "--out", f"{tmp_path}/w")
+    done = limited(
+        "exec > >(true)", "flows", "demo-data", "--scale", "0.02", "--out", f"{tmp_path}/w"
+    )
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)

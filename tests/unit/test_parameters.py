@@ -68,7 +68,7 @@ def test_prefect_has_the_limits_and_choices(flow, config):
 BEYOND = {
     "scale": [99, 0, -1, "big"],
     "seed": [-1, 2**32, 1.5],
-    "window_days": [0],
+    "backtest_days": [0],
     "models": [["nope"], []],
     "model_params": [{"nope": {}}, {"als": {"factors": 0}}, {"tags": {"preference": "none"}}],
     "max_reject_share": [1.1],
@@ -115,12 +115,12 @@ def test_every_flag_sets_its_field():
         "scale": 0.5,
         "seed": 7,
         "as_of": date(2020, 8, 30),
-        "window_days": 3,
+        "backtest_days": 3,
         "models": ("als", "popularity"),
         "model_params": {"als": {"factors": 128, "alpha": 2.5}},
         "registered_model": "ours",
         "top_n": 10,
-        "refresh_margin": 0.01,
+        "promotion_margin": 0.01,
         "max_coverage_drop": 0.5,
         "max_slice_drop": 0.05,
         "max_reject_share": 0.0,
@@ -128,18 +128,18 @@ def test_every_flag_sets_its_field():
         "max_psi": 0.1,
         "max_champion_age_days": 7,
         "max_unserved_share": 0.5,
-        "stop_on_drift": True,
+        "fail_on_alert": True,
         "root": "somewhere/else",
         "tracking_uri": "http://localhost:5000",
         "summary": "summary.json",
     }
     argv = [
         *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
-        *("--window-days", "3", "--registered-model", "ours"),
+        *("--backtest-days", "3", "--registered-model", "ours"),
         *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
-        *("--refresh-margin", "0.01", "--max-coverage-drop", "0.5", "--max-slice-drop", "0.05"),
+        *("--promotion-margin", "0.01", "--max-coverage-drop", "0.5", "--max-slice-drop", "0.05"),
         *("--max-row-change", "0.2", "--max-psi", "0.1", "--max-champion-age-days", "7"),
-        *("--max-unserved-share", "0.5", "--stop-on-drift"),
+        *("--max-unserved-share", "0.5", "--fail-on-alert"),
         *("--model-params", '{"als": {"factors": 128, "alpha": 2.5}}', "--root", "somewhere/else"),
         *("--tracking-uri", "http://localhost:5000", "--summary", "summary.json"),
     ]
@@ -190,7 +190,16 @@ def test_a_wrong_flag_is_refused_in_one_line(argv, reason, capsys):
 
 def test_the_command_is_refused_before_any_work(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "flows.nightly", "--scale", "-1", "--root", str(tmp_path / "root")],
+        [
+            sys.executable,
+            "-m",
+            "flows",
+            "nightly",
+            "--scale",
+            "-1",
+            "--root",
+            str(tmp_path / "root"),
+        ],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -198,6 +207,6 @@ def test_the_command_is_refused_before_any_work(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "python -m flows.nightly: scale: Input should be greater than 0 (got '-1')\n"
+        "python -m flows nightly: scale: Input should be greater than 0 (got '-1')\n"
     )
     assert list(tmp_path.iterdir()) == []

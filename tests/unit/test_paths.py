@@ -125,12 +125,12 @@ def test_settings_mean_places_as_they_are_at_the_start(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = NightlyConfig(source="raw", summary="s.json", tracking_uri="sqlite:///a%3F b/m.db")
-    asked = RecommendConfig(users="u.csv", candidates="v.csv", out="~/l.parquet")
+    asked = RecommendConfig(user_file="u.csv", candidate_file="v.csv", out="~/l.parquet")
     monkeypatch.chdir("/")
     assert config.root == str(tmp_path / "data")
     assert (config.source, config.summary) == (f"{tmp_path}/raw", f"{tmp_path}/s.json")
     assert sqlite_file(config.tracking_address) == tmp_path / "a%3F b" / "m.db"
-    assert (asked.users, asked.candidates) == (f"{tmp_path}/u.csv", f"{tmp_path}/v.csv")
+    assert (asked.user_file, asked.candidate_file) == (f"{tmp_path}/u.csv", f"{tmp_path}/v.csv")
     assert asked.out == str(Path.home() / "l.parquet")
     assert NightlyConfig.model_validate(config.model_dump()) == config
     assert {NightlyConfig(source=name).source for name in ("demo", "kuairec")} == {

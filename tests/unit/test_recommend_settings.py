@@ -15,13 +15,17 @@ def config_of(argv: str) -> RecommendConfig:
 
 
 def test_every_flag_sets_its_field():
-    one = config_of("--user 14 -n 5 --why --registered-model grail-demo --root r --out l.parquet")
-    assert one == RecommendConfig(
-        user=14, n=5, why=True, registered_model="grail-demo", root="r", out="l.parquet"
+    one = config_of(
+        "--user 14 --top-n 5 --explain --registered-model grail-demo --root r --out l.parquet"
     )
-    some = config_of("--users u.csv --candidates v.parquet --out l.parquet --tracking-uri http://x")
+    assert one == RecommendConfig(
+        user=14, top_n=5, explain=True, registered_model="grail-demo", root="r", out="l.parquet"
+    )
+    some = config_of(
+        "--user-file u.csv --candidate-file v.parquet --out l.parquet --tracking-uri http://x"
+    )
     assert some == RecommendConfig(
-        users="u.csv", candidates="v.parquet", out="l.parquet", tracking_uri="http://x"
+        user_file="u.csv", candidate_file="v.parquet", out="l.parquet", tracking_uri="http://x"
     )
 
 
@@ -38,16 +42,16 @@ def test_prefect_has_every_field_with_its_default_and_description():
 
 REFUSED = {
     "": "out is needed",
-    "--user 1 --users u.csv": "give user (one id) or users (a file of ids), not both",
-    "--why --out l.parquet": "why explains one user's list",
-    "--users u.csv": "out is needed",
+    "--user 1 --user-file u.csv": "give user (one id) or user_file (a file of ids), not both",
+    "--explain --out l.parquet": "explain is for one user's list",
+    "--user-file u.csv": "out is needed",
     "--user 1 --out l.csv": "out must be a file of this machine that ends in .parquet",
     "--out s3://bucket/l.parquet": "out must be a file of this machine",
     "--user x": "user: ",
     "--user -1": "user: ",
-    "--user 1 -n 0": "n: ",
-    "--user 1 -n 10001": "n: ",
-    "--user 1 --why yes": "unrecognized arguments: yes",
+    "--user 1 --top-n 0": "top_n: ",
+    "--user 1 --top-n 10001": "top_n: ",
+    "--user 1 --explain yes": "unrecognized arguments: yes",
 }
 
 

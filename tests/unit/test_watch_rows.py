@@ -83,7 +83,7 @@ def test_a_champion_of_a_later_day_is_past_every_threshold_and_there_is_a_way_ou
     rows = watch_rows(readings, {})
     assert rows["is_past"].to_list() == [True]
     for said in (rows["description"][0], complaint(rows)):
-        assert "python -m flows.rollback" in said
+        assert "python -m flows rollback" in said
         assert "--retire" in said
     assert complaint(rows).startswith("the champion is of 28606 days after this night: ")
     assert not is_past(age_readings(DAY, DAY, 0)[0], None)

@@ -1,0 +1,125 @@
+"""What each word after ``python -m flows`` does: its settings, its examples, what runs it.
+
+Flags are read before Prefect, MLflow or a model's library is imported: help is there at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from flows import COMMAND
+from flows.commands.terminal import say
+from schemas.server_settings import UpConfig
+from schemas.settings import (
+    BackfillConfig,
+    DemoDataConfig,
+    NightlyConfig,
+    RecommendConfig,
+    RollbackConfig,
+)
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """Settings, what does the work with them, and examples of what may be typed."""
+
+    config: type[BaseModel]
+    run: Callable[..., None]
+    """Takes a config, and what stands behind ``--`` where ``hands_on`` says so."""
+    examples: tuple[str, ...]
+    hands_on: bool = False
+
+
+def nightly(config: NightlyConfig) -> None:
+    """Play a night and print its figures."""
+    from flows.commands.run import run_flow
+    from flows.nightly import nightly as flow
+    from tasks.reporting.console import as_text
+
+    run_flow(flow, config, as_text)
+
+
+def backfill(config: BackfillConfig) -> None:
+    """Play nights of the past and print what became of models."""
+    from flows.backfill import backfill as flow
+    from flows.commands.run import run_flow
+    from tasks.reporting.backfill_summary import as_text
+
+    run_flow(flow, config, as_text)
+
+
+def recommend(config: RecommendConfig) -> None:
+    """Ask the champion and print what a person wants to know of its answer."""
+    from flows.commands.run import run_flow
+    from flows.recommend import as_text
+    from flows.recommend import recommend as flow
+
+    run_flow(flow, config, lambda made: "\n" + as_text(made))
+
+
+def rollback(config: RollbackConfig) -> None:
+    """Change who is champion and say who is."""
+    from flows.rollback import rollback as change
+
+    say(change(config))
+
+
+def demo_data(config: DemoDataConfig) -> None:
+    """Write the demo world and say where it is."""
+    from flows.demo_data import demo_data as write
+
+    say(write(config))
+
+
+def up(config: UpConfig, of_the_night: list[str]) -> None:
+    """Start the servers and wait until they are told to stop."""
+    from flows.dev_stack.night_flags import night_parameters
+    from flows.dev_stack.up import up as run_servers
+
+    run_servers(config, night_parameters(of_the_night, f"{COMMAND} up"))
+
+
+SUBCOMMANDS: dict[str, Subcommand] = {
+    "nightly": Subcommand(
+        NightlyConfig,
+        nightly,
+        (
+            "python -m flows nightly --source demo --scale 0.3",
+            "python -m flows nightly --source ~/KuaiRec.zip --as-of 2020-08-30",
+            """python -m flows nightly --models als --model-params '{"als": {"factors": 128}}'""",
+        ),
+    ),
+    "backfill": Subcommand(
+        BackfillConfig,
+        backfill,
+        ("python -m flows backfill --from 2020-08-06 --to 2020-09-05 --every-days 7",),
+    ),
+    "recommend": Subcommand(
+        RecommendConfig,
+        recommend,
+        (
+            "python -m flows recommend --user 14 --top-n 10 --explain",
+            "python -m flows recommend --user-file users.csv --out lists.parquet",
+        ),
+    ),
+    "rollback": Subcommand(
+        RollbackConfig,
+        rollback,
+        ("python -m flows rollback", "python -m flows rollback --registered-model grail --retire"),
+    ),
+    "demo-data": Subcommand(
+        DemoDataConfig,
+        demo_data,
+        ("python -m flows demo-data --scale 1 --seed 7 --out world",),
+    ),
+    "up": Subcommand(
+        UpConfig,
+        up,
+        (
+            "python -m flows up --root data",
+            "python -m flows up --root data -- --source ~/KuaiRec.zip --top-n 50",
+        ),
+        hands_on=True,
+    ),
+}
