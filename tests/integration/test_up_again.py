@@ -116,7 +116,8 @@ def test_the_root_follows_and_an_own_mlflow_stays() -> None:
 
 
 def test_parameters_of_a_former_version_are_kept_by_their_names_of_now() -> None:
-    schema = {"properties": dict.fromkeys(("root", "tracking_uri", "backtest_days", "users"), {})}
+    names = ("root", "tracking_uri", "backtest_days", "users")
+    schema = {"properties": {name: {} for name in names}}
     before = deployed(window_days=3, users="a.csv", why=True)
     after = changes(before, before["entrypoint"], schema, {}, TOLD)["parameters"]
     of_now = deployed(backtest_days=3, users="a.csv", why=True)  # which this flow has no name for
