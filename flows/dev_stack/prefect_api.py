@@ -1,76 +1,93 @@
 """What `up` asks of Prefect's server: the work pool, the deployments, the worker, lost nights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 import httpx
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_exponential
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas import actions, filters
+from prefect.client.schemas.objects import StateType, WorkerStatus
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Crashed
 
 from schemas.errors import ServerError
 
 POOL = "grail"
-UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+OF_POOL = filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL]))
+UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+EXPECTED = (httpx.codes.CONFLICT, httpx.codes.NOT_FOUND)
+"""Answers of which Prefect's client makes errors of its own."""
 
 
-def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Ask a Prefect server again while it is busy, for a minute; return its last answer.
+class Client(SyncPrefectClient):
+    """Prefect's client, whose errors say in one line what was asked of which server.
 
-    With 503 it says that its SQLite database is locked by another request, and that nothing was
-    done; Prefect's own client repeats such a request, too.
+    Where a server says, with 503, that its database is locked, it asks again by itself; where none
+    is there, only if there was one before.
     """
-    retrying = Retrying(
-        retry=retry_if_result(lambda answer: answer.status_code == httpx.codes.SERVICE_UNAVAILABLE),
-        wait=wait_random_exponential(multiplier=0.1, max=5),
-        stop=stop_after_delay(60),
-        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-    )
-    return retrying(ask)
+
+    def request(self, method: Any, path: Any, *args: Any, **options: Any) -> httpx.Response:
+        """Ask the server; ServerError with what it said if that is neither good nor expected."""
+        what = f"Prefect's server, asked to {method} {str(self.api_url).rstrip('/')}{path},"
+        try:
+            return super().request(method, path, *args, **options)
+        except httpx.TransportError as error:
+            raise ServerError(f"{what} did not answer: {type(error).__name__} {error}") from error
+        except httpx.HTTPStatusError as error:
+            if (code := error.response.status_code) in EXPECTED:
+                raise
+            raise ServerError(f"{what} answered {code}: {error.response.text[:300]}") from error
 
 
 class Pool:
-    """The work pool of a Prefect server, through its API."""
+    """The work pool of a Prefect server."""
 
     def __init__(self, api: str, login: str = "") -> None:
         """Talk to the API at an address, as user:password; nothing is asked yet."""
-        user, _, password = login.partition(":")
-        self._client = httpx.Client(
-            base_url=api,
-            timeout=30,
-            trust_env=False,  # by no proxy
-            auth=(user, password) if login else None,
-        )
+        by_no_proxy = {"trust_env": False, "timeout": 30}
+        self._client = Client(api, auth_string=login or None, httpx_settings=by_no_proxy)
 
     def __enter__(self) -> Self:
         """Give the pool itself."""
+        self._client.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Close what connections there are."""
-        self._client.close()
+        self._client.__exit__(*exception)
 
     def create(self) -> None:
         """Create the pool unless it is there; its first worker says what jobs of its kind take."""
-        wanted = {"name": POOL, "type": "process"}
-        self._ask("POST", "/work_pools/", wanted, well=(httpx.codes.CONFLICT,))
+        try:
+            self._client.create_work_pool(actions.WorkPoolCreate(name=POOL, type="process"))
+        except ObjectAlreadyExists:
+            return
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """Return the pool's deployments by ``flow/deployment``, in the order of their names."""
-        of_pool = {"work_pools": {"name": {"any_": [POOL]}}}
-        flows = {flow["id"]: flow["name"] for flow in self._post("/flows/filter", {})}
-        found = self._post("/deployments/filter", of_pool)
-        return dict(sorted((f"{flows[one['flow_id']]}/{one['name']}", one) for one in found))
+        flows = {flow.id: flow.name for flow in self._client.read_flows()}
+        found = self._client.read_deployments(work_pool_filter=OF_POOL)
+        named = {f"{flows[one.flow_id]}/{one.name}": one.model_dump(mode="json") for one in found}
+        return dict(sorted(named.items()))
 
     def change(self, deployment: str, changes: Mapping[str, Any]) -> None:
         """Change some of what a deployment, of that id, is; the rest of it stays."""
-        self._ask("PATCH", f"/deployments/{deployment}", changes)
+        new = actions.DeploymentUpdate.model_validate(changes)
+        self._client.update_deployment(UUID(deployment), new)
+
+    def change_schedule(self, deployment: str, schedule: str, parameters: dict[str, Any]) -> None:
+        """Give a schedule of a deployment, both by their ids, other parameters."""
+        self._client.update_deployment_schedule(
+            UUID(deployment), UUID(schedule), parameters=parameters
+        )
 
     def has_worker(self, since: datetime) -> bool:
         """Whether a worker has called in since."""
-        found = self._post(f"/work_pools/{POOL}/workers/filter", {})
         return any(
-            one["status"] == "ONLINE" and datetime.fromisoformat(one["last_heartbeat_time"]) > since
-            for one in found
+            one.status == WorkerStatus.ONLINE and (one.last_heartbeat_time or since) > since
+            for one in self._client.read_workers_for_work_pool(POOL)
         )
 
     def bury(self, root: str) -> int:
@@ -79,34 +96,11 @@ class Pool:
         One that was killed stays "Running" in Prefect for ever, and as a deployment runs one night
         at a time, no other would start.
         """
-        query = {
-            "work_pools": {"name": {"any_": [POOL]}},
-            "flow_runs": {"state": {"type": {"any_": UNFINISHED}}},
-        }
-        lost = [
-            run
-            for run in self._post("/flow_runs/filter", query)
-            if run["parameters"].get("root") == root
-        ]
-        state = {"type": "CRASHED", "name": "Crashed", "message": "Its worker was stopped."}
+        types = filters.FlowRunFilterStateType(any_=UNFINISHED)
+        unfinished = filters.FlowRunFilter(state=filters.FlowRunFilterState(type=types))
+        found = self._client.read_flow_runs(flow_run_filter=unfinished, work_pool_filter=OF_POOL)
+        lost = [run for run in found if run.parameters.get("root") == root]
         for run in lost:
-            self._post(f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+            crashed = Crashed(message="Its worker was stopped.")
+            self._client.set_flow_run_state(run.id, crashed, force=True)
         return len(lost)
-
-    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._ask("POST", path, body).json()
-
-    def _ask(
-        self, method: str, path: str, body: Mapping[str, Any], well: Sequence[int] = ()
-    ) -> httpx.Response:
-        """Ask the server; ServerError with what it said if that is neither good nor expected."""
-        what = (
-            f"Prefect's server, asked to {method} {str(self._client.base_url).rstrip('/')}{path},"
-        )
-        try:
-            answer = patiently(lambda: self._client.request(method, path, json=body))
-        except httpx.TransportError as error:
-            raise ServerError(f"{what} did not answer: {type(error).__name__} {error}") from error
-        if not answer.is_success and answer.status_code not in well:
-            raise ServerError(f"{what} answered {answer.status_code}: {answer.text[:300]}")
-        return answer

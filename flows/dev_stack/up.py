@@ -72,14 +72,16 @@ def serve(config: UpConfig, night: Mapping[str, Any]) -> None:
             start(servers, config, pool, night)
             servers.watch()
         finally:
-            end_nights(servers, pool)
+            end_nights(servers)
 
 
-def end_nights(servers: Servers, pool: Pool) -> None:
+def end_nights(servers: Servers) -> None:
     """End the worker with its nights first, while Prefect can still be told."""
     hold_signals()
     servers.stop("worker")
-    with suppress(ServerError):  # Prefect itself may have ended; the next start does it, too
+    told = servers.environment
+    # Prefect itself may have ended; a new client does not wait for it, and the next start does this
+    with suppress(ServerError), Pool(told["PREFECT_API_URL"], told.get(CLIENT_LOGIN, "")) as pool:
         pool.bury(str(servers.root))
 
 

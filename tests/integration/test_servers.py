@@ -86,7 +86,15 @@ def test_a_prefect_whose_database_is_locked_is_asked_again() -> None:
     class Busy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answers.pop(0))
+            self.answer(answers.pop(0))
+
+        def do_GET(self) -> None:
+            """Have no tokens against requests of other sites, as an old server."""
+            self.answer(404)
+
+        def answer(self, code: int) -> None:
+            self.send_response(code)
+            self.send_header("Retry-After", "0")
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psutil
 
 from flows.dev_stack.credentials import CLIENT_LOGIN, FILE, PASSWORD, USER
 from flows.dev_stack.orphans import marked, sweep
-from flows.dev_stack.prefect_api import patiently
+from flows.dev_stack.prefect_api import Client
 from flows.dev_stack.servers import check_port
 from tasks.promotion.model_registry import Champion, champion
 from tasks.tracking.night_run import reachable
@@ -122,11 +121,8 @@ class Up:
     # --- what Prefect's server is asked ----------------------------------------------------
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        url = f"{self.prefect}/api/{path}"
-        answer = patiently(
-            lambda: httpx.request(method, url, json=body, timeout=30, auth=self.login)
-        )
-        answer.raise_for_status()
+        with Client(f"{self.prefect}/api", auth_string=":".join(self.login)) as client:
+            answer = client.request(method, f"/{path}", json=body)
         return answer.json() if answer.content else None
 
     def ask(self, path: str, **query: Any) -> Any:
