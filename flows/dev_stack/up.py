@@ -87,9 +87,9 @@ def end_nights(servers: Servers) -> None:
 
 def start(servers: Servers, config: UpConfig, pool: Pool, night: Mapping[str, Any]) -> None:
     """Start all in the order in which they need each other, and say where they are."""
-    servers.start(
-        "prefect", "flows.dev_stack.serve", "prefect", config.host, str(config.prefect_port)
-    )
+    serve_module = "flows.dev_stack.serve"
+    servers.start("mlflow", serve_module, "mlflow", config.host, str(config.mlflow_port))
+    servers.start("prefect", serve_module, "prefect", config.host, str(config.prefect_port))
     health = f"{config.prefect_address}/api/health"
     servers.wait_until(f"Prefect at {health}", lambda: servers.answers(health))
     pool.bury(str(config.folder))
