@@ -1,7 +1,6 @@
 """Nights of a backfill, each in a process of its own, as many at a time as memory allows.
 
-Not in ``flows.backfill``, which as a command is called ``__main__``: what other processes send back
-must be of a class that both know by the same name.
+What other processes send back must be of a class that both know by the same name.
 """
 
 import os

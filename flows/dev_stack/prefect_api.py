@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import actions, filters
-from prefect.client.schemas.objects import StateType, WorkerStatus
+from prefect.client.schemas.objects import State, StateType, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 
@@ -101,6 +101,6 @@ class Pool:
         found = self._client.read_flow_runs(flow_run_filter=unfinished, work_pool_filter=OF_POOL)
         lost = [run for run in found if run.parameters.get("root") == root]
         for run in lost:
-            crashed = Crashed(message="Its worker was stopped.")
+            crashed: State[Any] = Crashed(message="Its worker was stopped.")
             self._client.set_flow_run_state(run.id, crashed, force=True)
         return len(lost)

@@ -32,14 +32,14 @@ class CutoffDates(NamedTuple):
     as_of: date
 
 
-def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> CutoffDates:
+def resolved_days(log: pl.LazyFrame, as_of: date | None, backtest_days: int) -> CutoffDates:
     """Return ``as_of``, or the day after the log's last, and the backtest's day.
 
     SettingError if fewer than two days of the log are before ``as_of``.
     """
     after_last = days_with_views(log)[-1] + timedelta(days=1)
     day = as_of if as_of is not None else after_last
-    earlier = rehearsal_day(log, day, window_days)
+    earlier = rehearsal_day(log, day, backtest_days)
     if earlier is None:
         first, *others = days_with_views(log)
         later = [f"a day from {second + timedelta(days=1)} to {after_last}" for second in others]
@@ -53,11 +53,11 @@ def resolved_days(log: pl.LazyFrame, as_of: date | None, window_days: int) -> Cu
 
 @plain_task()
 def resolve_cutoffs(
-    run: RunContext, log: ArtifactRef, as_of: date | None, window_days: int
+    run: RunContext, log: ArtifactRef, as_of: date | None, backtest_days: int
 ) -> CutoffDates:
     """Settle the day as of which everything is learned, and the day of its backtest."""
     views = Store(run.root).scan(log)
-    days = resolved_days(views, as_of, window_days)
+    days = resolved_days(views, as_of, backtest_days)
     if far := strays(views):
         logger.warning("%s", far)
     logger.info("as of %s, rehearsed as of %s", days.as_of, days.earlier)
