@@ -3,7 +3,7 @@
 import importlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,17 +20,20 @@ from prefect.settings import (
 from flows.commands.failures import log_folder, shorten_console
 from flows.commands.introduce import introduce
 from flows.commands.temporary_server import TemporaryServer
-from flows.commands.terminal import say
+from flows.commands.terminal import show
 from flows.environment import prefect_database
 from schemas.paths import absolute, is_url
 from schemas.settings import LearningConfig, TrackedConfig
+from tasks.reporting.rendering import Printed
 from tasks.reporting.summary import check_summary
 
 S = TypeVar("S")
 
 
-def run_flow(flow: Flow[Any, S], config: TrackedConfig, as_text: Callable[[S], str]) -> None:
-    """Run ``flow`` with a server, its own where no other is set, and print its summary."""
+def run_flow(
+    flow: Flow[Any, S], config: TrackedConfig, report: Callable[[S], Iterable[Printed]]
+) -> None:
+    """Run ``flow`` with a server, its own if no other is set, and print a report of its result."""
     check_summary(getattr(config, "summary", None))  # before a server is started
     shorten_console()
     introduce(config)
@@ -38,7 +41,7 @@ def run_flow(flow: Flow[Any, S], config: TrackedConfig, as_text: Callable[[S], s
     import_tracking()  # while the server starts, which takes as long
     if server is not None:
         server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
-    say(as_text(flow(**config.model_dump())))
+    show(report(flow(**config.model_dump())))
 
 
 def start_server(config: TrackedConfig) -> TemporaryServer:

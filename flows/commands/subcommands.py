@@ -35,18 +35,18 @@ def nightly(config: NightlyConfig) -> None:
     """Play a night and print its figures."""
     from flows.commands.run import run_flow
     from flows.nightly import nightly as flow
-    from tasks.reporting.console import as_text
+    from tasks.reporting.console import night_report
 
-    run_flow(flow, config, as_text)
+    run_flow(flow, config, night_report)
 
 
 def backfill(config: BackfillConfig) -> None:
     """Play nights of the past and print what became of models."""
     from flows.backfill import backfill as flow
     from flows.commands.run import run_flow
-    from tasks.reporting.backfill_summary import as_text
+    from tasks.reporting.backfill_summary import backfill_report
 
-    run_flow(flow, config, as_text)
+    run_flow(flow, config, backfill_report)
 
 
 def recommend(config: RecommendConfig) -> None:
@@ -55,7 +55,7 @@ def recommend(config: RecommendConfig) -> None:
     from flows.recommend import as_text
     from flows.recommend import recommend as flow
 
-    run_flow(flow, config, lambda made: "\n" + as_text(made))
+    run_flow(flow, config, lambda made: ["", as_text(made)])
 
 
 def rollback(config: RollbackConfig) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pydantic import BaseModel
+from rich.table import Table
 
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, NightResult
@@ -14,6 +15,7 @@ from tasks.evaluation.frames import challenger_of
 from tasks.metrics.labels import PRIMARY
 from tasks.reporting.console import interval, number, signed, ways
 from tasks.reporting.prefect_artifacts import experiment_of
+from tasks.reporting.rendering import Printed, table
 from tasks.reporting.summary import Figure, written
 from tasks.sources.task import RawData
 from tasks.tracking.links import run_page, ways_to
@@ -103,44 +105,45 @@ def _night(store: Store, night: NightResult, run_id: str) -> NightPlayed:
     )
 
 
-def as_text(summary: BackfillSummary) -> str:
-    """Lay a backfill out in at most 100 columns: its nights, then the worth of old models."""
+def backfill_report(summary: BackfillSummary) -> list[Printed]:
+    """Lay a backfill out: its nights, then the worth of old models."""
     first = summary.nights[-1].first
-    return "\n".join(
-        [
-            "",
-            f"{summary.source}: {len(summary.nights)} nights",
-            "",
-            f"{'as of':<12}{'base rate':>10}{first:>13} NDCG@10   95 % interval   next best",
-            *(_night_line(night) for night in summary.nights),
-            "",
-            f"{first} that was not trained anew, against one that was: NDCG@10",
-            f"{'days old':>8}  {'on the block':<30}  on what users were shown next",
-            *_age_lines([age for age in summary.staleness if age.model == first]),
-            "",
-            f"staleness of all models: {summary.staleness_table}",
-            *ways(summary.commands),
-        ]
-    )
+    return [
+        "",
+        f"{summary.source}: {len(summary.nights)} nights",
+        "",
+        _nights(summary.nights, first),
+        "",
+        f"{first} that was not trained anew, against one that was: NDCG@10",
+        _ages([age for age in summary.staleness if age.model == first]),
+        "",
+        f"staleness of all models: {summary.staleness_table}",
+        *ways(summary.commands),
+    ]
 
 
-def _night_line(night: NightPlayed) -> str:
+def _nights(nights: Sequence[NightPlayed], first: str) -> Table:
+    headers = ("as of", "base rate", f"{first} NDCG@10", "95 % interval", "next best")
+    return table(headers, map(_night_row, nights), left=("as of", "95 % interval", "next best"))
+
+
+def _night_row(night: NightPlayed) -> tuple[str, ...]:
     figure = night.ndcg_at_10[night.first]
     others = {n: by.mean or 0.0 for n, by in night.ndcg_at_10.items() if n != night.first}
     best = max(others, key=others.__getitem__, default=None)
     shown = "" if best is None else f"{best} {number(others[best])}"
-    return (
-        f"{night.as_of!s:<12}{number(night.base_rate):>10}{number(figure.mean):>21}"
-        f"   {interval(figure):<16}{shown}"
-    )
+    figures = (number(night.base_rate), number(figure.mean), interval(figure))
+    return (str(night.as_of), *figures, shown)
 
 
-def _age_lines(ages: Sequence[Age]) -> list[str]:
-    by_bed = {bed: {a.days_old: a for a in ages if a.bed == bed} for bed in ("block", "shown")}
-    return [
-        f"{days:>8}  {_age(by_bed['block'].get(days)):<30}  {_age(by_bed['shown'].get(days))}"
+def _ages(ages: Sequence[Age]) -> Table:
+    beds = {"block": "on the block", "shown": "on what users were shown next"}
+    by_bed = {bed: {a.days_old: a for a in ages if a.bed == bed} for bed in beds}
+    rows = [
+        (str(days), *(_age(by_bed[bed].get(days)) for bed in beds))
         for days in sorted({age.days_old for age in ages})
     ]
+    return table(("days old", *beds.values()), rows, left=[*beds.values()])
 
 
 def _age(age: Age | None) -> str:

@@ -2,27 +2,27 @@
 
 from collections.abc import Mapping
 
+from rich.table import Table
+
 from tasks.models.popularity_fallback import is_fallback
 from tasks.promotion.task import Promotion
+from tasks.reporting.rendering import Printed, table
 from tasks.reporting.summary import Component, Figure, Summary
 
-HEADER = (
-    f"{'model':<12}{'P@10':>7}{'R@10':>8}{'NDCG@10':>9}   {'95 % interval':<16}"
-    f"{'coverage':>8}{'served':>8}{'seconds':>9}{'MiB':>7}"
-)
+NAME, INTERVAL = "model", "95 % interval"
+HEADERS = (NAME, "P@10", "R@10", "NDCG@10", INTERVAL, "coverage", "served", "seconds", "MiB")
 
 
-def as_text(summary: Summary) -> str:
-    """Lay a night out in at most 100 columns."""
-    lines = [
+def night_report(summary: Summary) -> list[Printed]:
+    """Lay a night out: its models, what they are made of, who is champion, where to go."""
+    return [
         "",
         (
             f"{summary.source}, as of {summary.as_of}: {summary.test_users} test users,"
             f" base rate {number(summary.base_rate.mean)}"
         ),
         "",
-        HEADER,
-        *_models(summary),
+        _models(summary),
         "",
         *_differences(summary),
         *(_blend(name, parts) for name, parts in summary.blends.items()),
@@ -34,22 +34,27 @@ def as_text(summary: Summary) -> str:
         _lists(summary),
         *ways(summary.commands),
     ]
-    return "\n".join(lines)
 
 
-def _models(summary: Summary) -> list[str]:
+def _models(summary: Summary) -> Table:
     by_ndcg = sorted(
         summary.models.items(), key=lambda m: m[1].metrics["ndcg_at_10"].mean or 0, reverse=True
     )
-    return [
-        f"{name:<12}{number(model.metrics['precision_at_10'].mean):>7}"
-        f"{number(model.metrics['recall_at_10'].mean, 4):>8}"
-        f"{number(model.metrics['ndcg_at_10'].mean):>9}"
-        f"   {interval(model.metrics['ndcg_at_10']):<16}"
-        f"{model.beyond['coverage'].mean or 0:>8.1%}{model.served_users:>8.0%}"
-        f"{model.seconds:>9.1f}{model.peak_mib:>7.0f}"
+    rows = [
+        (
+            name,
+            number(model.metrics["precision_at_10"].mean),
+            number(model.metrics["recall_at_10"].mean, 4),
+            number(model.metrics["ndcg_at_10"].mean),
+            interval(model.metrics["ndcg_at_10"]),
+            f"{model.beyond['coverage'].mean or 0:.1%}",
+            f"{model.served_users:.0%}",
+            f"{model.seconds:.1f}",
+            f"{model.peak_mib:.0f}",
+        )
         for name, model in by_ndcg
     ]
+    return table(HEADERS, rows, left=(NAME, INTERVAL))
 
 
 def _differences(summary: Summary) -> list[str]:

@@ -1,18 +1,20 @@
-"""One user's list on the screen: what the videos are, what speaks for them, what he really did."""
+"""One user's list on the screen: what the videos are, what speaks for them, what they did."""
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 from schemas.printable import printable
+from tasks.reporting.rendering import rendered, table
 from tasks.serving.reasons import Reason
 
-WIDTH = 100
-INDENT = " " * 9
-HEADER = "  #  video    score  really             tags                      caption"
+INDENT = 9
+HEADERS = ("#", "video", "score", "really", "tags", "caption")
 TAGS_WIDTH = 24
 
 
@@ -40,22 +42,30 @@ class Names:
 
 
 def as_text(title: str, lines: Sequence[Line], names: Names) -> str:
-    """Lay a list out in at most 100 columns."""
-    shown = [title, "", HEADER]
-    for line in lines:
-        shown.append(_first(line))
+    """Lay a list out in at most 100 columns, each video with what is behind it."""
+    if not lines:
+        return f"{title}\n\nno video to list"
+    header, *videos = rendered([_table(lines)]).split("\n")
+    shown = [title, "", header]
+    for line, video in zip(lines, videos, strict=True):
+        shown.append(video)
         if line.reason is not None:
-            shown += _behind(line.reason, names)
-    return "\n".join(shown if lines else [title, "", "no video to list"])
+            shown.append(rendered(_behind(line.reason, names)))
+    return "\n".join(shown)
 
 
-def _first(line: Line) -> str:
+def _table(lines: Sequence[Line]) -> Table:
+    """Return the videos, one line each: a long caption is cut."""
+    made = table(HEADERS, map(_row, lines), left=HEADERS[3:])
+    tags, caption = made.columns[4:]
+    tags.width, caption.ratio, made.expand = TAGS_WIDTH, 1, True
+    return made
+
+
+def _row(line: Line) -> tuple[str, ...]:
     tags = "not known" if line.tags is None else ", ".join(line.tags) or "-"
-    row = (
-        f"{line.rank:>3}{line.video_id:>7}{line.score:>+9.3f}  {_really(line):<19}"
-        f"{padded(tags, TAGS_WIDTH)}  "
-    )
-    return row + cut(line.caption or "-", WIDTH - columns(row))
+    ids = (f"{line.rank:>3}", f"{line.video_id:>5}", f"{line.score:>+7.3f}")
+    return (*ids, _really(line), on_one_line(tags), on_one_line(line.caption or "-"))
 
 
 def _really(line: Line) -> str:
@@ -64,15 +74,13 @@ def _really(line: Line) -> str:
     return f"{'enjoyed' if line.enjoyed else 'not enjoyed'}, {line.watch_ratio:.2f}"
 
 
-def _behind(reason: Reason, names: Names) -> list[str]:
+def _behind(reason: Reason, names: Names) -> Iterator[Padding]:
     parts = sorted(reason.parts.items(), key=lambda part: -abs(part[1]))
-    said = [f"{name} {part:+.2f}" for name, part in parts if part]
-    lines = textwrap.wrap(
-        "parts: " + (", ".join(said) or "none"),
-        WIDTH,
-        initial_indent=INDENT,
-        subsequent_indent=INDENT + " " * 7,
+    said = Table.grid(padding=(0, 1, 0, 0))
+    said.add_row(
+        "parts:", ", ".join(f"{name} {part:+.2f}" for name, part in parts if part) or "none"
     )
+    yield Padding(said, (0, 0, 0, INDENT))
     behind = []
     if reason.friend_idx is not None:
         behind.append(f"friend {names.user_ids[reason.friend_idx]} enjoyed it")
@@ -80,38 +88,11 @@ def _behind(reason: Reason, names: Names) -> list[str]:
         near = f"like video {names.video_ids[like.video_idx]}, watched and enjoyed"
         behind.append(f"{near} ({like.component}: cosine {like.cosine:.2f})")
         behind.append(names.captions.get(like.video_idx) or "")
-    text = "; ".join(part for part in behind if part)
-    return [*lines, INDENT + cut(f"behind: {text}", WIDTH - len(INDENT))] if text else lines
+    if text := on_one_line("; ".join(part for part in behind if part)):
+        line = Text(f"behind: {text}", no_wrap=True, overflow="ellipsis")
+        yield Padding(line, (0, 0, 0, INDENT))
 
 
-def cut(text: str, width: int) -> str:
-    """Return the text on one line of at most so many columns; Chinese characters take two.
-
-    Captions and tags are text of others: what would command the terminal is escaped.
-    """
-    text = printable(" ".join(text.split()))
-    if columns(text) <= width:
-        return text
-    kept = ""
-    for character in text:
-        if columns(kept + character) > width - 1:
-            break
-        kept += character
-    return kept + "…"
-
-
-def padded(text: str, width: int) -> str:
-    """Return the text cut to a width and filled up to it."""
-    short = cut(text, width)
-    return short + " " * (width - columns(short))
-
-
-def columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    return sum(_columns_of(character) for character in text)
-
-
-def _columns_of(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Mn", "Me"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+def on_one_line(text: str) -> str:
+    """Return a caption or a tag on one line, with what would command a terminal escaped."""
+    return printable(" ".join(text.split()))

@@ -22,7 +22,8 @@ from flows.night_process import one_server, stand_alone
 from flows.nightly import nightly
 from schemas.tables import CONTRACTS
 from tasks.demo_world import write_demo_world
-from tasks.reporting.backfill_summary import BackfillSummary, as_text
+from tasks.reporting.backfill_summary import BackfillSummary, backfill_report
+from tasks.reporting.rendering import rendered
 from tasks.tracking.names import BACKFILL
 
 # Prefect, MLflow and what they import warn a lot
@@ -82,7 +83,7 @@ def test_old_models_are_paired_with_new_ones(played: BackfillSummary) -> None:
 
 
 def test_the_text_has_every_night_and_every_age(played: BackfillSummary) -> None:
-    text = as_text(played)
+    text = rendered(backfill_report(played))
     assert all(str(day) in text for day in DAYS)
     assert all(f"\n{days:>8}  " in text for days in (0, 4, 8))
     assert max(map(len, text.splitlines()[: -1 - len(played.commands)])) <= 100

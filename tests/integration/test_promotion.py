@@ -19,7 +19,8 @@ from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
 from tasks.promotion.model_registry import CHAMPION, Champion, champion, crown, version_at
-from tasks.reporting.console import as_text
+from tasks.reporting.console import night_report
+from tasks.reporting.rendering import rendered
 from tasks.reporting.summary import Summary
 from tests.integration.nights import Ran, night
 
@@ -116,7 +117,7 @@ def test_the_lists_of_a_refused_night_are_the_champions(
     best = expected.join(seen, on="video_id", how="anti").sort("score", descending=True)
     of_user = lists.filter(user_id=user)
     np.testing.assert_allclose(of_user["score"], best["score"].head(of_user.height), atol=1e-6)
-    said = as_text(refused.summary)
+    said = rendered(night_report(refused.summary))
     assert f"lists of {OURS} version 1 (" in said
     assert " by als" in said
 
@@ -137,7 +138,7 @@ def test_each_generated_world_has_a_champion_of_its_own(
     (reason,) = gate.reasons
     assert "off popularity: " in reason
     assert set(summary.users_by_model) == {"popularity (fallback)"}
-    assert "lists of no champion (" in as_text(summary)
+    assert "lists of no champion (" in rendered(night_report(summary))
     assert at(client, OURS) == early.version
 
 

@@ -8,7 +8,8 @@ import pytest
 from flows.nightly import nightly
 from tasks.demo_world import write_demo_world
 from tasks.features.eval_pairs import is_tune_user
-from tasks.reporting.console import as_text
+from tasks.reporting.console import night_report
+from tasks.reporting.rendering import rendered
 
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect, MLflow and what they import warn
 
@@ -33,4 +34,4 @@ def test_without_views_of_test_users_there_is_no_audit_but_all_else(tmp_path: Pa
     assert summary.audit.cold == {}
     assert summary.test_users == len(test_users)
     assert summary.models["popularity"].metrics["ndcg_at_10"].mean > 0
-    assert "it cannot, test users saw too little new" in as_text(summary)
+    assert "it cannot, test users saw too little new" in rendered(night_report(summary))

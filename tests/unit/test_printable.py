@@ -5,10 +5,11 @@ import logging
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from flows.commands.terminal import say
 from schemas.printable import printable
-from tasks.serving.explanation_text import Line, Names, as_text, columns
+from tasks.serving.explanation_text import Line, Names, as_text
 
 ROOT = Path(__file__).parents[2]
 TITLE = "\x1b]0;owned\x07"
@@ -61,4 +62,4 @@ def test_captions_and_tags_are_escaped_and_fit_their_column() -> None:
     text = as_text("user 14", [line], Names([], [], {}))
     assert printable(text) == text
     assert r"\x1b]0" in text
-    assert max(map(columns, text.splitlines())) <= 100
+    assert max(map(cell_len, text.splitlines())) <= 100

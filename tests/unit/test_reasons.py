@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from rich.cells import cell_len
 from scipy import sparse
 
 from schemas.model_settings import HybridConfig
@@ -14,7 +15,7 @@ from tasks.models.friends import Friends
 from tasks.models.hybrid import Hybrid
 from tasks.models.popularity import Popularity
 from tasks.models.popularity_fallback import fallback_of, popular_with
-from tasks.serving.explanation_text import Line, Names, as_text, columns, cut
+from tasks.serving.explanation_text import Line, Names, as_text
 from tasks.serving.reasons import Likeness, Reason, nearest_watched, parts_of, reasons
 from tasks.serving.top_n import lists_for_all
 from tests.worlds import small_world, with_components
@@ -215,14 +216,23 @@ def test_nothing_is_wider_than_100_columns():
     parts = {f"component_{number}": 10.0**number for number in range(12)}
     reason = Reason(parts, 1, Likeness(1, 1.0, "content"))
     line = Line(10_000, 10_727, -1234.5678, 123.25, False, ["汽车"] * 20, "标题" * 50, reason)
-    assert max(map(columns, as_text("user 10", [line], NAMES).split("\n"))) <= 100
+    assert max(map(cell_len, as_text("user 10", [line], NAMES).split("\n"))) <= 100
 
 
-def test_chinese_takes_two_columns_and_accents_none():
-    assert columns("a山e\u0301") == 4
-    assert cut("山水风花", 8) == "山水风花"
-    assert cut("山水风花", 7) == "山水风…"
-    assert cut("山水风花", 6) == "山水…"
+@pytest.mark.parametrize(
+    ("caption", "shown"),
+    [
+        ("山水风花" * 4, "山水风花" * 4),
+        ("山水风花" * 9, "山水风花" * 4 + " …"),
+        ("e\u0301" * 34, "e\u0301" * 34),
+        ("e\u0301" * 40, "e\u0301" * 33 + "…"),
+    ],
+)
+def test_chinese_takes_two_columns_and_accents_none(caption, shown):
+    *_, row = as_text("user 10", [Line(1, 101, 1.0, 0.25, False, ["3"], caption)], NAMES).split(
+        "\n"
+    )
+    assert row.endswith(f"  {shown}")
 
 
 def test_an_empty_list_says_so():
