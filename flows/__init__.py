@@ -21,12 +21,13 @@ if sys.argv[0] == "-m" and sys.orig_argv[-len(sys.argv)].removeprefix("-m") == "
     if word != "up" and not word.startswith("-"):  # `up` waits for what it starts in its own way
         supervise(f"{COMMAND} {word}")
 
-from flows.environment import settle  # noqa: E402
+from flows.environment import settle, silence_harmless_warnings  # noqa: E402
 from schemas.addresses import without_secrets  # noqa: E402
 from schemas.errors import GrailError  # noqa: E402
 from schemas.printable import printable  # noqa: E402
 
 settle(os.environ, sys.argv[1:])
+silence_harmless_warnings()
 
 
 class OneLine(logging.Filter):

@@ -10,7 +10,7 @@ from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
 from flows.pipeline import ingest_files, made
-from flows.runners import threads
+from flows.runners import RunnerOfSetting
 from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig, checked
 from tasks.artifacts.table_task import Handle, RunContext
@@ -33,7 +33,7 @@ from tasks.tracking.task import check_experiment, check_tracking
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
-    task_runner=threads(),
+    task_runner=RunnerOfSetting(),
 )
 @takes(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:

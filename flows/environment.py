@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -67,6 +68,23 @@ ELSEWHERE = (
 PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+HARMLESS = (
+    "Stochastic Optimizer: Maximum iterations",  # a stacked blend is trained for few epochs
+    "__array__ implementation",  # how Keras 3.15 hands NumPy its variables
+)
+"""Beginnings of warnings that are as they should be.
+
+Where they come from they are silenced, too; but two threads that do so at a time may undo each
+other's filters.
+"""
+
+
+def silence_harmless_warnings() -> None:
+    """Show no warning that is as it should be."""
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message)
 
 
 def settle(environment: MutableMapping[str, str], argv: Sequence[str]) -> None:

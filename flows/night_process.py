@@ -21,7 +21,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from flows.outcomes import complaint
 from flows.parallel_nights import max_parallel_nights, need_mib
 from flows.pipeline import run_night
-from flows.runners import threads
+from flows.runners import RunnerOfSetting
 from schemas.artifacts import NightResult
 from schemas.errors import IncompleteNightError, ReplayError
 from schemas.settings import BackfillConfig
@@ -55,7 +55,7 @@ def run_night_process(
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
-    task_runner=threads(),
+    task_runner=RunnerOfSetting(),
 )
 def night_of_day(
     config: BackfillConfig, run: RunContext, tables: Refs, days: CutoffDates

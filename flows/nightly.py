@@ -9,7 +9,7 @@ from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
 from flows.pipeline import ingest_files, run_night
-from flows.runners import threads
+from flows.runners import RunnerOfSetting
 from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
 from tasks.artifacts.table_task import RunContext
@@ -33,7 +33,7 @@ NAMED_BY = ("source", "as_of")
     validate_parameters=False,
     result_serializer="json",
     persist_result=False,
-    task_runner=threads(),
+    task_runner=RunnerOfSetting(),
 )
 @takes(NightlyConfig)
 def nightly(**settings: Any) -> Summary:

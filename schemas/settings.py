@@ -3,7 +3,7 @@ Prefect deployment and, with their values, a part of what MLflow logs."""
 
 import os
 from datetime import date
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -147,6 +147,12 @@ class LearningConfig(TrackedConfig):
     )
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
+    )
+
+    runner: Literal["threads", "processes"] = Field(
+        "threads",
+        description="what runs tasks that do not need each other side by side: threads of one"
+        " process, or a process for each",
     )
 
     @field_validator("models")

@@ -34,7 +34,7 @@ DIRTY = "-dirty"
 LAYOUT = 2
 """Which runs, tables and names a night has in MLflow: with another one it is logged anew."""
 
-DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri"}
+DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri", "runner"}
 """Settings that a night's run may show; each model's own are with the model."""
 
 

@@ -5,6 +5,7 @@ import time
 import pytest
 from prefect import flow
 from prefect.client.schemas import State
+from prefect.task_runners import ThreadPoolTaskRunner
 
 import tasks.artifacts.plain_task
 from schemas.errors import ContractError, StepError, TrackingError
@@ -38,6 +39,28 @@ def test_what_takes_too_long_is_ended_and_says_so() -> None:
     with pytest.raises(StepError, match=r"sleeps took longer than .+ h and was ended.+run again"):
         flow(sleeps)()
     assert not awake
+
+
+def test_a_submitted_one_is_ended_too_and_the_others_go_on() -> None:
+    @plain_task(hours=1 / 3600)
+    def waits() -> str:
+        while True:  # in a thread, a task is ended between two lines
+            time.sleep(0.01)
+
+    @plain_task()
+    def works() -> str:
+        return "done"
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=2))
+    def both() -> tuple[BaseException, str]:
+        one, other = waits.submit(), works.submit()
+        one.wait()
+        return one.state.result(raise_on_failure=False), other.result()
+
+    error, done = both()
+    assert isinstance(error, StepError)
+    assert "waits took longer than" in str(error)
+    assert done == "done"
 
 
 @pytest.mark.usefixtures("soon")
