@@ -22,7 +22,10 @@ class RunnerOfSetting(TaskRunner[PrefectFuture[Any]]):
     first task is submitted.
     """
 
-    _named: TaskRunner[Any] | None = None
+    def __init__(self) -> None:
+        """Make nothing yet."""
+        super().__init__()  # type: ignore[no-untyped-call]  # of Prefect's
+        self._named: TaskRunner[Any] | None = None
 
     def duplicate(self) -> Self:
         """Return one for another run."""

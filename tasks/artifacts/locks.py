@@ -1,4 +1,4 @@
-"""What keeps raw files whole: one writer at a time, and renames that outlast a power cut."""
+"""What keeps files whole: one writer at a time, and renames that outlast a power cut."""
 
 import fcntl
 import logging
@@ -11,8 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, work: str | None = None) -> Iterator[None]:
     """Hold the lock file ``path``; wait while another process or thread holds it.
+
+    Where the wait may be long, the log says that somebody else is at this ``work``.
 
     The operating system lets go of it when its holder ends, killed or not. The file itself stays:
     removing it would let a third process lock a new file while a second waits on the old one.
@@ -25,14 +27,15 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logger.warning("Another process holds %s; waiting for it to finish.", path)
+            if work is not None:
+                logger.info("another run is at %s: waiting for it", work)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def flush_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on the disk, as fsync does for a file's content."""
-    handle = os.open(folder, os.O_RDONLY)
+def flush(place: Path) -> None:
+    """Put a file, or the names in a folder, on the disk: they outlive a loss of power then."""
+    handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

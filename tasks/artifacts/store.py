@@ -8,7 +8,6 @@ never sees half of one, and a killed run leaves nothing that a later run could m
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -17,7 +16,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import fsspec
@@ -30,6 +29,7 @@ from schemas.artifacts import ArtifactRef, BuildSpec, Manifest
 from schemas.errors import StoreError
 from schemas.paths import absolute, is_url
 from tasks.artifacts.layout import settle_layout
+from tasks.artifacts.locks import flush, locked
 from tasks.artifacts.manifest import (
     as_text,
     check_contract,
@@ -155,16 +155,9 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    @contextmanager
-    def turn(self, work: str) -> Iterator[None]:
+    def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work`` on this root."""
-        with (self._staging / f"{work}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.info("another run is at the %s of this root: waiting for it", work)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locked(self._staging / f"{work}.lock", f"the {work} of this root")
 
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
         """Return a temporary folder, on the root's own disk where that is local."""
@@ -246,12 +239,9 @@ class Store:
                     self._send(writer.folder, path, manifest)
         return reference(manifest, path)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self) -> AbstractContextManager[None]:
         """Wait until no other process of this machine publishes under this root."""
-        with (self._staging / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locked(self._staging / "lock")
 
     def _send(self, folder: Path, path: str, manifest: Manifest) -> None:
         if self._fs.exists(path):
@@ -296,14 +286,9 @@ def own_folder() -> Path:
 
 def _move(folder: Path, target: Path) -> None:
     """Put ``folder`` in the place of ``target``; a damaged one there goes first."""
-    with (folder / MANIFEST).open("rb") as stream:
-        os.fsync(stream.fileno())
+    flush(folder / MANIFEST)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.rename(folder.parent / f"{folder.name}-damaged")
     folder.rename(target)
-    parent = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    flush(target.parent)

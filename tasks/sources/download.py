@@ -80,7 +80,7 @@ def download(
             another md5 twice; or the disk is full or the folder cannot be written.
     """
     try:
-        with locked(target.with_name(f"{target.name}.lock")):
+        with locked(target.with_name(f"{target.name}.lock"), f"the download of {target.name}"):
             if not _is_right(target, md5, size):
                 _download_anew(url, target, md5, size, patience)
     except OSError as error:
@@ -103,7 +103,7 @@ def fetch_kuairec(folder: Path, release: Release = KUAIREC, patience: Patience =
     url = os.environ.get(URL_VARIABLE) or release.url
     unpacked = folder / "KuaiRec"
     try:
-        with locked(folder / ".fetch.lock"):
+        with locked(folder / ".fetch.lock", f"fetching KuaiRec into {folder}"):
             # unpacking is all or nothing, so a folder that is there is whole
             if not unpacked.exists():
                 archive = folder / "KuaiRec.zip"

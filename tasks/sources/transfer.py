@@ -16,7 +16,7 @@ import httpx
 from tqdm import tqdm
 
 from schemas.errors import SourceError
-from tasks.artifacts.locks import flush_folder
+from tasks.artifacts.locks import flush
 
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
@@ -69,7 +69,7 @@ class Part:
         with self.path.open("rb") as content:
             os.fsync(content.fileno())
         self.path.replace(target)
-        flush_folder(target.parent)
+        flush(target.parent)
         self._mark_path.unlink(missing_ok=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 
 from schemas.errors import SourceError
 from schemas.raw_files import RAW_FILES
-from tasks.artifacts.locks import flush_folder, locked
+from tasks.artifacts.locks import flush, locked
 from tasks.sources.locate import DEMO_MARKER
 
 MAX_BYTES = 20 * 1024**3
@@ -57,7 +57,7 @@ def unpack(archive: Path, folder: Path) -> None:
             try:
                 _unpack_all(archive, partial)
                 partial.rename(folder)
-                flush_folder(folder.parent)
+                flush(folder.parent)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -135,4 +135,4 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> N
         os.fsync(sink.fileno())
         if sink.tell() != entry.file_size:
             raise zipfile.BadZipFile(f"{sink.tell():,} bytes of {entry.file_size:,} came out")
-    flush_folder(target.parent)
+    flush(target.parent)

@@ -7,13 +7,10 @@ databases of servers (Postgres and others) are for those who run them to make.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.errors import TrackingError
 from schemas.paths import sqlite_address, sqlite_file
+from tasks.artifacts.locks import flush, locked
 from tasks.tracking.moved_root import follow_root
 
 logger = logging.getLogger(__name__)
@@ -54,7 +52,7 @@ def prepare_database(address: str) -> None:
         return
     try:
         if not _is_current(file, look_into(file)):
-            with _only_one(file):
+            with locked(file.with_name(f".{file.name}.lock")):
                 _make(file)
         follow_root(file)
     except sqlite3.Error as error:
@@ -74,9 +72,9 @@ def _make(file: Path) -> None:
         else:
             _initialise(new)
         _remove_journals(file)  # SQLite would play an old one back into the new database
-        _flush(new)
+        flush(new)
         new.rename(file)
-        _flush(file.parent)
+        flush(file.parent)
 
 
 def look_into(file: Path) -> Found:
@@ -209,24 +207,6 @@ def _cure(file: Path) -> str:
     )
 
 
-@contextmanager
-def _only_one(file: Path) -> Iterator[None]:
-    """Wait until no other process of this machine makes or upgrades this database."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _remove_journals(file: Path) -> None:
     for end in ("-journal", "-wal", "-shm"):
         file.with_name(file.name + end).unlink(missing_ok=True)
-
-
-def _flush(place: Path) -> None:
-    """See to it that a file, or a rename in a folder, outlives a loss of power."""
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
