@@ -124,6 +124,7 @@ def test_every_flag_sets_its_field():
         "max_coverage_drop": 0.5,
         "max_slice_drop": 0.05,
         "max_reject_share": 0.0,
+        "runner": "processes",
         "max_row_change": 0.2,
         "max_psi": 0.1,
         "max_champion_age_days": 7,
@@ -134,6 +135,7 @@ def test_every_flag_sets_its_field():
         "summary": "summary.json",
     }
     argv = [
+        *("--runner", "processes"),
         *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
         *("--backtest-days", "3", "--registered-model", "ours"),
         *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
