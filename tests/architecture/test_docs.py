@@ -60,3 +60,13 @@ def test_every_setting_says_what_it_is(config: type[BaseModel]):
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_every_table_says_what_a_row_is(name):
     assert inspect.cleandoc(CONTRACTS[name].__doc__ or "").startswith("One row ")
+
+
+def test_the_readme_is_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_beside_the_site_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
