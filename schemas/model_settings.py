@@ -131,8 +131,10 @@ class HybridConfig(ModelConfig):
 
     name: ClassVar[str] = "hybrid"
     is_blend: ClassVar[bool] = True
-    kind: Literal["best", "linear", "stacked"] = Field(
-        "best", description="Weighted sum, small network, or whichever is better on tune users."
+    kind: str = Field(
+        "best",
+        description="A blend by name, such as linear (weighted sum) or stacked (small network), or"
+        " best: whichever is best on tune users.",
     )
     users: int = Field(
         4_000, ge=1, description="At most so many users' next days are learned from, by the seed."

@@ -85,6 +85,6 @@ def _title(name: str, found: Champion, config: RecommendConfig, rows: pl.DataFra
         is_known = config.user in found.catalogue.user_ids
         case = "cannot be served by" if is_known else "is unknown to"
         return f"user {config.user} {case} {who}.\nWhat is popular, {rows['model'][0]}:"
-    if config.explain and isinstance(found.model, Hybrid) and found.model.kind_ == "stacked":
-        title += "\na part is by how much the score falls when that component is silent"
+    if config.explain and isinstance(found.model, Hybrid) and found.model.blend.part_means:
+        title += f"\n{found.model.blend.part_means}"
     return title

@@ -91,18 +91,8 @@ def parts_of(
     if not isinstance(model, Hybrid):
         return {model.name: np.nan_to_num(model.score(users)[0, video_idx])}
     inputs = model.inputs(users, video_idx, model.counting)
-    if model.kind_ == "linear":
-        return {
-            name: np.nan_to_num(np.float32(model.weights[name]) * said[0])
-            for name, said in inputs.items()
-        }
-    whole = model.combine(inputs, users, video_idx)[0]
-    parts = {}
-    for name in inputs:
-        others = {other: said for other, said in inputs.items() if other != name}
-        without = model.combine(others, users, video_idx)[0]
-        parts[name] = np.nan_to_num(whole - np.nan_to_num(without))
-    return parts
+    parts = model.blend.parts(inputs, users, video_idx)
+    return {name: part[0] for name, part in parts.items()}
 
 
 def friends_behind(

@@ -224,7 +224,7 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
 
     crown(client, NAME, add(client, run_ids, "hybrid", "night"))
     folder = artifacts_of(client, run_ids["hybrid"])
-    assert {file.name for file in folder.rglob("*")} >= {"network.keras", "stack.safetensors"}
+    assert {file.name for file in folder.rglob("*")} >= {"network.keras", "stacked.safetensors"}
     paths = {path.name: str(path) for path in folder.iterdir()}
     served, packed = (
         ServedModel(),

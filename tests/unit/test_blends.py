@@ -11,10 +11,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from tasks.models.array_file import read_arrays, write_arrays
-from tasks.models.blends.linear import moments_by_user, sure_weights
 from tasks.models.blends.scale import standardised
 from tasks.models.blends.stacked import Stack
 from tasks.models.blends.traits import traits_of
+from tasks.models.blends.weights import moments_by_user, sure_weights
 from tests.worlds import literal_world
 
 NAN = np.nan

@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from schemas.errors import ModelError
+from schemas.errors import ModelError, SettingError
 from schemas.evaluation import Cells
 from schemas.model_settings import HybridConfig, PopularityConfig
 from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
+from tasks.models.blends.blend import USERS_AT_ONCE
 from tasks.models.blends.scale import standardised
-from tasks.models.hybrid import USERS_AT_ONCE, Hybrid
+from tasks.models.hybrid import Hybrid
 from tasks.models.random import Random
 from tasks.serving.reasons import parts_of
 from tests.worlds import literal_world, small_world, with_components
@@ -420,6 +421,12 @@ def test_without_components_it_says_what_to_do():
         assert str(error.value) == text
 
 
+def test_an_unknown_blend_is_refused_before_anything_is_learned():
+    scores = drawn("a")
+    with pytest.raises(SettingError, match="unknown blend 'deep': choose from best, linear, stack"):
+        Hybrid(HybridConfig(kind="deep")).fit(night(scores, shares(scores, a=1)))
+
+
 def test_where_nothing_was_seen_next_all_weigh_the_same():
     scores = drawn("a", "b", "c", "d")
     blend = Hybrid().fit(night(scores, np.full((N, M), NAN)))
@@ -452,7 +459,7 @@ def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
     for name in world.components:
         expected = blend.without(name).score(users)
         np.testing.assert_array_equal(loaded.without(name).score(users), expected)
-    assert (tmp_path / "stack.safetensors").exists() == (kind == "stacked")
+    assert (tmp_path / "stacked.safetensors").exists() == (kind == "stacked")
 
 
 def test_a_lost_component_is_named(tmp_path):

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from schemas.model_settings import HybridConfig
 from tasks.models.als import ALS
+from tasks.models.blends.linear import Linear
 from tasks.models.blends.scale import standardised
 from tasks.models.catalogue import Catalogue
 from tasks.models.content import Content
@@ -66,7 +67,8 @@ def blend(**weighed) -> Hybrid:
     model.components_ = {name: component for name, (_, component) in weighed.items()}
     model.names_ = tuple(weighed)
     model.weights_ = np.array([weight for weight, _ in weighed.values()])
-    model.kind_, model.shape_ = "linear", SHAPE
+    blend = Linear({name: weight for name, (weight, _) in weighed.items() if weight})
+    model.blends_, model.kind_, model.shape_ = {"linear": blend}, "linear", SHAPE
     return model
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.models.blends.blend import Blend, BlendTraining, FloatMatrix, Index, Inputs, chunks
+from tasks.models.blends.traits import traits_of
 
 Floats = NDArray[np.float32]
 
@@ -72,3 +76,76 @@ class Stack:
             np.maximum(hidden, 0, out=hidden)
             odds[rows] = hidden @ self.outer
         return odds
+
+
+NETWORK = tuple(f"{field.name}_" for field in fields(Stack))
+ENJOYED_SHARE = 0.5
+"""A pair counts as enjoyed if this share of its views was."""
+
+
+class Stacked(Blend):
+    """Sees traits of user and video beside what the components say.
+
+    Components that do not help for sure are not even an input. Without any that does, or with pairs
+    of one kind alone, there is nothing to learn.
+    """
+
+    name: ClassVar[str] = "stacked"
+    learned: ClassVar[tuple[str, ...]] = ("user_traits_", "video_traits_", *NETWORK)
+    user_traits_: FloatMatrix
+    video_traits_: FloatMatrix
+    silenced: frozenset[str] = frozenset()
+    """Inputs that it must not listen to."""
+
+    @classmethod
+    def fit(cls, training: BlendTraining) -> Self | None:
+        """Learn the network on some of the pairs; None if there is nothing to learn."""
+        is_enjoyed = training.pairs["enjoyed"].to_numpy() >= ENJOYED_SHARE
+        if not training.is_sure or is_enjoyed.all() or not is_enjoyed.any():
+            return None
+        config, n_pairs = training.config, training.pairs.height
+        rng = np.random.default_rng(training.seed)
+        taken = np.sort(rng.choice(n_pairs, min(config.pairs, n_pairs), replace=False))
+        users, videos = (
+            training.pairs[name].to_numpy()[taken] for name in ("user_idx", "video_idx")
+        )
+        user_traits, video_traits = traits_of(training.users_then, training.videos_then)
+        rows = np.hstack([training.said[taken], user_traits[users], video_traits[videos]])
+        network = Stack.fit(
+            rows, is_enjoyed[taken], config.hidden_units, config.epochs, training.seed
+        )
+        blend = cls(training.weights)
+        blend.user_traits_, blend.video_traits_ = traits_of(training.users, training.videos)
+        for attribute in NETWORK:
+            setattr(blend, attribute, getattr(network, attribute[:-1]))
+        return blend
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The components that are inputs of the network."""
+        return tuple(name for name in self.weights if name not in self.silenced)
+
+    def without(self, component: str, weights: Mapping[str, float]) -> Self | None:  # noqa: ARG002
+        """Return the same network, to which the component is silent; None if it hears nobody."""
+        other = type(self)(self.weights)
+        vars(other).update(vars(self))
+        other.silenced = self.silenced | {component}
+        return other if other.active else None
+
+    def combine(self, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
+        """Return the network's log odds, float32 (n, m)."""
+        blended = np.empty((len(user_idx), len(video_idx)), dtype=np.float32)
+        for rows in chunks(len(user_idx)):
+            said = {name: inputs[name][rows] for name in self.active if name in inputs}
+            blended[rows] = self._log_odds(said, user_idx[rows], video_idx)
+        return blended
+
+    def _log_odds(self, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
+        shape = (len(user_idx), len(video_idx))
+        silent = np.zeros(shape, dtype=np.float32)
+        planes = [np.nan_to_num(inputs.get(name, silent)) for name in self.weights]
+        planes += [np.broadcast_to(t[:, None], shape) for t in self.user_traits_[user_idx].T]
+        planes += [np.broadcast_to(t, shape) for t in self.video_traits_[video_idx].T]
+        rows = np.stack(planes, axis=-1).reshape(-1, len(planes))
+        network = Stack(*(getattr(self, attribute) for attribute in NETWORK))
+        return network.log_odds(rows).reshape(shape)

@@ -1,0 +1,82 @@
+r"""Non-negative weights, learned by least squares inside each user, and only where they are sure.
+
+With the standardised scores :math:`z_{uvc}` of component c (0 where it cannot serve) and the share
+enjoyed :math:`y_{uv}` of the pairs a user saw next, both centred by user, the weights minimise
+:math:`\sum_{uv} (y_{uv} - \sum_c w_c z_{uvc})^2` with :math:`w_c \ge 0` (stacked regression:
+Breiman 1996). Centring leaves out what a list cannot use: how much a user enjoys in general.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DRAWS = 400
+RIDGE = 1e-9
+"""Share of the mean square added to the diagonal, so that a component twice there can be solved."""
+
+
+def moments_by_user(
+    inputs: NDArray[np.float32], enjoyed: NDArray[np.float32], starts: NDArray[np.int64]
+) -> Floats:
+    """Return all that the weights depend on, user by user: float64 (n, c + 1, c).
+
+    ``inputs`` (p, c) and ``enjoyed`` (p,) hold the pairs of one user after the other; ``starts``
+    (n,) tells where each begins. The first c rows are sums of products of the centred inputs, the
+    last their products with what was enjoyed, centred too.
+    """
+    moments = np.empty((len(starts), inputs.shape[1] + 1, inputs.shape[1]))
+    for user, (start, stop) in enumerate(pairwise([*starts.tolist(), len(inputs)])):
+        own = inputs[start:stop].astype(np.float64)
+        own -= own.mean(axis=0)
+        share = enjoyed[start:stop].astype(np.float64)
+        moments[user, :-1] = own.T @ own
+        moments[user, -1] = own.T @ (share - share.mean())
+    return moments
+
+
+def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> Floats:
+    """Return the weights (c,), sum 1; 0 for a component that does not help for sure.
+
+    A component is sure to help if its weight is above 0 in the share ``certainty`` of the draws of
+    users with replacement. Components that are not, and then those whose share of the weights is
+    below ``least``, are left out one by one, the first of them first, because components that are
+    alike hide each other. All 0: nothing helps for sure.
+    """
+    n, _, c = moments.shape
+    kept = np.ones(c, dtype=bool)
+    if not n:
+        return np.zeros(c)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
+    drawn = (times @ moments.reshape(n, -1)).reshape(DRAWS, c + 1, c)
+    while kept.any():
+        share = np.mean([_weights(sums, kept) > 0 for sums in drawn], axis=0)
+        weights = _weights(moments.sum(axis=0), kept)
+        if not weights.any():
+            break
+        if share[kept].min() < certainty:
+            kept[np.where(kept, share, np.inf).argmin()] = False
+        elif weights[kept].min() < least * weights.sum():
+            kept[np.where(kept, weights, np.inf).argmin()] = False
+        else:
+            shares: Floats = weights / weights.sum()
+            return shares
+    return np.zeros(c)
+
+
+def _weights(sums: Floats, kept: NDArray[np.bool_]) -> Floats:
+    """Solve for the kept components from summed moments (c + 1, c); 0 for the others."""
+    from scipy.optimize import nnls
+
+    weights = np.zeros(len(kept))
+    squares = sums[:-1][np.ix_(kept, kept)]
+    scale = np.trace(squares) / max(kept.sum(), 1)
+    if scale > 0:
+        root = np.linalg.cholesky(squares + RIDGE * scale * np.eye(len(squares)))
+        weights[kept], _ = nnls(root.T, np.linalg.solve(root, sums[-1][kept]))
+    return weights
