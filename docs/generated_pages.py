@@ -21,7 +21,7 @@ from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from schemas import model_settings, server_settings, settings
+from schemas import model_settings, server_settings, settings, tracked_settings
 from schemas.tables import CONTRACTS
 from tasks.tracking.names import TAGS, metrics
 
@@ -153,7 +153,7 @@ def own_fields(config: type[BaseModel]) -> list[str]:
 def settings_page() -> str:
     """Describe every setting: those of commands, of their servers, and of each model."""
     parts = ["# Settings", ABOUT_SETTINGS]
-    for module in (settings, server_settings):
+    for module in (tracked_settings, settings, server_settings):
         for config in configs(module):
             parts += config_section(config.__name__, config, flag)
     parts += ["## Models", 'Given as `--model-params \'{"als": {"factors": 128}}\'`.']

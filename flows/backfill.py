@@ -12,7 +12,8 @@ from flows.night_process import run_nights
 from flows.pipeline import ingest_files, made
 from flows.runners import RunnerOfSetting
 from schemas.artifacts import Snapshot
-from schemas.settings import BackfillConfig, checked
+from schemas.settings import BackfillConfig
+from schemas.validation import checked
 from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.frames import challenger_of
 from tasks.evaluation.model_age_task import compare_ages, inputs_of_ages, score_old_models

@@ -7,7 +7,8 @@ from prefect import flow
 from flows.commands.cli import takes
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
-from schemas.settings import RecommendConfig, checked
+from schemas.settings import RecommendConfig
+from schemas.validation import checked
 from tasks.reporting.prefect_artifacts import publish_response
 from tasks.serving.answer_task import Answer, check_tracked, read_request, recommend_on_request
 

@@ -1,9 +1,8 @@
 """What a person can set. One class a command: its fields are the flags, the parameters of the
 Prefect deployment and, with their values, a part of what MLflow logs."""
 
-import os
 from datetime import date
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,12 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.addresses import has_secret, without_secrets
-from schemas.errors import SettingError
 from schemas.model_settings import MODEL_CONFIGS, ModelConfig, config_class
-from schemas.paths import Metavar, Place, absolute, is_url, place, sqlite_address, sqlite_file
-
-C = TypeVar("C", bound=BaseModel)
+from schemas.paths import Metavar, Place, is_url, place
+from schemas.tracked_settings import TrackedConfig
+from schemas.validation import checked, complaint
 
 NAME = r"^[^/:]+$"
 """What MLflow takes as the name of a registered model."""
@@ -39,80 +36,6 @@ SETTINGS_BY_MODEL = {
 }
 
 
-TRACKING = "MLFLOW_TRACKING_URI"
-"""Environment variable with MLflow's address: it may hold a password, which a setting may not."""
-
-
-def openable(address: str) -> str:
-    """Return MLflow's address with the path of a database made absolute; ValueError if it is none.
-
-    What MLflow takes for a folder of its former kind of store is refused.
-    """
-    file = sqlite_file(address)
-    if file is not None and "?" not in address:
-        return sqlite_address(absolute(str(file)))
-    if ":" not in address and address != "databricks":
-        raise ValueError(f"{address!r} is no address: give sqlite:///FILE or http://HOST:PORT")
-    return address
-
-
-def shown(address: str) -> str:
-    """Return a setting as it is; ValueError if it holds what may not be kept and shown."""
-    if has_secret(address):
-        raise ValueError(
-            "it holds a password or token, and settings are shown and kept. Put it into the"
-            f" environment: MLflow's address as {TRACKING}, keys of an object store as"
-            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    return address
-
-
-class TrackedConfig(BaseModel):
-    """A command that works on a root and on the runs in MLflow."""
-
-    # its own text would show what was given, and that may be a password
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    root: Annotated[Place, AfterValidator(shown)] = Field(
-        "data",
-        min_length=1,
-        validate_default=True,
-        description="folder or URL for all tables and models",
-    )
-    tracking_uri: (
-        Annotated[str, AfterValidator(shown), AfterValidator(openable), Metavar("ADDRESS")] | None
-    ) = Field(
-        None,
-        description="MLflow's address (default: the environment's MLFLOW_TRACKING_URI, which alone"
-        " may hold a password, or sqlite:///ROOT/mlflow.db)",
-    )
-
-    @model_validator(mode="after")
-    def _tracked_somewhere(self) -> Self:
-        if self.tracking_uri is None and is_url(self.root) and not os.environ.get(TRACKING):
-            raise ValueError("tracking_uri is needed when root is a URL")
-        _ = self.tracking_address  # what is wrong with it is wrong now
-        return self
-
-    @property
-    def tracking_address(self) -> str:
-        """MLflow's address: the one given, the environment's, or a database under the root."""
-        if self.tracking_uri is not None:
-            return self.tracking_uri
-        if address := os.environ.get(TRACKING):
-            return openable(address)
-        return sqlite_address(absolute(self.root) / "mlflow.db")
-
-    @property
-    def artifact_location(self) -> str | None:
-        """Where new experiments keep files: as an MLflow server says, else under the root."""
-        if self.tracking_address.startswith(("http:", "https:")):
-            return None
-        if is_url(self.root):
-            return f"{self.root.rstrip('/')}/mlflow-artifacts"
-        return (absolute(self.root) / "mlflow-artifacts").as_uri()
-
-
 def named_or_place(source: str) -> str:
     """Return a source by its name, or the path of its files."""
     return source if source in {"demo", "kuairec"} else place(source)
@@ -120,6 +43,8 @@ def named_or_place(source: str) -> str:
 
 class LearningConfig(TrackedConfig):
     """What decides what is learned, as of whatever day."""
+
+    heading: ClassVar[str] = "what is learned, and from what"
 
     source: Annotated[str, AfterValidator(named_or_place), Metavar("demo|kuairec|PATH")] = Field(
         "demo",
@@ -148,7 +73,6 @@ class LearningConfig(TrackedConfig):
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
     )
-
     runner: Literal["threads", "processes"] = Field(
         "threads",
         description="what runs tasks that do not need each other side by side: threads of one"
@@ -184,14 +108,11 @@ class LearningConfig(TrackedConfig):
             raise ValueError(f"model_params of {name}: {complaint(error)}") from error
 
 
-class NightlyConfig(LearningConfig):
-    """From raw KuaiRec files to compared models and everybody's top-N list."""
+class PromotionConfig(BaseModel):
+    """What the night's model must show to become the champion."""
 
-    as_of: date | None = Field(
-        None,
-        description="learn only from what was known at the start of this day, Asia/Shanghai"
-        " (default: the day after the last of the log, whatever a few wrong clocks say)",
-    )
+    heading: ClassVar[str] = "who becomes the champion"
+
     promotion_margin: float = Field(
         0.005,
         ge=0,
@@ -212,7 +133,13 @@ class NightlyConfig(LearningConfig):
         " of (default: grail; for demo worlds grail-demo, with scale and seed where it generates"
         " one)",
     )
-    top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
+
+
+class MonitoringConfig(BaseModel):
+    """What is not as usual, and what then becomes of the night."""
+
+    heading: ClassVar[str] = "when a night is not as usual"
+
     max_row_change: float = Field(
         0.5,
         ge=0,
@@ -239,11 +166,26 @@ class NightlyConfig(LearningConfig):
         default=False,
         description="end the run before the gate where the watch warns: the champion stays",
     )
+
+
+class NightlyConfig(MonitoringConfig, PromotionConfig, LearningConfig):
+    """From raw KuaiRec files to compared models and everybody's top-N list."""
+
+    heading: ClassVar[str] = "this night"
+
+    as_of: date | None = Field(
+        None,
+        description="learn only from what was known at the start of this day, Asia/Shanghai"
+        " (default: the day after the last of the log, whatever a few wrong clocks say)",
+    )
+    top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
     summary: Place | None = Field(None, description="file for the run's figures and paths, as JSON")
 
 
 class BackfillConfig(LearningConfig):
     """Plays the nights of the past, and says what a model that is some days old is still worth."""
+
+    heading: ClassVar[str] = "which nights"
 
     from_day: date | None = Field(
         None,
@@ -272,6 +214,8 @@ class BackfillConfig(LearningConfig):
 
 class RecommendConfig(TrackedConfig):
     """The champion's lists: a table for all or some users, or one user's on the screen."""
+
+    heading: ClassVar[str] = "whose lists, of which videos"
 
     user: int | None = Field(
         None, ge=0, lt=2**31, description="id of one user, whose list is printed"
@@ -317,6 +261,8 @@ class RecommendConfig(TrackedConfig):
 class RollbackConfig(TrackedConfig):
     """Makes the previous champion the champion again; a second time takes that back."""
 
+    heading: ClassVar[str] = "which champion"
+
     registered_model: str | None = Field(
         None,
         min_length=1,
@@ -345,24 +291,6 @@ class DemoDataConfig(BaseModel):
     )
 
 
-def complaint(error: ValidationError) -> str:
-    """Say in one line what is wrong with which setting, and nothing that is secret."""
-    said = "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
-        + (f" (got {e['input']!r})" if e["loc"] and e["type"] != "missing" else "")
-        for e in error.errors()
-    )
-    return without_secrets(said)
-
-
 def checked_config(settings: dict[str, Any]) -> NightlyConfig:
     """Validate a night's settings from wherever they came; SettingError in one line."""
     return checked(NightlyConfig, settings)
-
-
-def checked(kind: type[C], settings: dict[str, Any]) -> C:
-    """Validate the settings of a flow; SettingError in one line."""
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        raise SettingError(complaint(error)) from error

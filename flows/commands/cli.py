@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flows.commands.argument_parser import Parser
 from flows.commands.terminal import fail
-from schemas.settings import complaint
+from schemas.validation import complaint
 
 C = TypeVar("C", bound=BaseModel)
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from flows.commands.terminal import say
 from schemas.addresses import without_secrets
 from schemas.errors import ServerError
-from schemas.settings import TRACKING, TrackedConfig
+from schemas.tracked_settings import TRACKING, TrackedConfig
 
 API = "PREFECT_API_URL"
 SECONDS = 10

@@ -23,7 +23,8 @@ from flows.commands.temporary_server import TemporaryServer
 from flows.commands.terminal import show
 from flows.environment import prefect_database
 from schemas.paths import absolute, is_url
-from schemas.settings import LearningConfig, TrackedConfig
+from schemas.settings import LearningConfig
+from schemas.tracked_settings import TrackedConfig
 from tasks.reporting.rendering import Printed
 from tasks.reporting.summary import check_summary
 

@@ -12,7 +12,8 @@ from prefect.artifacts import (
 )
 
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, Snapshot
-from schemas.settings import NightlyConfig, TrackedConfig
+from schemas.settings import NightlyConfig
+from schemas.tracked_settings import TrackedConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames

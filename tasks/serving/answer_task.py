@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field
 
 from schemas.errors import SettingError, UnreachableError
 from schemas.paths import sqlite_file
-from schemas.settings import RecommendConfig, TrackedConfig
+from schemas.settings import RecommendConfig
+from schemas.tracked_settings import TrackedConfig
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.writer import DATA, ArtifactWriter
 from tasks.ingest.id_file import read_ids, some

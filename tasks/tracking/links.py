@@ -8,7 +8,7 @@ from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
 from schemas.addresses import has_secret, without_secrets
-from schemas.settings import TRACKING
+from schemas.tracked_settings import TRACKING
 
 OWN_SERVER = "http://127.0.0.1:5000"
 """Where `mlflow server` listens unless it is told otherwise."""

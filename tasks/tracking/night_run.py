@@ -22,7 +22,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
-from schemas.settings import TRACKING
+from schemas.tracked_settings import TRACKING
 from tasks.evaluation.frames import EvaluationFrames, challenger_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY

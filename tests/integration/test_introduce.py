@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.commands.introduce import introduce
 from schemas.errors import ServerError
-from schemas.settings import TrackedConfig
+from schemas.tracked_settings import TrackedConfig
 
 WELL = 200
 UNAUTHORIZED = 401

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from schemas.settings import TrackedConfig
+from schemas.tracked_settings import TrackedConfig
 from tasks.demo_world import write_demo_world
 from tasks.promotion.model_registry import crown
 from tasks.tracking.night_run import reachable

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.errors import SettingError
 from schemas.model_settings import MODEL_CONFIGS, config_class
-from schemas.settings import DemoDataConfig, NightlyConfig, checked_config, complaint
+from schemas.settings import DemoDataConfig, NightlyConfig, checked_config
+from schemas.validation import complaint
 
 REFUSED = {
     "scale below": ({"scale": 0}, "scale: Input should be greater than 0 (got 0)"),

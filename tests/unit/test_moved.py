@@ -15,7 +15,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import DatasetInput
 
 from schemas.errors import TrackingError
-from schemas.settings import TrackedConfig
+from schemas.tracked_settings import TrackedConfig
 from tasks.tracking.moved_root import check_files
 from tasks.tracking.night_run import reachable
 from tests.unit.test_paths import NASTY

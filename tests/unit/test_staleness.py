@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from flows.parallel_nights import max_parallel_nights, need_mib
 from schemas.artifacts import ArtifactRef, NightResult, Snapshot
 from schemas.errors import SettingError
-from schemas.settings import BackfillConfig, checked
+from schemas.settings import BackfillConfig
 from schemas.tables import CONTRACTS
+from schemas.validation import checked
 from tasks.features.backfill_dates_task import walked
 from tasks.figures.plot_model_age import staleness_figure
 from tasks.metrics.model_age import staleness_of
