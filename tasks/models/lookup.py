@@ -10,7 +10,7 @@ from tasks.models.base import Recommender
 def recommender_class(name: str) -> type[Recommender[Any]]:
     """Return the Recommender of ``tasks.models.<name>``; SettingError for an unknown name."""
     config = config_class(name)
-    module = importlib.import_module(f"tasks.models.{name}")
+    module = importlib.import_module(f"{__package__}.{name}")
     (found,) = (
         value
         for value in vars(module).values()

@@ -22,6 +22,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Metric
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
+from schemas.model_settings import config_class
 from schemas.tracked_settings import TRACKING
 from tasks.evaluation.frames import EvaluationFrames, challenger_of
 from tasks.figures.night_plots import night_figures
@@ -211,7 +212,13 @@ def _log_model_run(
         mlflow.log_input(dataset, context="test" if name == "cells" else "training")
     # Whom the gate may make champion is tried out; all are packed in the same way
     is_challenger = model == challenger_of(night.known, night.verdict)
-    packing.log_model(model, ref.path, has_example=is_challenger)
+    components = [m for m in night.known.models if not config_class(m).is_blend]
+    packing.log_model(
+        model,
+        ref.path,
+        components=components if config_class(model).is_blend else (),
+        has_example=is_challenger,
+    )
 
 
 def _log_tables(night: Night) -> None:

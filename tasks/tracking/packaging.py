@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +21,7 @@ from packaging.utils import canonicalize_name
 from schemas.paths import address
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
+from tasks.tracking.scoring_package import scoring_package
 
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("long", "user_id")]),
@@ -39,51 +42,74 @@ class Packing:
     catalogue: Path
     users: list[int]
     """Some who are known, for the input example."""
-    requirements: list[str]
+    constraints: Path
+    """A file of the exact versions of everything that is locked."""
 
     @classmethod
     def of(cls, catalogue: Catalogue, scratch: Path) -> Self:
-        """Write what models are packed with into the empty folder ``scratch``.
-
-        The requirements are what this project names; the pins of everything are constraints, in a
-        file. MLflow looks up whether each requirement is installed, which takes milliseconds each:
-        with all pins as requirements a night's logging took a quarter longer.
-        """
+        """Write what models are packed with into the empty folder ``scratch``."""
         folder, constraints = scratch / "catalogue", scratch / "constraints.txt"
         folder.mkdir()
         catalogue.save(folder)
-        lines = (PROJECT / "requirements.lock").read_text().splitlines()
-        pins = [line.removesuffix(" \\") for line in lines if line and line[0] not in "# "]
-        constraints.write_text("\n".join(pins) + "\n")
-        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-        named = {_name_of(each) for each in project["dependencies"]}
-        needed = [pin for pin in pins if _name_of(pin) in named]
-        # In a line of requirements " #" begins a comment: then all are named, whatever that takes
-        is_nameable = re.search(r"\s#|[\r\n]", str(constraints)) is None
-        requirements = [*needed, f"-c {constraints}"] if is_nameable else pins
-        return cls(folder, catalogue.user_ids[:2].tolist(), requirements)
+        constraints.write_text("".join(f"{pin}\n" for _, pin in locked()))
+        return cls(folder, catalogue.user_ids[:2].tolist(), constraints)
 
-    def log_model(self, name: str, folder: str, *, has_example: bool) -> None:
+    def log_model(
+        self, name: str, folder: str, *, components: Iterable[str] = (), has_example: bool
+    ) -> None:
         """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
 
-        With an input example MLflow loads what it has packed and asks it for lists, which takes as
-        long as packing it. Without one it warns that the signature is untried, which is no news
-        where another model, packed in the same way, has an example.
+        A blend holds the models ``components``, whose code it needs too. With an input example
+        MLflow loads what it has packed and asks it for lists, which takes as long as packing it.
+        Without one it warns that the signature is untried, which is no news where another model,
+        packed in the same way, has an example.
         """
+        code = scoring_package(name, *components)
+        place = self.constraints.parent / name
+        place.mkdir()
+        package, served = code.write(place)
         example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             mlflow.pyfunc.log_model(
                 name=name,
-                python_model=str(PROJECT / "tasks" / "tracking" / "pyfunc_model.py"),
+                python_model=str(served),
                 artifacts={"model": address(folder), "catalogue": self.catalogue.as_uri()},
                 model_config={"model": name},
-                code_paths=[str(PROJECT / "tasks"), str(PROJECT / "schemas")],
+                code_paths=[str(package)],
                 signature=SIGNATURE,
                 input_example=example if has_example else None,
-                pip_requirements=self.requirements,
+                pip_requirements=self._requirements(code.libraries),
             )
 
+    def _requirements(self, libraries: Iterable[str]) -> list[str]:
+        """Return what is imported, in exact versions; those of all the rest are constraints.
 
-def _name_of(requirement: str) -> str:
-    return canonicalize_name(Requirement(requirement).name)
+        MLflow looks up whether each requirement is installed, which takes milliseconds each.
+        """
+        needed = requirements_of(libraries)
+        # In a line of requirements " #" begins a comment: then the rest is as pip finds it
+        is_nameable = re.search(r"\s#|[\r\n]", str(self.constraints)) is None
+        return [*needed, f"-c {self.constraints}"] if is_nameable else needed
+
+
+@cache
+def locked() -> list[tuple[str, str]]:
+    """Return what is locked: a package's name, and its version and platform with it."""
+    lines = (PROJECT / "requirements.lock").read_text().splitlines()
+    pins = [line.removesuffix(" \\") for line in lines if line and line[0] not in "# "]
+    return [(canonicalize_name(Requirement(pin).name), pin) for pin in pins]
+
+
+def requirements_of(libraries: Iterable[str]) -> list[str]:
+    """Return the locked packages that give what is imported under ``libraries``.
+
+    Of one library there may be several, each for its platforms, as of TensorFlow.
+    """
+    installed = packages_distributions()
+    names = {
+        canonicalize_name(name)
+        for library in libraries
+        for name in (library, *installed.get(library, []))
+    }
+    return [pin for name, pin in locked() if name in names]

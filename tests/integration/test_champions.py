@@ -39,6 +39,7 @@ from tasks.promotion.model_registry import (
     version_at,
 )
 from tasks.tracking.names import NIGHT
+from tasks.tracking.packaging import Packing
 from tests.worlds import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
@@ -78,19 +79,12 @@ def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         for kind, ids in (("user", world.user_ids), ("video", world.video_ids))
     ]
     for model in (Popularity().fit(world), ALS().fit(world), blend(world)):
-        folder = tmp_path_factory.mktemp(model.name)
-        (folder / "model").mkdir()
-        (folder / "catalogue").mkdir()
-        model.save(folder / "model")
-        Catalogue.of(*index, world.pairs).save(folder / "catalogue")
+        folder, scratch = (tmp_path_factory.mktemp(model.name) for _ in range(2))
+        model.save(folder)
+        packing = Packing.of(Catalogue.of(*index, world.pairs), scratch)
+        held = model.components_ if isinstance(model, Hybrid) else ()
         with mlflow.start_run(run_name=model.name) as run:
-            mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(PROJECT / "tasks" / "tracking" / "pyfunc_model.py"),
-                artifacts={"model": str(folder / "model"), "catalogue": str(folder / "catalogue")},
-                model_config={"model": model.name},
-                pip_requirements=[],
-            )
+            packing.log_model(model.name, str(folder), components=held, has_example=False)
         ids[model.name] = run.info.run_id
     return ids
 
@@ -242,7 +236,7 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
         with pytest.raises(ModelError, match=r"no whole (hybrid model|catalogue) in"):
             served.load_context(packed)
     served.load_context(packed)
-    np.testing.assert_array_equal(served.model.score([0]), found.model.score([0]))
+    np.testing.assert_array_equal(served.packed.model.score([0]), found.model.score([0]))
 
 
 def test_lost_files_are_noticed_too(client: MlflowClient, run_ids: dict[str, str]) -> None:
