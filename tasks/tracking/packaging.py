@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -101,15 +102,23 @@ def locked() -> list[tuple[str, str]]:
     return [(canonicalize_name(Requirement(pin).name), pin) for pin in pins]
 
 
-def requirements_of(libraries: Iterable[str]) -> list[str]:
-    """Return the locked packages that give what is imported under ``libraries``.
+@cache  # looks into every installed package
+def distributions() -> Mapping[str, list[str]]:
+    """Return the names of the packages that give what is imported under a name."""
+    return packages_distributions()
 
-    Of one library there may be several, each for its platforms, as of TensorFlow.
+
+def requirements_of(libraries: Iterable[str]) -> list[str]:
+    """Return the locked versions of what this project names and ``libraries`` are imported from.
+
+    Of one package there may be several, each for its platforms or versions of Python.
     """
-    installed = packages_distributions()
-    names = {
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    named = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
+    installed = distributions()
+    giving = {
         canonicalize_name(name)
         for library in libraries
         for name in (library, *installed.get(library, []))
     }
-    return [pin for name, pin in locked() if name in names]
+    return [pin for name, pin in locked() if name in named & giving]
