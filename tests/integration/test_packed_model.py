@@ -42,6 +42,8 @@ class Filtered:
     '''Finds what is installed with the requirements alone.'''
     def __init__(self, finder):
         self.finder = finder
+    def __getattr__(self, name):  # what is installed is asked of finders too
+        return getattr(self.finder, name)
     def find_spec(self, name, path=None, target=None):
         missing = name.split('.')[0] in asked['missing']
         return None if missing else self.finder.find_spec(name, path, target)
