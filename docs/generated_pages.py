@@ -19,9 +19,12 @@ import pandera.polars as pa
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from schemas import model_settings, server_settings, settings, tracked_settings
+from flows.commands.argument_parser import option_strings
+from flows.commands.subcommands import SUBCOMMANDS
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 from tasks.tracking.names import TAGS, metrics
 
@@ -69,7 +72,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, name, content=write()))
     nav: list[Any] = config.nav or []
     guides = sorted(f.src_uri for f in files.documentation_pages() if "extend/" in f.src_uri)
-    places = [{"Extend": guides} if "extend" in each else each for each in nav]
+    places = [{"Extend": guides} if "Extend" in each else each for each in nav]
     config.nav = [each for each in places if each != {"Extend": []}]
     return files
 
@@ -134,14 +137,11 @@ def column_checks(column: pa.Column) -> Iterator[str]:
             yield str(check.description or check.error or check.name)
 
 
-def configs(module: ModuleType) -> list[type[BaseModel]]:
-    """Return the classes of settings that a module defines and that have fields of their own."""
-    classes = [c for _, c in inspect.getmembers(module, inspect.isclass)]
-    ours = [c for c in classes if issubclass(c, BaseModel) and c.__module__ == module.__name__]
-    source = inspect.getsource(module)
-    return sorted(
-        (c for c in ours if own_fields(c)), key=lambda c: source.index(f"class {c.__name__}(")
-    )
+def configs() -> list[type[BaseModel]]:
+    """Return the classes that commands' settings are made of, each once."""
+    classes = [c for each in SUBCOMMANDS.values() for c in reversed(each.config.__mro__)]
+    ours = [c for c in classes if issubclass(c, BaseModel) and own_fields(c)]
+    return list(dict.fromkeys(ours))
 
 
 def own_fields(config: type[BaseModel]) -> list[str]:
@@ -153,36 +153,48 @@ def own_fields(config: type[BaseModel]) -> list[str]:
 def settings_page() -> str:
     """Describe every setting: those of commands, of their servers, and of each model."""
     parts = ["# Settings", ABOUT_SETTINGS]
-    for module in (tracked_settings, settings, server_settings):
-        for config in configs(module):
-            parts += config_section(config.__name__, config, flag)
+    for config in configs():
+        parts += config_section(config.__name__, config, typed)
     parts += ["## Models", 'Given as `--model-params \'{"als": {"factors": 128}}\'`.']
-    for name, config in model_settings.MODEL_CONFIGS.items():
-        parts += config_section(name, config, str, level="###")
+    for name, config in MODEL_CONFIGS.items():
+        parts += config_section(name, config, bare, level="###")
     return "\n\n".join(parts) + "\n"
 
 
 def config_section(
-    title: str, config: type[BaseModel], named: Callable[[str], str], level: str = "##"
+    title: str, config: type[BaseModel], named: Callable[[str, FieldInfo], str], level: str = "##"
 ) -> Iterator[str]:
     """Describe one class of settings."""
     yield f"{level} {title}"
     yield inspect.cleandoc(config.__doc__ or "")
+    commands = [name for name, each in SUBCOMMANDS.items() if issubclass(each.config, config)]
+    if commands:
+        yield f"Flags of {', '.join(f'`python -m flows {name}`' for name in commands)}."
     if any(issubclass(base, BaseModel) and base.model_fields for base in config.__bases__):
         more = " and ".join(f"[{b.__name__}](#{b.__name__.lower()})" for b in config.__bases__)
         yield f"Takes also what {more} has."
     shapes = config.model_json_schema(by_alias=False).get("properties", {})
     rows = [
-        (f"`{named(name)}`", kind(shapes[name]), default_of(config, name), field.description or "")
+        (
+            f"`{named(name, field)}`",
+            kind(shapes[name]),
+            default_of(config, name),
+            field.description or "",
+        )
         for name, field in config.model_fields.items()
         if name in own_fields(config)
     ]
     yield grid(("setting", "takes", "default", "meaning"), rows) if rows else "It has no settings."
 
 
-def flag(name: str) -> str:
-    """Return a field as it is typed."""
-    return "--" + name.removesuffix("_day").replace("_", "-")
+def typed(name: str, field: FieldInfo) -> str:
+    """Return a field as it is typed, the shortest of its names."""
+    return min(option_strings(name, field), key=len)
+
+
+def bare(name: str, field: FieldInfo) -> str:  # noqa: ARG001
+    """Return a field as JSON has it."""
+    return name
 
 
 def kind(shape: Mapping[str, Any]) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from docs.generated_pages import configs, first_line, flag
-from schemas import model_settings, server_settings, settings
+from docs.generated_pages import configs, first_line
+from flows.commands.argument_parser import option_strings
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-CONFIGS = [c for m in (settings, server_settings, model_settings) for c in configs(m)]
+CONFIGS = [*configs(), *MODEL_CONFIGS.values()]
 
 
 def paths_in(page: Path) -> set[str]:
@@ -30,8 +31,9 @@ def test_what_a_page_names_is_there(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_on_a_page_exist(page):
-    fields = {name for config in CONFIGS for name in config.model_fields}
-    flags = {flag(name) for name in fields} | {"--help", "--version"}
+    fields = [each for config in CONFIGS for each in config.model_fields.items()]
+    flags = {flag for name, field in fields for flag in option_strings(name, field)}
+    flags |= {"--help", "--version"}
     commands = re.findall(r"python -m flows[^`#\n]*", page.read_text(encoding="utf-8"))
     named = {flag for line in commands for flag in re.findall(r"--[a-z][a-z-]*", line)}
     assert named <= flags
