@@ -46,8 +46,11 @@ test: install lint types docs ## Check style and types, build the site, run all 
 test-fast: install ## Run the tests that need neither a server nor TensorFlow
 	$(PYTEST) -m 'not server and not tensorflow'
 
-coverage: install ## Run the tests that need no server, and show which lines of tasks and schemas they reach
-	$(PYTEST) -m 'not server' --cov --cov-report term-missing:skip-covered
+# Whole nights that are played in the process of the test, where coverage sees them
+PLAYED = $(patsubst %,tests/integration/test_%.py,backfill champions download nightly promotion recommend watch)
+
+coverage: install ## Run the tests that run in one process, and show which lines of tasks and schemas they miss
+	$(PYTEST) $(PLAYED) tests/unit tests/contracts tests/parity --cov --cov-report term-missing:skip-covered
 
 lint: install
 	$(BIN)/ruff check .
@@ -57,7 +60,7 @@ types: install
 	$(BIN)/mypy
 
 docs: install ## Write the documentation as a site into site/; a dead link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: install ## Measure it side by side with what one would otherwise write (BENCH: flags), hours
 	$(BIN)/python -m benchmarks --out benchmarks/results.json --readme benchmarks/README.md $(BENCH)
