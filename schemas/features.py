@@ -6,6 +6,7 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.order import ascending_by
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS, holding
 
 UtcMs = Annotated[pl.Datetime, "ms", "UTC"]
 """All times: UTC with millisecond precision."""
@@ -53,26 +54,12 @@ class Pairs(pa.DataFrameModel):
         strict = True
 
 
+@holding(column for column in USER_COLUMNS if column.use)
 class Users(pa.DataFrameModel):
     """One row per user of any table, in the order of user_idx; null where nothing is known."""
 
     user_idx: pl.Int32 = pa.Field(ge=0, unique=True)
     user_id: pl.Int32 = pa.Field(ge=0, unique=True)
-    user_active_degree: pl.String = pa.Field(nullable=True)
-    is_lowactive_period: pl.Boolean = pa.Field(nullable=True)
-    is_live_streamer: pl.Boolean = pa.Field(nullable=True)
-    is_video_author: pl.Boolean = pa.Field(nullable=True)
-    follow_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    follow_user_num_range: pl.String = pa.Field(nullable=True)
-    fans_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    fans_user_num_range: pl.String = pa.Field(nullable=True)
-    friend_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    friend_user_num_range: pl.String = pa.Field(nullable=True)
-    register_days: pl.Int32 = pa.Field(ge=0, nullable=True)
-    register_days_range: pl.String = pa.Field(nullable=True)
-    onehot_features: pl.Int32 = pa.Field(
-        alias=r"^onehot_feat(\d|1[0-7])$", regex=True, ge=0, nullable=True
-    )
     views: pl.Int32 = pa.Field(ge=0, description="views before the cut")
     enjoyed_rate: pl.Float32 = pa.Field(ge=0, le=1, nullable=True, description="null: no view")
 
@@ -82,21 +69,14 @@ class Users(pa.DataFrameModel):
         strict = True
 
 
+@holding(column for column in (*DAILY_COLUMNS, *CAPTION_COLUMNS) if column.use)
 class Videos(pa.DataFrameModel):
     """One row per video of any table, in the order of video_idx; null where nothing is known."""
 
     video_idx: pl.Int32 = pa.Field(ge=0, unique=True)
     video_id: pl.Int32 = pa.Field(ge=0, unique=True)
     tags: pl.List(pl.Int16) = pa.Field(description="ascending tag ids; empty: none known")  # type: ignore[valid-type]
-    author_id: pl.Int64 = pa.Field(nullable=True)
-    video_type: pl.String = pa.Field(nullable=True, description="NORMAL or AD")
-    upload_type: pl.String = pa.Field(nullable=True)
-    uploaded_on: pl.Date = pa.Field(nullable=True)
     duration_ms: pl.Int32 = pa.Field(gt=0, nullable=True)
-    category_1_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    category_2_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    category_3_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    caption: pl.String = pa.Field(nullable=True)
     plays: pl.Int64 = pa.Field(ge=0, description="app-wide plays on the days before the cut")
     likes: pl.Int64 = pa.Field(ge=0, description="app-wide likes on the days before the cut")
     like_view_ratio: pl.Float32 = pa.Field(ge=0, nullable=True, description="shrunk likes / plays")

@@ -5,6 +5,7 @@ import polars as pl
 
 from schemas.features import UtcMs
 from schemas.order import ascending_by
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS, holding
 
 MOST_COUNT = 10**12
 """More than one day can hold of anything; sums of counts stay far below what int64 holds."""
@@ -55,25 +56,11 @@ class Block(pa.DataFrameModel):
         strict = True
 
 
+@holding(USER_COLUMNS)
 class RawUsers(pa.DataFrameModel):
     """One row per user (user_features.csv)."""
 
     user_id: pl.Int32 = pa.Field(ge=0, unique=True)
-    user_active_degree: pl.String = pa.Field(nullable=True)
-    is_lowactive_period: pl.Boolean = pa.Field(nullable=True)
-    is_live_streamer: pl.Boolean = pa.Field(nullable=True)
-    is_video_author: pl.Boolean = pa.Field(nullable=True)
-    follow_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    follow_user_num_range: pl.String = pa.Field(nullable=True)
-    fans_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    fans_user_num_range: pl.String = pa.Field(nullable=True)
-    friend_user_num: pl.Int32 = pa.Field(ge=0, nullable=True)
-    friend_user_num_range: pl.String = pa.Field(nullable=True)
-    register_days: pl.Int32 = pa.Field(ge=0, nullable=True)
-    register_days_range: pl.String = pa.Field(nullable=True)
-    onehot_features: pl.Int32 = pa.Field(
-        alias=r"^onehot_feat(\d|1[0-7])$", regex=True, ge=0, nullable=True
-    )
 
     class Config:
         """Closed."""
@@ -93,22 +80,12 @@ class RawVideos(pa.DataFrameModel):
         strict = True
 
 
+@holding(DAILY_COLUMNS)
 class Daily(pa.DataFrameModel):
     """One row per (video, day): the whole app's counts of that day (item_daily_features.csv)."""
 
     video_id: pl.Int32 = pa.Field(ge=0)
     day: pl.Date
-    author_id: pl.Int64 = pa.Field(ge=0, nullable=True)
-    video_type: pl.String = pa.Field(nullable=True)
-    uploaded_on: pl.Date = pa.Field(nullable=True)
-    upload_type: pl.String = pa.Field(nullable=True)
-    visible_status: pl.String = pa.Field(nullable=True)
-    video_duration_ms: pl.Int32 = pa.Field(gt=0, nullable=True)
-    video_width: pl.Int32 = pa.Field(ge=0, nullable=True)
-    video_height: pl.Int32 = pa.Field(ge=0, nullable=True)
-    music_id: pl.Int64 = pa.Field(nullable=True)
-    video_tag_id: pl.Int64 = pa.Field(nullable=True)
-    video_tag_name: pl.String = pa.Field(nullable=True)
     play_progress: pl.Float64 = pa.Field(ge=0, nullable=True)
     play_duration_ms: pl.Int64 = pa.Field(ge=0, le=MOST_MS, nullable=True)
     comment_stay_duration_ms: pl.Int64 = pa.Field(ge=0, le=MOST_MS, nullable=True)
@@ -138,19 +115,11 @@ class FriendLists(pa.DataFrameModel):
         strict = True
 
 
+@holding(CAPTION_COLUMNS)
 class Captions(pa.DataFrameModel):
     """One row per video: texts and three category levels (kuairec_caption_category.csv)."""
 
     video_id: pl.Int32 = pa.Field(ge=0, unique=True)
-    manual_cover_text: pl.String = pa.Field(nullable=True)
-    caption: pl.String = pa.Field(nullable=True)
-    topic_tag: pl.String = pa.Field(nullable=True)
-    category_1_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    category_1_name: pl.String = pa.Field(nullable=True)
-    category_2_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    category_2_name: pl.String = pa.Field(nullable=True)
-    category_3_id: pl.Int32 = pa.Field(ge=0, nullable=True)
-    category_3_name: pl.String = pa.Field(nullable=True)
 
     class Config:
         """Closed."""

@@ -5,7 +5,7 @@ Not here: what the rows must look like once read (``schemas.ingested``).
 
 from dataclasses import dataclass
 
-ONEHOT_COLUMNS = tuple(f"onehot_feat{i}" for i in range(18))
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS
 
 _EVENT_COLUMNS = (
     "user_id",
@@ -41,31 +41,15 @@ RAW_FILES: dict[str, RawFile] = {
     "block": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
     "users": RawFile(
         "user_features.csv",
-        (
-            "user_id",
-            "user_active_degree",
-            "is_lowactive_period",
-            "is_live_streamer",
-            "is_video_author",
-            "follow_user_num",
-            "follow_user_num_range",
-            "fans_user_num",
-            "fans_user_num_range",
-            "friend_user_num",
-            "friend_user_num_range",
-            "register_days",
-            "register_days_range",
-            *ONEHOT_COLUMNS,
-        ),
+        ("user_id", *(column.raw for column in USER_COLUMNS)),
         is_required=True,
     ),
     "videos": RawFile("item_categories.csv", ("video_id", "feat"), is_required=True),
     "daily": RawFile(
         "item_daily_features.csv",
         (
-            *("video_id", "date", "author_id", "video_type", "upload_dt", "upload_type"),
-            *("visible_status", "video_duration", "video_width", "video_height", "music_id"),
-            *("video_tag_id", "video_tag_name", "show_cnt", "show_user_num", "play_cnt"),
+            *("video_id", "date", *(column.raw for column in DAILY_COLUMNS)),
+            *("show_cnt", "show_user_num", "play_cnt"),
             *("play_user_num", "play_duration", "complete_play_cnt", "complete_play_user_num"),
             *("valid_play_cnt", "valid_play_user_num", "long_time_play_cnt"),
             *("long_time_play_user_num", "short_time_play_cnt", "short_time_play_user_num"),
@@ -90,18 +74,7 @@ RAW_FILES: dict[str, RawFile] = {
     ),
     "captions": RawFile(
         "kuairec_caption_category.csv",
-        (
-            "video_id",
-            "manual_cover_text",
-            "caption",
-            "topic_tag",
-            "first_level_category_id",
-            "first_level_category_name",
-            "second_level_category_id",
-            "second_level_category_name",
-            "third_level_category_id",
-            "third_level_category_name",
-        ),
+        ("video_id", *(column.raw for column in CAPTION_COLUMNS)),
         is_required=False,
         costs="no captions, no category levels and no tag names; tags are shown as numbers",
     ),

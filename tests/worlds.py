@@ -158,11 +158,7 @@ def _small_videos(n_videos: int) -> dict[str, list[Any]]:
 
 
 def _schema(contract: type[DataFrameModel]) -> dict[str, pl.DataType]:
-    schema: dict[str, pl.DataType] = {}
-    for name, column in contract.to_schema().columns.items():
-        names = [f"onehot_feat{i}" for i in range(18)] if column.regex else [name]
-        schema |= dict.fromkeys(names, column.dtype.type)
-    return schema
+    return {name: column.dtype.type for name, column in contract.to_schema().columns.items()}
 
 
 def _entities(

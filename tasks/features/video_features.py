@@ -4,27 +4,21 @@ from datetime import date
 
 import polars as pl
 
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, features_among
+
 PRIOR_PLAYS = 100.0
 """Pseudo-plays at the overall rate that shrink a ratio of few plays towards it."""
 
-_LATEST = ("author_id", "video_type", "upload_type", "uploaded_on", "video_duration_ms")
-_NO_DAILY = {
-    "author_id": pl.Int64,
-    "video_type": pl.String,
-    "upload_type": pl.String,
-    "uploaded_on": pl.Date,
-    "video_duration_ms": pl.Int32,
+_ATTRIBUTES = features_among(DAILY_COLUMNS)
+_LENGTH = {"video_duration_ms": pl.Int32}
+_LATEST = _ATTRIBUTES | _LENGTH
+_NO_DAILY = _LATEST | {
     "plays": pl.Int64,
     "likes": pl.Int64,
     "like_view_ratio": pl.Float32,
     "complete_play_ratio": pl.Float32,
 }
-_CAPTION_COLUMNS = {
-    "category_1_id": pl.Int32,
-    "category_2_id": pl.Int32,
-    "category_3_id": pl.Int32,
-    "caption": pl.String,
-}
+_CAPTION_COLUMNS = features_among(CAPTION_COLUMNS)
 
 
 def video_features(
@@ -51,8 +45,8 @@ def video_features(
         "video_idx",
         "video_id",
         pl.col("tags").fill_null(pl.lit([], dtype=pl.List(pl.Int16))),
-        *_LATEST[:-1],
-        pl.coalesce("duration_ms", "video_duration_ms").alias("duration_ms"),
+        *_ATTRIBUTES,
+        pl.coalesce("duration_ms", *_LENGTH).alias("duration_ms"),
         *_CAPTION_COLUMNS,
         pl.col("plays", "likes", "views").fill_null(0),
         "like_view_ratio",

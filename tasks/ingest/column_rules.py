@@ -9,12 +9,10 @@ from datetime import UTC, date, datetime, time
 
 import polars as pl
 
-INT32_MAX = 2**31 - 1
-INT64_MAX = 2**63 - 1
+from schemas.raw_columns import FIRST_DAY, INT32_MAX, RawColumn
 
-FIRST_DAY = date(2000, 1, 1)
 LAST_DAY = date(2100, 1, 1)
-"""Bounds of a believable day, for timestamps and dates alike."""
+"""From it on no day is believed, for timestamps and dates alike."""
 
 _JSON_ID = "(0|[1-9][0-9]{0,9})"
 """A whole number as JSON writes it; anything else would stop the parser, and with it the file."""
@@ -53,6 +51,20 @@ class Dated:
         return Rule(self.column, "no later than tomorrow, by this machine's clock", late)
 
 
+def declared(column: RawColumn) -> Column:
+    """A column as it is declared."""
+    if column.type == "whole":
+        low, high, unknown = column.low, column.high, column.unknown
+        return whole(column.raw, column.column, low=low, high=high, nullable=True, unknown=unknown)
+    if column.type == "real":
+        return real(column.raw, column.column, nullable=True)
+    if column.type == "flag":
+        return flag(column.raw, column.column)
+    if column.type == "day":
+        return day(column.raw, column.column, column.form, nullable=True, first=column.first)
+    return text(column.raw, column.column, unknown=column.unknown)
+
+
 def whole(
     raw: str,
     name: str | None = None,
@@ -77,21 +89,23 @@ def whole(
     return Column(name or raw, typed, (*_required(raw, nullable=nullable), rule))
 
 
-def real(raw: str, *, nullable: bool = False) -> Column:
+def real(raw: str, name: str | None = None, *, nullable: bool = False) -> Column:
     """A finite number, not negative."""
     text = pl.col(raw)
     number = text.cast(pl.Float64, strict=False)
     broken = number.is_null() | ~number.is_finite() | (number < 0)
     rule = Rule(raw, "finite number, not negative", text.is_not_null() & broken)
-    return Column(raw, number.alias(raw), (*_required(raw, nullable=nullable), rule))
+    return Column(
+        name or raw, number.alias(name or raw), (*_required(raw, nullable=nullable), rule)
+    )
 
 
-def flag(raw: str) -> Column:
+def flag(raw: str, name: str | None = None) -> Column:
     """0 or 1; null where unknown."""
     text = pl.col(raw)
     rule = Rule(raw, "0 or 1", text.is_not_null() & ~text.is_in(["0", "1"]))
-    typed = pl.when(text.is_in(["0", "1"])).then(text == "1").alias(raw)
-    return Column(raw, typed, (rule,))
+    typed = pl.when(text.is_in(["0", "1"])).then(text == "1").alias(name or raw)
+    return Column(name or raw, typed, (rule,))
 
 
 def text(raw: str, name: str | None = None, *, unknown: tuple[str, ...] = ()) -> Column:

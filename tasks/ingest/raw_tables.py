@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Self
 
 import polars as pl
 
 from schemas.ingested import MOST_COUNT, MOST_MS
-from schemas.raw_files import ONEHOT_COLUMNS, RAW_FILES
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, INT32_MAX, USER_COLUMNS
+from schemas.raw_files import RAW_FILES
 from tasks.ingest import column_rules as rules
 from tasks.ingest.clock import agreement
-from tasks.ingest.column_rules import INT32_MAX, INT64_MAX, Column, Rule
-
-NONE = ("UNKNOWN", "-124")
-"""How the captions file writes a level that a video does not have."""
-
-EPOCH = date(1970, 1, 1)
-"""An upload that is so dated is merely unknown."""
+from tasks.ingest.column_rules import Column, Rule
 
 USERS_A_BUCKET = 512
 LAST_BUCKET = 63
@@ -69,11 +64,9 @@ def _count(raw: str) -> Column:
     return rules.whole(raw, high=MOST_COUNT, nullable=True)
 
 
-def _nullable(raw: str, name: str | None = None, high: int = INT32_MAX, low: int = 0) -> Column:
-    return rules.whole(raw, name, low=low, high=high, nullable=True)
+def _spent(raw: str) -> Column:
+    return rules.whole(raw, f"{raw}_ms", high=MOST_MS, nullable=True)
 
-
-_LEVELS = (("first", 1), ("second", 2), ("third", 3))
 
 RAW_TABLES: Mapping[str, RawTable] = {
     "interactions": _events(is_block=False),
@@ -81,17 +74,7 @@ RAW_TABLES: Mapping[str, RawTable] = {
     "users": RawTable(
         columns=(
             rules.whole("user_id"),
-            rules.text("user_active_degree", unknown=("UNKNOWN",)),
-            *(
-                rules.flag(c)
-                for c in ("is_lowactive_period", "is_live_streamer", "is_video_author")
-            ),
-            *(
-                column
-                for stem in ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
-                for column in (_nullable(stem), rules.text(f"{stem}_range"))
-            ),
-            *(_nullable(c) for c in ONEHOT_COLUMNS),
+            *map(rules.declared, USER_COLUMNS),
         ),
         key=("user_id",),
     ),
@@ -103,20 +86,10 @@ RAW_TABLES: Mapping[str, RawTable] = {
         columns=(
             rules.whole("video_id"),
             rules.day("date", "day", "%Y%m%d"),
-            _nullable("author_id", high=INT64_MAX),
-            rules.text("video_type"),
-            rules.day("upload_dt", "uploaded_on", "%Y-%m-%d", nullable=True, first=EPOCH),
-            rules.text("upload_type"),
-            rules.text("visible_status"),
-            _nullable("video_duration", "video_duration_ms", low=1),
-            _nullable("video_width"),
-            _nullable("video_height"),
-            _nullable("music_id", high=INT64_MAX),
-            _nullable("video_tag_id", high=INT64_MAX),
-            rules.text("video_tag_name"),
+            *map(rules.declared, DAILY_COLUMNS),
             rules.real("play_progress", nullable=True),
-            _nullable("play_duration", "play_duration_ms", high=MOST_MS),
-            _nullable("comment_stay_duration", "comment_stay_duration_ms", high=MOST_MS),
+            _spent("play_duration"),
+            _spent("comment_stay_duration"),
             *(_count(c) for c in RAW_FILES["daily"].columns if c.endswith(("_cnt", "_user_num"))),
         ),
         key=("video_id", "day"),
@@ -131,22 +104,7 @@ RAW_TABLES: Mapping[str, RawTable] = {
     "captions": RawTable(
         columns=(
             rules.whole("video_id"),
-            *(rules.text(c, unknown=NONE) for c in ("manual_cover_text", "caption", "topic_tag")),
-            *(
-                column
-                for word, level in _LEVELS
-                for column in (
-                    rules.whole(
-                        f"{word}_level_category_id",
-                        f"category_{level}_id",
-                        nullable=True,
-                        unknown=NONE,
-                    ),
-                    rules.text(
-                        f"{word}_level_category_name", f"category_{level}_name", unknown=NONE
-                    ),
-                )
-            ),
+            *map(rules.declared, CAPTION_COLUMNS),
         ),
         key=("video_id",),
     ),

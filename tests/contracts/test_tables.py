@@ -15,7 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from schemas.errors import ContractError
-from schemas.raw_files import ONEHOT_COLUMNS, RAW_FILES
+from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
 from tasks.artifacts.writer import validated
 
@@ -43,7 +43,7 @@ PERSON = {
     "friend_user_num_range": "0",
     "register_days": 0,
     "register_days_range": "15-30",
-} | dict.fromkeys(ONEHOT_COLUMNS, 0)
+} | dict.fromkeys((f"onehot_feat{i}" for i in range(18)), 0)
 CATEGORIES = {"category_1_id": 8, "category_2_id": 673, "category_3_id": 0}
 FIGURE = {"model": "als", "label": "enjoyed", "metric": "ndcg", "k": 0}
 CELL = {"user_idx": 0, "video_idx": 0}
@@ -73,7 +73,7 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
         "video_duration_ms": 5_966,
         "video_width": 720,
         "video_height": 1_280,
-        "music_id": -1,
+        "music_id": 0,
         "video_tag_id": 841,
         "video_tag_name": "food",
         "play_progress": 0.0,

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "extend"
-PRICES = {"model": 2, "metric": 1, "label": 1, "slice": 1, "blend": 1}
+PRICES = {"model": 2, "metric": 1, "label": 1, "slice": 1, "blend": 1, "raw_column": 3}
 """Files that each thing may cost at most."""
 
 WORDS = ("no", "one", "two", "three")

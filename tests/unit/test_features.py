@@ -9,12 +9,12 @@ import pytest
 from schemas.errors import SettingError
 from schemas.features import Friendships, Pairs, UserIndex, Users, VideoIndex, Videos
 from schemas.ingested import Daily, RawUsers
-from schemas.raw_files import ONEHOT_COLUMNS
 from tasks.features.cutoff import before, cut_at
+from tasks.features.friendships import undirected
 from tasks.features.id_index import index_of, indexed
 from tasks.features.label_threshold import fit_enjoyed_curve
 from tasks.features.task import resolved_days
-from tasks.features.user_features import undirected, user_features
+from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
 from tasks.features.video_features import PRIOR_PLAYS, daily_by_cut, durations_of, video_features
 from tests.feature_tables import START, curve, index, log
@@ -262,7 +262,7 @@ def test_captions_bring_categories(tmp_path) -> None:
 def raw_users(*user_ids: int) -> pl.DataFrame:
     schema = {name: column.dtype.type for name, column in RawUsers.to_schema().columns.items()}
     schema = {name: dtype for name, dtype in schema.items() if "onehot" not in name}
-    schema |= dict.fromkeys(ONEHOT_COLUMNS, pl.Int32)
+    schema |= dict.fromkeys((f"onehot_feat{i}" for i in range(18)), pl.Int32)
     fields = {name: [None] * len(user_ids) for name in schema} | {"user_id": user_ids}
     return RawUsers.validate(pl.DataFrame(fields, schema=schema))
 

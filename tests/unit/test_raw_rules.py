@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from schemas.raw_columns import INT32_MAX, INT64_MAX
 from tasks.ingest import column_rules as rules
-from tasks.ingest.column_rules import INT32_MAX, INT64_MAX, Column
+from tasks.ingest.column_rules import Column
 
 
 def texts(*values: str | None) -> pl.DataFrame:

@@ -15,30 +15,24 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from schemas.raw_columns import (
+    CAPTION_COLUMNS,
+    DAILY_COLUMNS,
+    USER_COLUMNS,
+    features_among,
+)
+
 RARE, NULL, FIRST = 0, 1, 2
 """Places in a column's part of the category table: the two special buckets, then the values."""
 
-USER_CATEGORIES = (
-    "user_active_degree",
-    "is_lowactive_period",
-    "is_live_streamer",
-    "is_video_author",
-    "follow_user_num_range",
-    "fans_user_num_range",
-    "friend_user_num_range",
-    "register_days_range",
-    *(f"onehot_feat{i}" for i in range(18)),
+_VIDEO_COLUMNS = (*DAILY_COLUMNS, *CAPTION_COLUMNS)
+USER_CATEGORIES = tuple(features_among(USER_COLUMNS, "category"))
+USER_NUMBERS = tuple(features_among(USER_COLUMNS, "number"))
+VIDEO_CATEGORIES = tuple(features_among(_VIDEO_COLUMNS, "category"))
+VIDEO_NUMBERS = (
+    *("duration_ms", "plays", "likes", "like_view_ratio", "complete_play_ratio"),
+    *features_among(_VIDEO_COLUMNS, "number"),
 )
-USER_NUMBERS = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
-VIDEO_CATEGORIES = (
-    "author_id",
-    "video_type",
-    "upload_type",
-    "category_1_id",
-    "category_2_id",
-    "category_3_id",
-)
-VIDEO_NUMBERS = ("duration_ms", "plays", "likes", "like_view_ratio", "complete_play_ratio")
 """Views and enjoyment in the log are left out: the label of a pair is part of them."""
 
 
