@@ -6,11 +6,11 @@ from math import log2
 import numpy as np
 import polars as pl
 import pytest
-from tasks.evaluation.ablate_task import ablation_of
 
 from schemas.artifacts import ArtifactRef
 from schemas.evaluation import Ablation, Cells
 from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.evaluation.ablation import ablation_of
 from tasks.evaluation.frames import with_cost
 from tasks.metrics.eval_set import Exam
 from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training

@@ -15,7 +15,7 @@ from schemas.errors import SettingError
 from schemas.settings import BackfillConfig
 from schemas.tables import CONTRACTS
 from schemas.validation import checked
-from tasks.features.backfill_dates_task import walked
+from tasks.features.backfill_dates_task import dates_to_play
 from tasks.figures.plot_model_age import staleness_figure
 from tasks.metrics.model_age import staleness_of
 
@@ -116,9 +116,9 @@ DAYS = st.lists(st.dates(MONDAY, MONDAY + timedelta(days=90)), unique=True).map(
 def test_days_are_walked_once_and_far_enough_apart(there: list[date], every: int) -> None:
     if len(there) < 3:
         with pytest.raises(SettingError, match="the log is too short"):
-            walked(there, None, None, every)
+            dates_to_play(there, None, None, every)
         return
-    days = walked(there, None, None, every)
+    days = dates_to_play(there, None, None, every)
     assert days[0] == there[2]
     assert set(days) <= set(there)
     assert all((b - a).days >= every for a, b in pairwise(days))
@@ -128,14 +128,14 @@ def test_days_are_walked_once_and_far_enough_apart(there: list[date], every: int
 
 def test_a_walk_stays_within_its_ends_and_crosses_gaps() -> None:
     august = [date(2020, 8, d) for d in (1, 2, 3, 4, 20, 21, 22)]
-    assert walked(august, date(2020, 8, 4), date(2020, 8, 21), 2) == [august[3], august[4]]
-    assert walked(august, date(2020, 8, 5), None, 1) == august[4:]
+    assert dates_to_play(august, date(2020, 8, 4), date(2020, 8, 21), 2) == [august[3], august[4]]
+    assert dates_to_play(august, date(2020, 8, 5), None, 1) == august[4:]
 
 
 def test_a_day_that_cannot_be_played_is_refused_with_those_that_can() -> None:
     august = [date(2020, 8, d) for d in (1, 2, 3, 9)]
     with pytest.raises(SettingError, match=r"2020-08-10 .* from 2020-08-03 to 2020-08-09"):
-        walked(august, date(2020, 8, 10), None, 1)
+        dates_to_play(august, date(2020, 8, 10), None, 1)
 
 
 def test_ends_the_wrong_way_round_are_refused() -> None:
