@@ -25,7 +25,7 @@ from tasks.monitoring.checks import (
     unserved_readings,
     watch_rows,
 )
-from tasks.reporting.prefect_artifacts import show_models, show_run, show_watch
+from tasks.reporting.prefect_artifacts import show_models, show_run, publish_checks
 from tasks.tracking.links import models_page
 from tests.worlds import COLD, NO_HISTORY, NOTHING_ENJOYED, ONE_VIEW, small_world
 
@@ -140,7 +140,7 @@ def made(monkeypatch):
 
 
 def test_what_is_past_is_shown_first(made):
-    show_watch(watch_rows(readings(), {}))
+    publish_checks(watch_rows(readings(), {}))
     (artifact,) = made
     past = [row["is_past"] for row in artifact["table"]]
     assert past == sorted(past, reverse=True)
