@@ -25,7 +25,7 @@ from tasks.monitoring.checks import (
     unserved_readings,
     watch_rows,
 )
-from tasks.reporting.prefect_artifacts import show_models, show_run, publish_checks
+from tasks.reporting.prefect_artifacts import publish_checks, show_models, show_run
 from tasks.tracking.links import models_page
 from tests.worlds import COLD, NO_HISTORY, NOTHING_ENJOYED, ONE_VIEW, small_world
 
