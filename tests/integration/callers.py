@@ -22,7 +22,7 @@ class Caller:
     def post(self, up: Up, server: str, path: str, **body: Any) -> httpx.Response:
         port = server.rpartition(":")[2]
         headers = {"Content-Type": self.kind}
-        headers |= {"CodeVersion": self.origin.format(port=port)} if self.origin else {}
+        headers |= {"Origin": self.origin.format(port=port)} if self.origin else {}
         headers |= {"Host": self.host.format(port=port)} if self.host else {}
         login = up.login if self.knows_login else None
         return httpx.post(server + path, headers=headers, content=json.dumps(body), auth=login)

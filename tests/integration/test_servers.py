@@ -171,7 +171,7 @@ def test_nobody_listens_to_all_without_a_login(
 
 
 def test_no_page_may_ask_the_server_of_a_night_without_one(prefect_server: str) -> None:
-    evil = {"CodeVersion": "http://evil.example"}
+    evil = {"Origin": "http://evil.example"}
     asks = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type",

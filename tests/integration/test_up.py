@@ -80,7 +80,7 @@ def test_from_another_machine_the_pages_work_by_the_address_of_this_one(up: Up) 
 
 
 def test_no_page_may_read_or_listen(up: Up) -> None:
-    evil = {"CodeVersion": "http://evil.example"}
+    evil = {"Origin": "http://evil.example"}
     for server in (up.prefect, up.mlflow):
         asks = {**evil, "Access-Control-Request-Method": "POST"}
         asked = httpx.options(f"{server}/api/flows/", headers=asks)
