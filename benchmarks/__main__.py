@@ -26,8 +26,8 @@ from benchmarks import (
     metrics,
     neighbours,
     night,
-    tenfold,
-    tenfold_night,
+    scale_x10,
+    scale_x10_night,
     top_n,
     two_tower,
 )
@@ -35,7 +35,7 @@ from benchmarks.ground import BenchmarkError, Ground, run
 from benchmarks.measure import CHECK
 from benchmarks.results import Results, write_into
 
-MODULES = (ingest, als, two_tower, neighbours, metrics, top_n, night, tenfold, tenfold_night)
+MODULES = (ingest, als, two_tower, neighbours, metrics, top_n, night, scale_x10, scale_x10_night)
 PARTS: dict[str, ModuleType] = {module.__name__.split(".")[-1]: module for module in MODULES}
 WITHOUT_FIRST_NIGHT = {"ingest", "night", "tenfold", "tenfold_night"}
 PREPARE = "prepare"
@@ -162,7 +162,7 @@ def checked(name: str, ground: Ground) -> dict[str, Any] | str | None:
 
 def facts_of(part: str, side: str, ground: Ground) -> dict[str, Any]:
     """Run a side in a fresh process."""
-    printed = run("benchmarks.side", part, side, "--ground", ground.folder)
+    printed = run("benchmarks.measured_process", part, side, "--ground", ground.folder)
     return dict(json.loads(printed.splitlines()[-1]))
 
 

@@ -18,7 +18,7 @@ def ours(ground: Ground) -> Facts:
     from schemas.model_settings import ALSConfig
     from tasks.models.als import ALS, factorise, positive_confidence
 
-    training = ground.training(ALS.uses)
+    training = ground.training(ALS.required_tables)
     config = ALSConfig()
     with timed() as prepared:
         confidence = positive_confidence(training, config)
@@ -37,9 +37,9 @@ def bare(ground: Ground, threads: int) -> Facts:
     from scipy import sparse
     from threadpoolctl import threadpool_limits
 
-    training = ground.training(frozenset({"pairs"}))
+    training = ground.training(frozenset({"user_item"}))
     with timed() as prepared:
-        enjoyed = training.pairs.filter(training.pairs["enjoyed"] > 0)
+        enjoyed = training.user_item.filter(training.user_item["enjoyed"] > 0)
         cells = (enjoyed["user_idx"].to_numpy(), enjoyed["video_idx"].to_numpy())
         ones = np.ones(enjoyed.height, dtype=np.float32)
         confidence = sparse.csr_matrix((ones, cells), shape=training.shape)

@@ -110,7 +110,9 @@ class Row:
 
     def cells(self) -> list[str]:
         """Return the row as texts."""
-        verdict = ("yes" if self.goal.is_met(self) else "**no**") if self.goal.is_set else NO_GOAL
+        evaluation = (
+            ("yes" if self.goal.is_met(self) else "**no**") if self.goal.is_set else NO_GOAL
+        )
         return [
             self.work,
             self.against,
@@ -120,7 +122,7 @@ class Row:
             f"{self.their_mib:,.0f}",
             self.ratio,
             str(self.goal),
-            verdict,
+            evaluation,
         ]
 
 

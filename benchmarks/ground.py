@@ -89,7 +89,7 @@ class Ground:
         return str(self.folder / "root")
 
     @cached_property
-    def known(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """The first night's tables and models, as its tasks hand them to each other."""
         from schemas.artifacts import Snapshot
 
@@ -100,22 +100,22 @@ class Ground:
             models={name: reference_to(path) for name, path in models.items()},
         )
 
-    def training(self, uses: frozenset[str]) -> Training:
+    def training(self, required_tables: frozenset[str]) -> Training:
         """Return what the first night's models learned from."""
         from tasks.artifacts.store import Store
         from tasks.artifacts.table_task import Inputs
         from tasks.training.task import load_training
 
-        known = self.known
-        inputs = Inputs(Store(self.root), known.tables)
-        return load_training(inputs, uses, known.as_of, self.seed)
+        snapshot = self.snapshot
+        inputs = Inputs(Store(self.root), snapshot.tables)
+        return load_training(inputs, required_tables, snapshot.as_of, self.seed)
 
     def model(self, name: str) -> Recommender[Any]:
         """Return a model of the first night."""
         from tasks.artifacts.store import Store
         from tasks.training.task import load_model
 
-        return load_model(Store(self.root), self.known.models[name])
+        return load_model(Store(self.root), self.snapshot.models[name])
 
 
 def reference_to(path: str | Path) -> ArtifactRef:

@@ -21,7 +21,7 @@ def ours(ground: Ground) -> Facts:
 
 def ingest_log(ground: Ground, world: Path) -> tuple[Facts, str]:
     """Ingest the log of a world; return the facts and the table's folder."""
-    from benchmarks.plain import without_prefect
+    from benchmarks.plain_script import without_prefect
     from schemas.artifacts import SourceFile
     from schemas.raw_files import RAW_FILES
     from tasks.artifacts.table_task import RunContext

@@ -1,10 +1,10 @@
 """What holds the blend back: its share of the planted oracle's lead, over the size of the log.
 
-The same demo world (users, videos, tastes, exam) with logs of a quarter to four times as many views
-a user. The planted oracle ranks by the expected enjoyment that the generator knows. The ideal
-learner (``benchmarks.ceiling``) knows every video and learns the exam's users alone, from their own
-views in the same log. Shares are of the oracle's lead over random in NDCG@10 on test users;
-intervals are bootstraps over users.
+The same demo world (users, videos, tastes, eval set) with logs of a quarter to four times as many
+views a user. The planted oracle ranks by the expected enjoyment that the generator knows. The ideal
+learner (``benchmarks.ideal_learner``) knows every video and learns the eval set's users alone, from
+their own views in the same log. Shares are of the oracle's lead over random in NDCG@10 on test
+users; intervals are bootstraps over users.
 
     python -m benchmarks.learning_curve --scale 0.3 --seed 42 --densities 0.25 0.5 1 2 4
 """
@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.ceiling import ideal_scores
+from benchmarks.ideal_learner import ideal_scores
 from tasks.demo_world import write_demo_world
 from tasks.demo_world.world import World
 from tasks.features.cutoff import before
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import Exam
+from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.reporting.summary import Summary
@@ -52,19 +52,19 @@ def beyond_models(summary: Summary, folder: Path, world: World) -> pl.DataFrame:
     """Return test users' NDCG@10 by the planted truth and by the ideal learner."""
     cells, curve, views, user_index, video_index = (
         pl.read_parquet(f"{summary.artifacts[name]}/data.parquet")
-        for name in ("cells", "enjoyed_curve", "interactions", "user_index", "video_index")
+        for name in ("eval_pairs", "label_threshold", "interactions", "user_index", "video_index")
     )
-    exam = Exam.of(cells).of_test_users
-    users = user_index["user_id"].gather(exam.user_idx).to_numpy()
-    videos = video_index["video_id"].gather(exam.video_idx).to_numpy()
+    eval_set = EvalSet.of(cells).of_test_users
+    users = user_index["user_id"].gather(eval_set.user_idx).to_numpy()
+    videos = video_index["video_id"].gather(eval_set.video_idx).to_numpy()
     with np.load(folder / "truth.npz", allow_pickle=False) as truth:
         rows = np.searchsorted(truth["user_id"], users)
         columns = np.searchsorted(truth["video_id"], videos)
         planted = truth["expected_enjoyment"][np.ix_(rows, columns)].astype(np.float32)
 
     def ndcg(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        ranked = rank(scores, exam.candidates, K)
-        return accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
+        ranked = rank(scores, eval_set.candidates, K)
+        return accuracy_at_k(ranked, eval_set.enjoyed, [K], eval_set.candidates).of("ndcg", K)
 
     ideal = ideal_scores(world, views.filter(before(summary.as_of)), curve, users, videos)
     return pl.DataFrame({"user_id": users, PLANTED: ndcg(planted), IDEAL: ndcg(ideal)})
@@ -119,7 +119,7 @@ def row_of(density: float, summary: Summary, figures: dict[str, dict[str, float]
     cells = (
         f"{density:g}",
         f"{summary.rows['interactions']:,}",
-        f"{summary.rows['pairs'] / summary.rows['user_index']:,.0f}",
+        f"{summary.rows['user_item'] / summary.rows['user_index']:,.0f}",
         f"{summary.base_rate.mean:.3f}",
         f"{figures['random']['mean']:.3f}",
         f"{best} {others[best]:.3f}",

@@ -38,7 +38,7 @@ def flow(ground: Ground) -> Facts:
     """Run the first night on an empty root."""
     root = ground.fresh("night")
     facts, summary = night(ground, root)
-    (watched,) = (root / "watch").rglob("manifest.json")
+    (watched,) = (root / "monitoring").rglob("manifest.json")
     folders = (summary.artifacts["leaderboard"], Path(summary.top_n).parent, watched.parent)
     contents = [reference_to(folder).content for folder in folders]
     ground.result("night-flow.txt").write_text(" ".join(contents))
@@ -99,7 +99,7 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
 
 def plain(ground: Ground) -> Facts:
     """Run the bodies of the same tasks as a script."""
-    from benchmarks.plain import plain_night, without_prefect
+    from benchmarks.plain_script import plain_night, without_prefect
     from schemas.settings import NightlyConfig
 
     root = ground.fresh("plain")

@@ -38,10 +38,11 @@ def main() -> None:
             shown(seed, nightly(source=str(world), root=f"{scratch}/root", seed=seed))
             for seed in range(asked.nights + 1)
         ]
-    beyond = sum(is_beyond for is_beyond, _ in nights)
+    beyond_accuracy = sum(is_beyond for is_beyond, _ in nights)
     promoted = sum(is_promoted for _, is_promoted in nights[1:])
     print(
-        f"\n{asked.nights} nights on the same data: {beyond} promoted beyond the refresh rule,"
+        f"\n{asked.nights} nights on the same data: {beyond_accuracy} promoted beyond the refresh"
+        " rule,"
         f" {promoted} by it or beyond"
     )
 

@@ -26,12 +26,12 @@ def lists_by(ground: Ground, name: str) -> tuple[Facts, pl.DataFrame]:
     from tasks.artifacts.store import Store
     from tasks.models.popularity_fallback import fallback_of
     from tasks.serving.task import load_catalogue
-    from tasks.serving.top_n import lists_for_all
+    from tasks.serving.top_n import top_n_for_all
 
-    catalogue = load_catalogue(Store(ground.root), ground.known.tables)
+    catalogue = load_catalogue(Store(ground.root), ground.snapshot.tables)
     model = ground.model(name)
     with timed() as facts:
-        lists = lists_for_all(model, fallback_of(model), catalogue, catalogue.user_ids, N)
+        lists = top_n_for_all(model, fallback_of(model), catalogue, catalogue.user_ids, N)
         rows = pl.concat(lists)
     return facts | {"rows": rows.height}, rows
 
@@ -52,7 +52,7 @@ def implicit(ground: Ground) -> Facts:
     """Ask implicit, with the factors of our ALS; what has none gets zeros."""
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model, training = cast("ALS", ground.model("als")), ground.training(frozenset({"pairs"}))
+    model, training = cast("ALS", ground.model("als")), ground.training(frozenset({"user_item"}))
     bare = AlternatingLeastSquares(factors=model.user_factors_.shape[1])
     bare.user_factors = np.nan_to_num(model.user_factors_)
     bare.item_factors = np.nan_to_num(model.video_factors_)
@@ -71,7 +71,7 @@ def check(ground: Ground) -> Facts:
 
     Below that implicit lists what has no factors, which our model cannot serve.
     """
-    known = pl.read_parquet(f"{ground.known.tables['user_index'].path}/data.parquet")
+    known = pl.read_parquet(f"{ground.snapshot.tables['user_index'].path}/data.parquet")
     ours = pl.read_parquet(ground.result("top-n-ours.parquet")).filter(model="als")
     ours = ours.join(known, on="user_id")
     with np.load(ground.result("top-n-implicit.npz"), allow_pickle=False) as theirs:

@@ -44,9 +44,9 @@ def set_up(ground: Ground) -> tuple[TwoTowerNetwork, Any, pl.DataFrame, pl.DataF
     from tasks.models.towers.training import hold_out_last_days
     from tasks.models.two_tower import TwoTower
 
-    training = ground.training(TwoTower.uses)
+    training = ground.training(TwoTower.required_tables)
     config = TwoTowerConfig()
-    pairs, held = hold_out_last_days(training.pairs, config.validation_days)
+    pairs, held = hold_out_last_days(training.user_item, config.validation_days)
     return TwoTower(config)._network(training, pairs), config, pairs, held
 
 

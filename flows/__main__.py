@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows import COMMAND
 from flows.commands.argument_parser import Parser
-from flows.commands.cli import flags
+from flows.commands.cli import parse_cli
 from flows.commands.failures import one_line
 from flows.commands.subcommands import SUBCOMMANDS
 from flows.dev_stack.night_flags import split
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> None:
     name = subcommand_in(argv[:1] or ["--help"])
     command, prog = SUBCOMMANDS[name], f"{COMMAND} {name}"
     own, behind = split(argv[1:]) if command.hands_on else (argv[1:], [])
-    config = flags(command.config, prog, own, command.examples)
+    config = parse_cli(command.config, prog, own, command.examples)
     with one_line(prog, getattr(config, "root", None)):
         command.run(config, *([behind] if command.hands_on else []))
 

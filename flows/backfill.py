@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.commands.cli import takes
+from flows.commands.cli import flow_parameters
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
@@ -36,7 +36,7 @@ from tasks.tracking.task import check_experiment, check_tracking
     persist_result=False,
     task_runner=RunnerOfSetting(),
 )
-@takes(BackfillConfig)
+@flow_parameters(BackfillConfig)
 def backfill(**settings: Any) -> BackfillSummary:
     """Play the nights of the past, and measure how models age. The champion stays who it is."""
     config = checked(BackfillConfig, settings)
@@ -54,19 +54,24 @@ def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
     check_experiment(deleted, config.tracking_address, is_demo=raw.is_demo)
     tables = made(ingest_files(config, run, raw))
     nights = run_nights(config, run, tables, backfill_dates(config, tables["interactions"]))
-    runs = {n.known.as_of: track_night(config, raw, n.known, n.verdict)["night"] for n in nights}
+    runs = {
+        n.snapshot.as_of: track_night(config, raw, n.snapshot, n.evaluation)["night"]
+        for n in nights
+    }
 
     asked: dict[str, Snapshot] = {}
     ages: dict[str, Handle] = {}
-    for known in (night.known for night in nights):
+    for known in (night.snapshot for night in nights):
         day, until = str(known.as_of), known.as_of + timedelta(days=config.every_days)
         asked[day] = known
         holdout = build_holdout.submit(run.at(known.as_of), known.tables, until=until)
-        inputs = inputs_of_ages(asked, holdout["next_days"])
-        ages[f"aged/{day}"] = score_old_models.submit(run.at(known.as_of), inputs)["aged"]
+        inputs = inputs_of_ages(asked, holdout["holdout"])
+        ages[f"aged/{day}"] = score_old_models.submit(run.at(known.as_of), inputs)[
+            "model_age_scores"
+        ]
     curve = compare_ages.submit(run, ages)["staleness"].ref
 
-    first = challenger_of(nights[-1].known, nights[-1].verdict)
+    first = challenger_of(nights[-1].snapshot, nights[-1].evaluation)
     run_id = track_backfill(config, raw, first, curve)
     publish_backfill(config, curve, run_id)
     return summarise_backfill(config, raw, nights, runs, curve, run_id)

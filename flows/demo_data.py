@@ -6,17 +6,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 from schemas.paths import absolute
 from schemas.settings import DemoDataConfig
 from tasks.demo_world import write_demo_world
 
 
 def demo_data(config: DemoDataConfig) -> str:
-    """Write the world, and tell where it is; SettingError if something else is there."""
+    """Write the world, and tell where it is; ConfigError if something else is there."""
     out = absolute(config.out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingError(f"out: {out} exists and is not an empty folder")
+        raise ConfigError(f"out: {out} exists and is not an empty folder")
     write(out, config)
     world = f"the demo world at scale {config.scale:g}, seed {config.seed}"
     return f"{out}: {world}. It is not real data."

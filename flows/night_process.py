@@ -23,7 +23,7 @@ from flows.parallel_nights import max_parallel_nights, need_mib
 from flows.pipeline import run_night
 from flows.runners import RunnerOfSetting
 from schemas.artifacts import NightResult
-from schemas.errors import IncompleteNightError, ReplayError
+from schemas.errors import BackfillError, IncompleteNightError
 from schemas.settings import BackfillConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.table_task import Handle, Refs, RunContext
@@ -94,7 +94,7 @@ def run_nights(
 ) -> list[NightResult]:
     """Do the first night alone, to learn what one needs, then the others as memory allows.
 
-    ReplayError, when all have ended, if any failed.
+    BackfillError, when all have ended, if any failed.
     """
     ended: list[NightOfProcess | BaseException] = []
     at_a_time = 1
@@ -115,7 +115,7 @@ def run_nights(
             for days, night in zip(nights, ended, strict=True)
             if not isinstance(night, NightOfProcess)
         ]
-        raise ReplayError(
+        raise BackfillError(
             f"{len(failed)} of {len(nights)} nights failed ({'; '.join(failed)}). What was finished"
             " is kept: run again to go on"
         )

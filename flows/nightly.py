@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.commands.cli import takes
+from flows.commands.cli import flow_parameters
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
@@ -35,7 +35,7 @@ NAMED_BY = ("source", "as_of")
     persist_result=False,
     task_runner=RunnerOfSetting(),
 )
-@takes(NightlyConfig)
+@flow_parameters(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
     config = checked_config(settings)
@@ -54,15 +54,15 @@ def whole_night(config: NightlyConfig) -> Summary:
     days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.backtest_days)
     add_day(days.as_of, *NAMED_BY)
     night = run_night(config, run, tables, days)
-    known, verdict = night.known, night.verdict
+    snapshot, evaluation = night.snapshot, night.evaluation
 
-    runs = track_night(config, raw, known, verdict)
-    publish_night(config, raw.source, known, verdict, runs)
-    monitor(config, night.past.as_of, known, runs)
-    promotion = promote(config, known, verdict, runs, night.failures)
+    runs = track_night(config, raw, snapshot, evaluation)
+    publish_night(config, raw.source, snapshot, evaluation, runs)
+    monitor(config, night.backtest.as_of, snapshot, runs)
+    promotion = promote(config, snapshot, evaluation, runs, night.failures)
     publish_gate(promotion)
     family, champion = promotion.registered_model, promotion.champion
-    lists = recommend_from_champion(config, known, verdict, family, champion)["top_n"]
+    lists = recommend_from_champion(config, snapshot, evaluation, family, champion)["top_n"]
     summary = summarise(config, raw, night, lists, runs, promotion)
     if night.failures:
         publish_failures(config.models, night.failures)

@@ -16,7 +16,7 @@ def need_mib(night: NightResult) -> float:
 
     The step's rise is kept with what it made, so it is known of a night that was there before.
     """
-    made: Iterable[ArtifactRef] = [*night.known.models.values(), *night.known.tables.values()]
+    made: Iterable[ArtifactRef] = [*night.snapshot.models.values(), *night.snapshot.tables.values()]
     rise = max(float(ref.metadata.get("peak_mib", 0)) for ref in made)
     return float(psutil.Process().memory_info().rss) / 2**20 + rise
 

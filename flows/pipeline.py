@@ -115,10 +115,10 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
     A model that fails leaves the others as they are; what was not made is in ``failures``.
     """
     bounds = evaluate_bounds.submit(day.run, day.tables)["per_user"]
-    measured, foreseen, ablation = {}, {}, {}
+    measured, on_holdout, ablation = {}, {}, {}
     for name in config.models:
         ours, its_past = ({**d.tables, "model": d.models[name]} for d in (day, backtest))
-        foreseen[name] = evaluate_holdout.submit(backtest.run, its_past, model=name)
+        on_holdout[name] = evaluate_holdout.submit(backtest.run, its_past, model=name)
         measured[name] = evaluate.submit(day.run, ours, model=name)
         if MODEL_CONFIGS[name].is_blend:
             ablation[name] = ablate_blend.submit(day.run, ours, model=name)["ablation"]
@@ -126,7 +126,7 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
         {
             "backtest": backtest.models,
             "training": day.models,
-            "evaluation on the log": {n: made["per_user"] for n, made in foreseen.items()},
+            "evaluation on the log": {n: made["per_user"] for n, made in on_holdout.items()},
             "evaluation": {n: made["per_user"] for n, made in measured.items()},
             "ablation": ablation,
         },
@@ -141,20 +141,20 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
     leaderboard = build_leaderboard.submit(day.run, figures)["leaderboard"]
     compared = compare_models.submit(day.run, {"leaderboard": leaderboard, **figures})
     seen: Handles = {}
-    for table in ("next_days_per_user", "per_user"):
-        seen |= grouped(table, {name: foreseen[name][table] for name in whole_before})
+    for table in ("holdout_per_user", "per_user"):
+        seen |= grouped(table, {name: on_holdout[name][table] for name in whole_before})
     audited = audit_offline_metrics.submit(backtest.run, seen)
     return NightResult(
-        past=backtest.snapshot(whole_before),
-        known=day.snapshot(whole),
-        verdict=EvaluationTables(
+        backtest=backtest.snapshot(whole_before),
+        snapshot=day.snapshot(whole),
+        evaluation=EvaluationTables(
             per_user=made(per_user),
             leaderboard=leaderboard.ref,
             **made(compared),
             slices={name: measured[name]["slices"].ref for name in whole},
-            beyond={name: measured[name]["beyond"].ref for name in whole},
+            beyond_accuracy={name: measured[name]["beyond_accuracy"].ref for name in whole},
             ablation=made({name: ablation[name] for name in outcomes.whole("ablation")}),
-            audit=made(audited),
+            offline_metric_audit=made(audited),
         ),
         failures=outcomes.failures,
     )

@@ -48,14 +48,14 @@ class EvaluationTables(BaseModel):
     per_user: dict[str, ArtifactRef] = Field(description="by model, the oracle with them")
     leaderboard: ArtifactRef
     comparisons: ArtifactRef
-    agreements: ArtifactRef = Field(description="of labels with the primary one")
-    swaps: ArtifactRef
-    notebook: ArtifactRef
+    rank_correlations: ArtifactRef = Field(description="of labels with the primary one")
+    rank_inversions: ArtifactRef
+    notebook_reference: ArtifactRef
     slices: dict[str, ArtifactRef] = Field(description="by model")
-    beyond: dict[str, ArtifactRef] = Field(description="by model")
+    beyond_accuracy: dict[str, ArtifactRef] = Field(description="by model")
     ablation: dict[str, ArtifactRef] = Field(description="by blend")
-    audit: dict[str, ArtifactRef] = Field(
-        description="next_days_leaderboard, and agreements and swaps of the log with the block"
+    offline_metric_audit: dict[str, ArtifactRef] = Field(
+        description="holdout_leaderboard, rank correlations and inversions of log with block"
     )
 
 
@@ -73,9 +73,9 @@ class NightResult(BaseModel):
     """A night as of a day: its backtest, what it knows, what is said of its models, what failed."""
 
     model_config = ConfigDict(frozen=True)
-    past: Snapshot
-    known: Snapshot
-    verdict: EvaluationTables
+    backtest: Snapshot
+    snapshot: Snapshot
+    evaluation: EvaluationTables
     failures: list[Failure] = Field(default_factory=list)
 
 

@@ -9,7 +9,7 @@ class GrailError(Exception):
     """Base of all errors that a wrong input, setting or environment can cause."""
 
 
-class SettingError(GrailError):
+class ConfigError(GrailError):
     """A flag, parameter or combination of them that cannot be run."""
 
 
@@ -21,7 +21,7 @@ class ContractError(GrailError):
     """Data breaks the contract of its table: columns, types, values, or too many rejects."""
 
 
-class LeakError(GrailError):
+class LeakageError(GrailError):
     """Something the evaluation asks about was also there to learn from."""
 
 
@@ -41,11 +41,11 @@ class ProtocolError(GrailError):
     """Figures that were measured in different ways and must not be compared."""
 
 
-class WatchError(GrailError):
-    """A night is past a threshold of the watch, and was told to stop there."""
+class MonitoringAlertError(GrailError):
+    """A night is past a threshold of the monitoring, and was told to stop there."""
 
 
-class StepError(GrailError, TimeoutError):
+class TaskTimeoutError(GrailError, TimeoutError):
     """A task took longer than it may."""
 
 
@@ -53,7 +53,7 @@ class IncompleteNightError(GrailError):
     """Some models of a night failed; all the others are made, measured and kept."""
 
 
-class ReplayError(GrailError):
+class BackfillError(GrailError):
     """Some nights of a backfill failed; the others are kept."""
 
 

@@ -1,4 +1,4 @@
-"""Contracts of what is measured and what is shown: exam cells, figures, lists."""
+"""Contracts of what is measured and what is shown: eval pairs, figures, lists."""
 
 import pandera.polars as pa
 import polars as pl
@@ -6,12 +6,12 @@ import polars as pl
 from schemas.order import ascending_by
 
 
-class Cells(pa.DataFrameModel):
-    """One row per cell of the exam: a block user, a candidate video, and what came of it."""
+class EvalPairs(pa.DataFrameModel):
+    """One row per cell of the eval set: a block user, a candidate video, and what came of it."""
 
     user_idx: pl.Int32 = pa.Field(ge=0)
     video_idx: pl.Int32 = pa.Field(ge=0)
-    is_test: pl.Boolean = pa.Field(description="false: a tune user, for choosing")
+    is_test: pl.Boolean = pa.Field(description="false: a validation user, for choosing")
     stage: pl.Int8 = pa.Field(isin=[1, 2], nullable=True)
     duration_ms: pl.Int32 = pa.Field(gt=0)
     watch_ratio: pl.Float64 = pa.Field(ge=0)
@@ -33,7 +33,7 @@ class PerUser(pa.DataFrameModel):
     metric: pl.String
     k: pl.Int32 = pa.Field(ge=0, description="0: the whole candidate set")
     user_id: pl.Int32 = pa.Field(ge=0)
-    is_test: pl.Boolean = pa.Field(description="false: a tune user, for choosing")
+    is_test: pl.Boolean = pa.Field(description="false: a validation user, for choosing")
     value: pl.Float64 = pa.Field(ge=0, le=1)
 
     class Config:
@@ -63,14 +63,14 @@ class Leaderboard(pa.DataFrameModel):
 
 
 class Comparisons(pa.DataFrameModel):
-    """One row per (model, against, label, metric, k): a difference paired by test user."""
+    """One row per (model, baseline, label, metric, k): a difference paired by test user."""
 
     model: pl.String
-    against: pl.String = pa.Field(description="popularity, or the best single model")
+    baseline: pl.String = pa.Field(description="popularity, or the best single model")
     label: pl.String
     metric: pl.String
     k: pl.Int32 = pa.Field(ge=1)
-    difference: pl.Float64 = pa.Field(description="mean of model - against")
+    difference: pl.Float64 = pa.Field(description="mean of model - baseline")
     low: pl.Float64 = pa.Field(nullable=True)
     high: pl.Float64 = pa.Field(nullable=True)
     win_rate: pl.Float64 = pa.Field(ge=0, le=1, description="share of users; a tie counts half")
@@ -80,17 +80,19 @@ class Comparisons(pa.DataFrameModel):
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("model", "against", "label", "metric", "k")
+        unique = ("model", "baseline", "label", "metric", "k")
 
 
-class Agreements(pa.DataFrameModel):
+class RankCorrelations(pa.DataFrameModel):
     """One row per two yardsticks: do they put the models in the same order?"""
 
-    first: pl.String = pa.Field(description="yardstick, such as block/enjoyed or log/plain")
+    first: pl.String = pa.Field(
+        description="yardstick, such as small_matrix/enjoyed or log/all_unseen"
+    )
     second: pl.String
     tau: pl.Float64 = pa.Field(ge=-1, le=1, nullable=True, description="Kendall's tau-b")
     models: pl.Int32 = pa.Field(ge=0, description="models that both could measure")
-    swaps: pl.Int32 = pa.Field(ge=0, description="pairs of models in turned order")
+    rank_inversions: pl.Int32 = pa.Field(ge=0, description="pairs of models in turned order")
 
     class Config:
         """Closed, and unique on the grain."""
@@ -99,7 +101,7 @@ class Agreements(pa.DataFrameModel):
         unique = ("first", "second")
 
 
-class Swaps(pa.DataFrameModel):
+class RankInversions(pa.DataFrameModel):
     """One row per two models whose order the first yardstick turns round."""
 
     first: pl.String
@@ -117,11 +119,11 @@ class Swaps(pa.DataFrameModel):
 
 
 class Slices(pa.DataFrameModel):
-    """One row per (model, slice, part): NDCG@10 over test users, on a part of users or cells."""
+    """One row per (model, slice, slice_value): NDCG@10 over test users, on a part of them."""
 
     model: pl.String
     slice: pl.String = pa.Field(description="by what users or cells are cut")
-    part: pl.String = pa.Field(description="which part, for people to read")
+    slice_value: pl.String = pa.Field(description="which part, for people to read")
     place: pl.Int8 = pa.Field(ge=1, description="order of the parts within the slice")
     mean: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
     low: pl.Float64 = pa.Field(ge=0, le=1, nullable=True)
@@ -133,10 +135,10 @@ class Slices(pa.DataFrameModel):
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("model", "slice", "part")
+        unique = ("model", "slice", "slice_value")
 
 
-class Beyond(pa.DataFrameModel):
+class BeyondAccuracy(pa.DataFrameModel):
     """One row per (model, measure): what the first 10 of each test user's list are like."""
 
     model: pl.String
@@ -158,7 +160,7 @@ class Ablation(pa.DataFrameModel):
 
     component: pl.String = pa.Field(unique=True)
     weight: pl.Float64 = pa.Field(ge=0, le=1, description="share in the linear blend")
-    earns: pl.Float64 = pa.Field(description="NDCG@10 of the blend minus that without it")
+    ndcg_gain: pl.Float64 = pa.Field(description="NDCG@10 of the blend minus that without it")
     low: pl.Float64 = pa.Field(nullable=True)
     high: pl.Float64 = pa.Field(nullable=True)
     reach_users: pl.Float64 = pa.Field(ge=0, le=1, description="share of test users it serves")
@@ -171,11 +173,11 @@ class Ablation(pa.DataFrameModel):
         strict = True
 
 
-class NotebookFigures(pa.DataFrameModel):
-    """One row per (model, whose, metric, k): the notebook's protocol, a user's own best."""
+class NotebookReference(pa.DataFrameModel):
+    """One row per (model, user_group, metric, k): the notebook's protocol, a user's own best."""
 
     model: pl.String
-    whose: pl.String = pa.Field(description="'user N' (one user), or 'all' test users")
+    user_group: pl.String = pa.Field(description="'user N' (one user), or 'all' test users")
     metric: pl.String
     k: pl.Int32 = pa.Field(ge=1)
     value: pl.Float64 = pa.Field(ge=0, le=1)
@@ -187,15 +189,15 @@ class NotebookFigures(pa.DataFrameModel):
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("model", "whose", "metric", "k")
+        unique = ("model", "user_group", "metric", "k")
 
 
-class NextDays(pa.DataFrameModel):
-    """One row per (user, video) first seen on the days after a rehearsal's cut."""
+class Holdout(pa.DataFrameModel):
+    """One row per (user, video) first seen on the days after a backtest's cut."""
 
     user_idx: pl.Int32 = pa.Field(ge=0)
     video_idx: pl.Int32 = pa.Field(ge=0)
-    is_test: pl.Boolean = pa.Field(description="a test user of the exam, for reporting only")
+    is_test: pl.Boolean = pa.Field(description="a test user of the eval set, for reporting only")
     is_cold: pl.Boolean = pa.Field(description="nobody had seen the video before the cut")
     watch_ratio: pl.Float32 = pa.Field(ge=0, description="mean over the pair's views")
     enjoyed: pl.Float32 = pa.Field(ge=0, le=1, description="share of the views that were enjoyed")
@@ -208,15 +210,15 @@ class NextDays(pa.DataFrameModel):
         strict = True
 
 
-class Aged(pa.DataFrameModel):
-    """One row per (model, bed, trained, day, user): NDCG@10 of a model, maybe old, on a day."""
+class ModelAgeScores(pa.DataFrameModel):
+    """One row per (model, test_set, trained_as_of, day, user): NDCG@10 on a day."""
 
     model: pl.String
-    bed: pl.String = pa.Field(
-        isin=["block", "shown"],
-        description="the exam, or the videos that a user was first shown from the day on",
+    test_set: pl.String = pa.Field(
+        isin=["small_matrix", "exposed_only"],
+        description="the eval set, or the videos that a user was first shown from the day on",
     )
-    trained: pl.Date = pa.Field(description="as of which the model was trained")
+    trained_as_of: pl.Date = pa.Field(description="as of which the model was trained")
     day: pl.Date = pa.Field(description="as of which it was asked")
     user_id: pl.Int32 = pa.Field(ge=0)
     value: pl.Float64 = pa.Field(ge=0, le=1)
@@ -225,17 +227,17 @@ class Aged(pa.DataFrameModel):
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("model", "bed", "trained", "day", "user_id")
+        unique = ("model", "test_set", "trained_as_of", "day", "user_id")
 
 
 class Staleness(pa.DataFrameModel):
-    """One row per (model, bed, days_old): NDCG@10 of models so many days old, paired with new ones.
+    """One row per (model, test_set, days_old): NDCG@10 of old models, paired with new ones.
 
     A new one is of the same kind, trained as of the very day; pairs are of a test user and a day.
     """
 
     model: pl.String
-    bed: pl.String = pa.Field(isin=["block", "shown"])
+    test_set: pl.String = pa.Field(isin=["small_matrix", "exposed_only"])
     days_old: pl.Int32 = pa.Field(ge=0)
     mean: pl.Float64 = pa.Field(ge=0, le=1)
     fresh: pl.Float64 = pa.Field(ge=0, le=1, description="mean of the new ones on the same pairs")
@@ -249,7 +251,7 @@ class Staleness(pa.DataFrameModel):
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("model", "bed", "days_old")
+        unique = ("model", "test_set", "days_old")
 
 
 class TopN(pa.DataFrameModel):
@@ -270,13 +272,13 @@ class TopN(pa.DataFrameModel):
         unique = ("user_id", "rank")
 
 
-class Watch(pa.DataFrameModel):
-    """One row per (measure, part): what the watch read of a night, and whether it is too much."""
+class MonitoringChecks(pa.DataFrameModel):
+    """One row per (measure, slice_value): what was read of a night, and whether it is too much."""
 
     measure: pl.String = pa.Field(
         description="reject_share, rows, psi, champion_age_days or unserved_share"
     )
-    part: pl.String = pa.Field(description="of what: a table, a distribution, users, videos")
+    slice_value: pl.String = pa.Field(description="of what: a table, a distribution, users, videos")
     value: pl.Float64
     reference: pl.Float64 = pa.Field(
         nullable=True, description="median of the nights before; null: there was none"
@@ -284,11 +286,11 @@ class Watch(pa.DataFrameModel):
     threshold: pl.Float64 = pa.Field(
         ge=0, nullable=True, description="of the value; for rows, of its change; null: only shown"
     )
-    is_past: pl.Boolean
+    is_alert: pl.Boolean
     description: pl.String = pa.Field(description="for people to read")
 
     class Config:
         """Closed, and unique on the grain."""
 
         strict = True
-        unique = ("measure", "part")
+        unique = ("measure", "slice_value")

@@ -36,7 +36,7 @@ class VideoIndex(pa.DataFrameModel):
         strict = True
 
 
-class Pairs(pa.DataFrameModel):
+class UserItem(pa.DataFrameModel):
     """One row per (user, video) seen before the cut, ordered by user_idx, video_idx."""
 
     user_idx: pl.Int32 = pa.Field(ge=0)
@@ -103,7 +103,7 @@ class Friendships(pa.DataFrameModel):
         unique = ("user_idx", "friend_idx")
 
 
-class EnjoyedCurve(pa.DataFrameModel):
+class LabelThreshold(pa.DataFrameModel):
     """One row per knot of the enjoyed threshold over video length, by ascending length."""
 
     duration_ms: pl.Float64 = pa.Field(gt=0, unique=True, description="median length of the bucket")

@@ -33,7 +33,7 @@ class Interactions(pa.DataFrameModel):
         strict = True
 
 
-class Block(pa.DataFrameModel):
+class SmallMatrix(pa.DataFrameModel):
     """One row per observed cell of the fully observed block (small_matrix.csv)."""
 
     user_id: pl.Int32 = pa.Field(ge=0)
@@ -68,7 +68,7 @@ class RawUsers(pa.DataFrameModel):
         strict = True
 
 
-class RawVideos(pa.DataFrameModel):
+class VideoTags(pa.DataFrameModel):
     """One row per video (item_categories.csv)."""
 
     video_id: pl.Int32 = pa.Field(ge=0, unique=True)
@@ -81,7 +81,7 @@ class RawVideos(pa.DataFrameModel):
 
 
 @holding(DAILY_COLUMNS)
-class Daily(pa.DataFrameModel):
+class VideoDailyStats(pa.DataFrameModel):
     """One row per (video, day): the whole app's counts of that day (item_daily_features.csv)."""
 
     video_id: pl.Int32 = pa.Field(ge=0)

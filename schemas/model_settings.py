@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 
 
 class ModelConfig(BaseModel):
@@ -134,12 +134,14 @@ class HybridConfig(ModelConfig):
     kind: str = Field(
         "best",
         description="A blend by name, such as linear (weighted sum) or stacked (small network), or"
-        " best: whichever is best on tune users.",
+        " best: whichever is best on validation users.",
     )
     users: int = Field(
-        4_000, ge=1, description="At most so many users' next days are learned from, by the seed."
+        4_000,
+        ge=1,
+        description="At most so many users' holdout days are learned from, by the seed.",
     )
-    certainty: float = Field(
+    min_selection_rate: float = Field(
         0.995,
         ge=0,
         le=1,
@@ -160,7 +162,7 @@ MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
 
 
 def config_class(name: str) -> type[ModelConfig]:
-    """Return the config class of the model called ``name``; SettingError names those there are."""
+    """Return the config class of the model called ``name``; ConfigError names those there are."""
     if name not in MODEL_CONFIGS:
-        raise SettingError(f"unknown model {name!r}: choose from {', '.join(MODEL_CONFIGS)}")
+        raise ConfigError(f"unknown model {name!r}: choose from {', '.join(MODEL_CONFIGS)}")
     return MODEL_CONFIGS[name]

@@ -22,7 +22,9 @@ class Protocol(BaseModel):
 
     labels: dict[str, str] = Field(description="what counts as relevant, the rule in words by name")
     ks: tuple[int, ...] = Field(description="list lengths")
-    tune_share: float = Field(ge=0, le=1, description="share of users for choosing, not reporting")
+    validation_share: float = Field(
+        ge=0, le=1, description="share of users for choosing, not reporting"
+    )
     candidates: str = Field(description="which videos of a user are ranked, in words")
     metrics: dict[str, str] = Field(description="definitions by name")
     data: str = Field(description="content fingerprint of the table cells")

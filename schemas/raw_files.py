@@ -38,14 +38,14 @@ RAW_FILES: dict[str, RawFile] = {
     "interactions": RawFile(
         "big_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False, has_nulls=False
     ),
-    "block": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
+    "small_matrix": RawFile("small_matrix.csv", _EVENT_COLUMNS, is_required=True, is_quoted=False),
     "users": RawFile(
         "user_features.csv",
         ("user_id", *(column.raw for column in USER_COLUMNS)),
         is_required=True,
     ),
-    "videos": RawFile("item_categories.csv", ("video_id", "feat"), is_required=True),
-    "daily": RawFile(
+    "video_tags": RawFile("item_categories.csv", ("video_id", "feat"), is_required=True),
+    "video_daily_stats": RawFile(
         "item_daily_features.csv",
         (
             *("video_id", "date", *(column.raw for column in DAILY_COLUMNS)),

@@ -59,7 +59,7 @@ class LearningConfig(TrackedConfig):
     backtest_days: int = Field(
         7,
         ge=1,
-        description="days of the log before as_of on which the night is rehearsed: models trained"
+        description="days of the log before as_of on which the night is backtested: models trained"
         " before them teach the blend, and show what an offline test on the log is worth",
     )
     models: tuple[Annotated[str, WithJsonSchema(ONE_OF_THE_MODELS)], ...] = Field(
@@ -123,7 +123,7 @@ class PromotionConfig(BaseModel):
         0.25, ge=0, le=1, description="share of the champion's coverage@10 that may be lost"
     )
     max_slice_drop: float = Field(
-        0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the exam may show"
+        0.03, ge=0, le=1, description="loss of NDCG@10 that any part of the eval set may show"
     )
     registered_model: str | None = Field(
         None,
@@ -144,27 +144,27 @@ class MonitoringConfig(BaseModel):
         0.5,
         ge=0,
         description="change of a file's row count, against the median of the nights before, past"
-        " which the watch warns",
+        " which the monitoring warns",
     )
     max_psi: float = Field(
         0.25,
         ge=0,
         description="population stability index of watch ratio, video length, tags or activity,"
-        " last backtest_days of the log against the days before, past which the watch warns",
+        " last backtest_days of the log against the days before, past which the monitoring warns",
     )
     max_champion_age_days: int = Field(
-        30, ge=0, description="age of the champion past which the watch warns"
+        30, ge=0, description="age of the champion past which the monitoring warns"
     )
     max_unserved_share: float = Field(
         0.05,
         ge=0,
         le=1,
         description="share of users, or of videos, that no model but random can serve, past which"
-        " the watch warns",
+        " the monitoring warns",
     )
     fail_on_alert: bool = Field(
         default=False,
-        description="end the run before the gate where the watch warns: the champion stays",
+        description="end the run before the gate where the monitoring warns: the champion stays",
     )
 
 
@@ -292,5 +292,5 @@ class DemoDataConfig(BaseModel):
 
 
 def checked_config(settings: dict[str, Any]) -> NightlyConfig:
-    """Validate a night's settings from wherever they came; SettingError in one line."""
+    """Validate a night's settings from wherever they came; ConfigError in one line."""
     return checked(NightlyConfig, settings)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from schemas.addresses import without_secrets
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -21,8 +21,8 @@ def complaint(error: ValidationError) -> str:
 
 
 def checked(kind: type[C], settings: dict[str, Any]) -> C:
-    """Validate the settings of a flow; SettingError in one line."""
+    """Validate the settings of a flow; ConfigError in one line."""
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
-        raise SettingError(complaint(error)) from error
+        raise ConfigError(complaint(error)) from error

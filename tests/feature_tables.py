@@ -47,6 +47,6 @@ def index(kind: str, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def curve(*knots: tuple[float, float]) -> pl.DataFrame:
-    """Return ``enjoyed_curve`` with these knots (duration_ms, watch_ratio)."""
+    """Return ``label_threshold`` with these knots (duration_ms, watch_ratio)."""
     schema = {"duration_ms": pl.Float64, "watch_ratio": pl.Float64}
     return pl.DataFrame(knots, schema=schema, orient="row")

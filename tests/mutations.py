@@ -60,7 +60,7 @@ def _good_row(table: str, n: int) -> Row:
     moment = datetime(2020, 7, 5, 8, 0, tzinfo=UTC) + timedelta(hours=7 * n, milliseconds=n)
     shown = (moment + timedelta(hours=8)).replace(tzinfo=None)
     has_time = table == "interactions" or n < 6
-    suffix = ".0" if table == "block" else ""
+    suffix = ".0" if table == "small_matrix" else ""
     event = {
         "user_id": str(n),
         "video_id": str(n),
@@ -73,11 +73,11 @@ def _good_row(table: str, n: int) -> Row:
     }
     named: dict[str, Row] = {
         "interactions": event,
-        "block": event,
+        "small_matrix": event,
         "users": {"user_id": str(n), "is_live_streamer": "0", "follow_user_num_range": "(0,10]"}
         | {"register_days": str(100 + n), "onehot_feat4": "" if n == 9 else f"{n}.0"},
-        "videos": {"video_id": str(n), "feat": "[27, 9]" if n % 2 else "[8]"},
-        "daily": {"video_id": str(n), "date": "20200705", "upload_dt": "2020-07-01"}
+        "video_tags": {"video_id": str(n), "feat": "[27, 9]" if n % 2 else "[8]"},
+        "video_daily_stats": {"video_id": str(n), "date": "20200705", "upload_dt": "2020-07-01"}
         | {"author_id": str(n), "play_cnt": str(n * 100), "play_progress": "0.5"},
         "friends": {"user_id": str(n), "friend_list": "[4202, 7126]"},
         "captions": {"video_id": str(n), "caption": f"晚饭, 第{n}天", "topic_tag": "[]"}
@@ -181,10 +181,10 @@ def _another(table: str, text: str) -> bytes:
     each = parsed(text)
     column, value = {
         "interactions": ("watch_ratio", "0.5021"),
-        "block": ("watch_ratio", "0.5021"),
+        "small_matrix": ("watch_ratio", "0.5021"),
         "users": ("register_days", "999"),
-        "videos": ("feat", "[30]"),
-        "daily": ("play_cnt", "999"),
+        "video_tags": ("feat", "[30]"),
+        "video_daily_stats": ("play_cnt", "999"),
         "friends": ("friend_list", "[9999]"),
         "captions": ("caption", "龙"),
     }[table]
@@ -199,7 +199,7 @@ def _bad_byte(_: str, text: str) -> bytes:
     return b"\n".join(each)
 
 
-EVENTS = ("interactions", "block")
+EVENTS = ("interactions", "small_matrix")
 PLAIN = {table for table, raw in RAW_FILES.items() if not raw.is_quoted}
 QUOTE = "refused: broken quote"
 
@@ -374,12 +374,18 @@ def _fields(table: str, name: str, good: str, bad: str) -> Iterator[Mutation]:
 FIELDS = [
     *_fields("users", "is_live_streamer", "0", "2 true -1 00"),
     *_fields("users", "register_days", "102 102.0", "x -1 1e3 9999999999"),
-    *_fields("videos", "feat", "[8] [8,8]", "8 [8 8] [8.0] [null] [[8]] [99999] [08]"),
+    *_fields("video_tags", "feat", "[8] [8,8]", "8 [8 8] [8.0] [null] [[8]] [99999] [08]"),
     *_fields("friends", "friend_list", "[4202,7126]", "4202 [4202 [1.5] [-1] [4294967296]"),
-    *_fields("daily", "date", "20200705", "20200230 2020-07-05 19991231 20991231 20200705.0"),
-    *_fields("daily", "upload_dt", "2020-07-01", "20200701 2020-7-1 2038-01-19 1969-12-31"),
-    *_fields("daily", "play_cnt", "200 200.0", f"{2**63 - 1} {2**63} 1000000000001 -1 1.5 x"),
-    *_fields("daily", "play_progress", "0.5 0.50", "-0.5 inf x"),
+    *_fields(
+        "video_daily_stats", "date", "20200705", "20200230 2020-07-05 19991231 20991231 20200705.0"
+    ),
+    *_fields(
+        "video_daily_stats", "upload_dt", "2020-07-01", "20200701 2020-7-1 2038-01-19 1969-12-31"
+    ),
+    *_fields(
+        "video_daily_stats", "play_cnt", "200 200.0", f"{2**63 - 1} {2**63} 1000000000001 -1 1.5 x"
+    ),
+    *_fields("video_daily_stats", "play_progress", "0.5 0.50", "-0.5 inf x"),
     *_fields("captions", "first_level_category_id", "8 8.0", "x -1 颜值 1.5"),
 ]
 MUTATIONS = [*WAYS, *CLOCKS, *SHIFTS, *FIELDS]
@@ -448,7 +454,7 @@ INTRODUCTION = (
     "{mutants} mutants of small good files of {rows} rows, each with its outcome: the same table,"
     " rejects or duplicates that are counted (and the other rows as they were), or a refusal in one"
     " line with these words in it. In the two matrices an empty field too many is no loss and is"
-    " passed over. Made and compared by `tests/unit/test_mutated_files.py`; written by"
+    " passed over. Made and compared by `tests/unit/ingest/test_mutated_files.py`; written by"
     " `python -m tests.mutations`."
 )
 

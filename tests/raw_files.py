@@ -23,7 +23,7 @@ GOOD: dict[str, dict[str, str]] = {
         "timestamp": "1593878903.438",
         "watch_ratio": "0.5",
     },
-    "block": {
+    "small_matrix": {
         "user_id": "1",
         "video_id": "2",
         "play_duration": "500",
@@ -34,8 +34,8 @@ GOOD: dict[str, dict[str, str]] = {
         "watch_ratio": "0.5",
     },
     "users": {"user_id": "1", "follow_user_num_range": '"(0,10]"'},
-    "videos": {"video_id": "1", "feat": '"[27, 9]"'},
-    "daily": {"video_id": "1", "date": "20200705"},
+    "video_tags": {"video_id": "1", "feat": '"[27, 9]"'},
+    "video_daily_stats": {"video_id": "1", "date": "20200705"},
     "friends": {"user_id": "1", "friend_list": '"[4202, 7126]"'},
     "captions": {"video_id": "1", "caption": '"一, 二"'},
 }

@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
                 dest=name,
                 default=argparse.SUPPRESS,
                 help=help_of(field, self._shapes[name]).replace("%", "%%"),
-                **reading(field, self._shapes[name]),
+                **check(field, self._shapes[name]),
             )
 
     def given(self, argv: Sequence[str]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def option_strings(name: str, field: FieldInfo) -> list[str]:
     return [f"--{str(one).replace('_', '-')}" for one in names]
 
 
-def reading(field: FieldInfo, shape: Shape) -> dict[str, Any]:
+def check(field: FieldInfo, shape: Shape) -> dict[str, Any]:
     """Return how argparse reads a field, and what its help calls the value."""
     if shape.get("type") == "boolean":
         return {"action": "store_true"}

@@ -16,7 +16,7 @@ C = TypeVar("C", bound=BaseModel)
 R = TypeVar("R")
 
 
-def takes(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def flow_parameters(config: type[BaseModel]) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function ``f(**settings)`` the fields of ``config`` as its keyword parameters.
 
     Prefect reads types, limits and defaults off the signature, descriptions off the docstring. Its
@@ -48,7 +48,7 @@ def _limited(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def flags(
+def parse_cli(
     config: type[C],
     prog: str,
     argv: Sequence[str] | None = None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 
 SERVER_LOGIN, CLIENT_LOGIN = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
 """Environment variables: user:password, as Prefect's server and its clients call it."""
@@ -32,10 +32,10 @@ def login_of(root: Path, given: Mapping[str, str]) -> str:
 
 
 def checked_login(name: str, login: str) -> str:
-    """Return it, or SettingError (without it) if no browser or client could send it."""
+    """Return it, or ConfigError (without it) if no browser or client could send it."""
     user, colon, password = login.partition(":")
     if login and not (user and colon and password and login.isascii() and login.isprintable()):
-        raise SettingError(f"{name} must be user:password, in plain ASCII, or empty for no login")
+        raise ConfigError(f"{name} must be user:password, in plain ASCII, or empty for no login")
     return login
 
 

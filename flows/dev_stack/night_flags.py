@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.commands.cli import flags
-from schemas.errors import SettingError
+from flows.commands.cli import parse_cli
+from schemas.errors import ConfigError
 from schemas.settings import NightlyConfig
 
 NO_FILES = ("demo", "kuairec")
@@ -20,11 +20,11 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def night_parameters(argv: list[str], prog: str) -> dict[str, Any]:
-    """Return what those flags set, as JSON has it; SettingError, or the end, for a wrong one."""
-    given = flags(NightlyConfig, prog, argv).model_dump(mode="json", exclude_unset=True)
+    """Return what those flags set, as JSON has it; ConfigError, or the end, for a wrong one."""
+    given = parse_cli(NightlyConfig, prog, argv).model_dump(mode="json", exclude_unset=True)
     if "root" in given:
-        raise SettingError("root: the nights go into the root of these servers; give it before --")
+        raise ConfigError("root: the nights go into the root of these servers; give it before --")
     source = given.get("source", NO_FILES[0])
     if source not in NO_FILES and not Path(source).exists():
-        raise SettingError(f"source: {source} is not there")
+        raise ConfigError(f"source: {source} is not there")
     return given

@@ -30,7 +30,7 @@ def marked(root: str) -> list[psutil.Process]:
     return found
 
 
-def sweep(root: str) -> int:
+def kill_orphans(root: str) -> int:
     """Kill them all, also those that start meanwhile; return how many there were."""
     killed: set[psutil.Process] = set()
     while found := marked(root):
@@ -47,4 +47,4 @@ def sweep(root: str) -> int:
 
 if __name__ == "__main__":
     sys.stdin.read()
-    sweep(sys.argv[1])
+    kill_orphans(sys.argv[1])

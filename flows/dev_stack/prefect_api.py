@@ -90,7 +90,7 @@ class Pool:
             for one in self._client.read_workers_for_work_pool(POOL)
         )
 
-    def bury(self, root: str) -> int:
+    def crash_orphaned_runs(self, root: str) -> int:
         """Mark as crashed the runs into a root that nobody runs any more; return how many.
 
         One that was killed stays "Running" in Prefect for ever, and as a deployment runs one night

@@ -16,7 +16,7 @@ from typing import NoReturn, Self
 import httpx
 import psutil
 
-from flows.dev_stack.orphans import MARK, sweep
+from flows.dev_stack.orphans import MARK, kill_orphans
 from schemas.errors import ServerError
 
 PROJECT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class Servers:
         """End all, politely while there is patience."""
         for name in reversed([*self._running]):
             self.stop(name)
-        sweep(str(self.root))  # the guard too
+        kill_orphans(str(self.root))  # the guard too
         self._guard.communicate()
         self._web.close()
 
@@ -155,7 +155,7 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 @contextmanager
-def only_one(root: Path, about: Mapping[str, str]) -> Iterator[dict[str, str] | None]:
+def root_lock(root: Path, about: Mapping[str, str]) -> Iterator[dict[str, str] | None]:
     """Hold the root for this process; yields None, or what the holder said about itself.
 
     The system lets go of a lock when its process ends, however it ends, and children do not

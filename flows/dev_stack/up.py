@@ -22,13 +22,13 @@ from flows.dev_stack.credentials import (
 )
 from flows.dev_stack.deployments import differences, entrypoints
 from flows.dev_stack.mlflow_server import MLFLOW_DATABASE
-from flows.dev_stack.orphans import sweep
+from flows.dev_stack.orphans import kill_orphans
 from flows.dev_stack.prefect_api import POOL, Pool
 from flows.dev_stack.serve import ALLOWED_HOSTS, MLFLOW_FILES
-from flows.dev_stack.servers import Servers, check_port, hold_signals, only_one, stop_on_signals
+from flows.dev_stack.servers import Servers, check_port, hold_signals, root_lock, stop_on_signals
 from flows.environment import ENVIRONMENT, PREFECT_DATABASE, of_servers
 from schemas.addresses import without_secrets
-from schemas.errors import ServerError, SettingError
+from schemas.errors import ConfigError, ServerError
 from schemas.paths import sqlite_address
 from schemas.server_settings import UpConfig
 
@@ -46,7 +46,7 @@ def up(config: UpConfig, night: Mapping[str, Any]) -> None:
     addresses = {"prefect": config.prefect_address, "mlflow": config.mlflow_address}
     stop_on_signals()
     try:
-        with only_one(config.folder, {**addresses, "process": str(os.getpid())}) as other:
+        with root_lock(config.folder, {**addresses, "process": str(os.getpid())}) as other:
             if other is not None:
                 show(f"{config.folder} is up already, or starting", other)
                 raise SystemExit(1)
@@ -58,7 +58,7 @@ def up(config: UpConfig, night: Mapping[str, Any]) -> None:
 def serve(config: UpConfig, night: Mapping[str, Any]) -> None:
     """Run the servers of a root that nobody else serves, until one of them ends or a signal."""
     settings = environment(config)
-    if ended := sweep(str(config.folder)):
+    if ended := kill_orphans(str(config.folder)):
         show(f"ended {ended} processes that were left of a killed one", {})
     check_port(config.host, config.prefect_port, "prefect_port")
     check_port(config.host, config.mlflow_port, "mlflow_port")
@@ -82,7 +82,7 @@ def end_nights(servers: Servers) -> None:
     told = servers.environment
     # Prefect itself may have ended; a new client does not wait for it, and the next start does this
     with suppress(ServerError), Pool(told["PREFECT_API_URL"], told.get(CLIENT_LOGIN, "")) as pool:
-        pool.bury(str(servers.root))
+        pool.crash_orphaned_runs(str(servers.root))
 
 
 def start(servers: Servers, config: UpConfig, pool: Pool, night: Mapping[str, Any]) -> None:
@@ -92,7 +92,7 @@ def start(servers: Servers, config: UpConfig, pool: Pool, night: Mapping[str, An
     servers.start("prefect", serve_module, "prefect", config.host, str(config.prefect_port))
     health = f"{config.prefect_address}/api/health"
     servers.wait_until(f"Prefect at {health}", lambda: servers.answers(health))
-    pool.bury(str(config.folder))
+    pool.crash_orphaned_runs(str(config.folder))
     pool.create()
     deploy(servers, pool, night, anew=config.redeploy)
     since = datetime.now(UTC)
@@ -166,10 +166,10 @@ def environment(config: UpConfig) -> dict[str, str]:
 
 
 def logins(config: UpConfig, given: Mapping[str, str]) -> dict[str, str]:
-    """Return who may ask the servers, and by which names; SettingError if everybody could."""
+    """Return who may ask the servers, and by which names; ConfigError if everybody could."""
     login = login_of(config.folder, given)
     if not login and not is_loopback(config.host):
-        raise SettingError(
+        raise ConfigError(
             f"host {config.host}: who reaches this machine could run what they want on it; unset"
             f" {SERVER_LOGIN} and {CLIENT_LOGIN}, or set one of them to user:password"
         )
@@ -184,11 +184,11 @@ def logins(config: UpConfig, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_driver(database: str) -> None:
-    """SettingError if MLflow cannot talk to its database for want of a package."""
+    """ConfigError if MLflow cannot talk to its database for want of a package."""
     driver = DRIVERS.get(database.partition("://")[0])
     if driver is not None and find_spec(driver) is None:
         package = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]"}[driver]
-        raise SettingError(f"mlflow_database: {driver} is not installed: pip install '{package}'")
+        raise ConfigError(f"mlflow_database: {driver} is not installed: pip install '{package}'")
 
 
 def elsewhere(environment: Mapping[str, str]) -> list[str]:

@@ -80,11 +80,11 @@ def code_version_of(*roots: type | Callable[..., Any]) -> CodeVersion:
             raise LookupError(
                 f"{dotted}.{name} is not of this project: its code cannot be followed"
             )
-    return _origin(tuple(sorted(symbols)))
+    return _code_version(tuple(sorted(symbols)))
 
 
 @cache
-def _origin(roots: tuple[Symbol, ...]) -> CodeVersion:
+def _code_version(roots: tuple[Symbol, ...]) -> CodeVersion:
     reached: dict[Symbol, str] = {}
     libraries: set[str] = set()
     waiting = list(roots)

@@ -13,7 +13,7 @@ from schemas.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised by whoever renames tables, columns, stages or fields of a manifest. 1 had no mark."""
 
 MARK = ".grail-layout"

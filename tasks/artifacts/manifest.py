@@ -16,7 +16,7 @@ from schemas.tables import CONTRACTS
 from tasks.artifacts.checksum import sha256_of
 from tasks.artifacts.code_fingerprint import code_version_of
 
-SEAL = "seal"
+SELF_CHECKSUM = "self_checksum"
 """Key of the checksum that a manifest carries of itself."""
 
 
@@ -55,14 +55,14 @@ def manifest_of(
 def as_text(manifest: Manifest) -> str:
     """Write a manifest as JSON, sealed: a byte changed in it will be noticed."""
     fields = manifest.model_dump(mode="json")
-    return json.dumps(fields | {SEAL: _digest(fields)}, indent=1) + "\n"
+    return json.dumps(fields | {SELF_CHECKSUM: _digest(fields)}, indent=1) + "\n"
 
 
 def from_text(text: bytes) -> Manifest:
     """Read what ``as_text`` wrote; StoreError if it is not whole."""
     try:
         fields = dict(json.loads(text))
-        if fields.pop(SEAL, None) != _digest(fields):
+        if fields.pop(SELF_CHECKSUM, None) != _digest(fields):
             raise StoreError("its manifest is damaged")
         return Manifest.model_validate(fields)
     except (ValueError, TypeError) as error:  # no JSON, no manifest, no object

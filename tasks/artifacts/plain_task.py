@@ -12,7 +12,7 @@ from prefect.states import Completed
 from prefect.task_engine import TaskRunTimeoutError
 from prefect.utilities.timeout import timeout
 
-from schemas.errors import GrailError, StepError
+from schemas.errors import GrailError, TaskTimeoutError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,7 +60,7 @@ def plain_task(
 
     Args:
         run_name: ending of its runs' name, with parameters in it, as in ``{as_of}``.
-        hours: after which it is ended, with a StepError; None for one that ends by itself.
+        hours: after which it is ended, with a TaskTimeoutError; None for one that ends by itself.
         retry_on: errors of the far side of a network, after which it is tried again.
     """
 
@@ -85,7 +85,7 @@ def plain_task(
 
 
 def ended_after(hours: float, name: str, function: Callable[P, R]) -> Callable[P, R]:
-    """End a task with a StepError when it takes longer than ``hours``.
+    """End a task with a TaskTimeoutError when it takes longer than ``hours``.
 
     By the means of Prefect's ``timeout_seconds``, of which it warns at every run of a task that is
     not in the main thread: there it ends a task between two lines of Python, not inside a library.
@@ -97,7 +97,7 @@ def ended_after(hours: float, name: str, function: Callable[P, R]) -> Callable[P
             with timeout(hours * 3600, TaskRunTimeoutError):
                 return function(*args, **kwargs)
         except TaskRunTimeoutError as error:
-            raise StepError(
+            raise TaskTimeoutError(
                 f"{name} took longer than {hours:g} h and was ended. What was finished before is"
                 " kept: run again to go on"
             ) from error

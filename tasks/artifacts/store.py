@@ -181,7 +181,7 @@ class Store:
                 self._root,
             )
 
-    def sweep(self) -> int:
+    def clean_staging(self) -> int:
         """Remove what killed runs of this machine left in staging; return how many folders."""
         left = []
         for folder in self._staging.glob("*-*-*"):

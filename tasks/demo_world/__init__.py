@@ -1,6 +1,6 @@
 """The demo world: made-up files in KuaiRec's layout, with a taste planted in them that is known.
 
-Here: the recipe from a seed to the seven CSV files, the truth beside them and the marker that says
+Here: the spec from a seed to the seven CSV files, the truth beside them and the marker that says
 that they are not real. Not here: reading them (the ordinary ingest does) and atomic folders.
 """
 

@@ -8,7 +8,7 @@ from tasks.demo_world.params import Defects
 from tasks.demo_world.users import Users, mean_one_lognormal
 from tasks.demo_world.videos import Flags, Floats, Ints, Videos
 
-Pairs = tuple[Ints, Ints]
+UserItem = tuple[Ints, Ints]
 """Row within the chunk, and video index."""
 
 
@@ -19,7 +19,7 @@ def choose_videos(
     user_idx: Ints,
     videos: Videos,
     rng: np.random.Generator,
-) -> Pairs:
+) -> UserItem:
     """Choose each user's videos by popularity and taste, never a block video for a block user.
 
     A video wins with weight ``w_v exp(pull * taste)``: the user's n smallest exponential races,
@@ -45,7 +45,7 @@ def draw_rewatch_rates(n_videos: int, defects: Defects, rng: np.random.Generator
 
 
 def draw_views(
-    pairs: Pairs, user_factor: Floats, video_rate: Floats, rng: np.random.Generator
+    pairs: UserItem, user_factor: Floats, video_rate: Floats, rng: np.random.Generator
 ) -> Ints:
     """Draw the number of views (n_pairs,) of each pair, 1 + Poisson."""
     rows, video_idx = pairs

@@ -13,7 +13,7 @@ from tasks.demo_world.csv_files import CsvFile, TruthFile, write_marker, write_t
 from tasks.demo_world.daily_stats import daily_tables
 from tasks.demo_world.params import check_scale
 from tasks.demo_world.user_tables import friend_table, user_table
-from tasks.demo_world.watch_time import EnjoyedCurve
+from tasks.demo_world.watch_time import ThresholdCurve
 from tasks.demo_world.world import World, block_chunk, log_chunk
 
 CURVE_VIEWS = 1_000_000
@@ -32,7 +32,7 @@ def write_demo_world(
     ``scale`` 1 is KuaiRec's size; users and videos grow with it, rows with its square. The same
     scale and seed give the same bytes; ``density`` is a factor on what each user sees, for the same
     users and videos with the same tastes. ``progress(done, total)`` is called after each chunk of
-    users. SettingError if the scale is out of ``scale_range()``. The marker comes last.
+    users. ConfigError if the scale is out of ``scale_range()``. The marker comes last.
     """
     check_scale(scale)
     world = World.draw(scale, seed, density)
@@ -56,12 +56,12 @@ def _write_side_tables(folder: Path, world: World) -> None:
     """Write users, friends, categories, captions and daily figures."""
     write_table(folder, "users", [user_table(world.users, world.seed)])
     write_table(folder, "friends", [friend_table(world.users)])
-    write_table(folder, "videos", [category_table(world.videos)])
+    write_table(folder, "video_tags", [category_table(world.videos)])
     write_table(folder, "captions", caption_tables(world.videos, world.seed))
-    write_table(folder, "daily", daily_tables(world.videos, world.seed))
+    write_table(folder, "video_daily_stats", daily_tables(world.videos, world.seed))
 
 
-def _write_log(folder: Path, world: World, step: Callable[[], None]) -> EnjoyedCurve:
+def _write_log(folder: Path, world: World, step: Callable[[], None]) -> ThresholdCurve:
     """Write ``big_matrix.csv``; return the enjoyed curve of an even sample of its rows."""
     stride = max(1, int(world.users.videos_seen.sum()) // CURVE_VIEWS)
     sample = []
@@ -72,13 +72,15 @@ def _write_log(folder: Path, world: World, step: Callable[[], None]) -> EnjoyedC
             sample.append(rows.gather_every(stride).select("video_duration", "watch_ratio"))
             step()
     views = pl.concat(sample)
-    return EnjoyedCurve.fit(views["video_duration"].to_numpy(), views["watch_ratio"].to_numpy())
+    return ThresholdCurve.fit(views["video_duration"].to_numpy(), views["watch_ratio"].to_numpy())
 
 
-def _write_block(folder: Path, world: World, curve: EnjoyedCurve, step: Callable[[], None]) -> None:
+def _write_block(
+    folder: Path, world: World, curve: ThresholdCurve, step: Callable[[], None]
+) -> None:
     """Write ``small_matrix.csv`` and, cell by cell, the truth."""
     ids = np.flatnonzero(world.users.in_block), world.block_videos
-    with CsvFile(folder, "block") as file, TruthFile(folder, *ids) as truth:
+    with CsvFile(folder, "small_matrix") as file, TruthFile(folder, *ids) as truth:
         for number, user_id in enumerate(world.block_chunks()):
             rows, expected = block_chunk(world, user_id, number, curve)
             file.append(rows)

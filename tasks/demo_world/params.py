@@ -1,4 +1,4 @@
-"""How large a world is and how its taste is tuned: every constant of the recipe is here.
+"""How large a world is and how its taste is tuned: every constant of the spec is here.
 
 Figures without a unit in the name are counts, shares (0 to 1) or logits. What KuaiRec's authors
 publish is the target; where a value was tuned to reach a published figure, the docstring says so.
@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 
 GENERATOR_VERSION = 1
 """Raised whenever the same scale and seed give other bytes."""
@@ -25,9 +25,9 @@ def scale_range() -> tuple[float, float]:
 
 
 def check_scale(scale: float) -> None:
-    """SettingError unless ``scale`` is within ``scale_range()``; NaN is not."""
+    """ConfigError unless ``scale`` is within ``scale_range()``; NaN is not."""
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
-        raise SettingError(
+        raise ConfigError(
             f"a demo world of scale {scale} cannot be made:"
             f" take one from {SMALLEST_SCALE} to {LARGEST_SCALE}, where 1 is KuaiRec's size"
         )

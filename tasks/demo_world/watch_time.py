@@ -44,7 +44,7 @@ def skip_chance(factor: Floats, habit: Habit) -> Floats:
 
 
 @dataclass(frozen=True)
-class EnjoyedCurve:
+class ThresholdCurve:
     """The watch ratio from which a view counts as enjoyed, by the length of the video.
 
     The 80th percentile of 20 equal-count length buckets of the log, interpolated in (log length,
@@ -55,7 +55,7 @@ class EnjoyedCurve:
     log_threshold: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, duration_ms: Ints, watch_ratio: NDArray[np.float64]) -> EnjoyedCurve:
+    def fit(cls, duration_ms: Ints, watch_ratio: NDArray[np.float64]) -> ThresholdCurve:
         """Fit to views of the log (n,)."""
         order = np.argsort(duration_ms, kind="stable")
         buckets = np.array_split(order, N_BUCKETS)

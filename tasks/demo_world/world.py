@@ -91,7 +91,7 @@ def log_chunk(world: World, user_id: Ints, number: int) -> pl.DataFrame:
 
 
 def block_chunk(
-    world: World, user_id: Ints, number: int, curve: play.EnjoyedCurve
+    world: World, user_id: Ints, number: int, curve: play.ThresholdCurve
 ) -> tuple[pl.DataFrame, Floats]:
     """Return the block's rows of chunk ``number`` and the truth (users, block videos)."""
     rng = stream(world.seed, Stream.BLOCK, number)

@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import Exam
+from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.ranking import rank
 from tasks.models.hybrid import Hybrid
 
 K = 10
 
 
-def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
-    """Return what each component earns in NDCG@10 on the exam's users, and whom it reaches.
+def ablation_of(blend: Hybrid, eval_set: EvalSet, seed: int) -> pl.DataFrame:
+    """Return what each component earns in NDCG@10 on the eval set's users, and whom it reaches.
 
     Rows of ``ablation``. A component earns the mean, paired by user, of the blend's figure minus
     that of ``blend.without(component)``; its interval is a bootstrap over users.
     """
-    users, candidates, enjoyed = exam.user_idx, exam.candidates, exam.enjoyed
-    inputs = blend.inputs(users, exam.video_idx, blend.names_)
+    users, candidates, enjoyed = eval_set.user_idx, eval_set.candidates, eval_set.enjoyed
+    inputs = blend.inputs(users, eval_set.video_idx, blend.names_)
 
     def ndcg(one: Hybrid, names: Iterable[str]) -> NDArray[np.float64]:
-        scores = one.combine({name: inputs[name] for name in names}, users, exam.video_idx)
+        scores = one.combine({name: inputs[name] for name in names}, users, eval_set.video_idx)
         ranked = rank(scores, candidates, K)
         return accuracy_at_k(ranked, enjoyed, [K], candidates).of("ndcg", K)
 
@@ -41,7 +41,7 @@ def ablation_of(blend: Hybrid, exam: Exam, seed: int) -> pl.DataFrame:
         {
             "component": blend.names_,
             "weight": blend.weights_,
-            "earns": interval.mean,
+            "ndcg_gain": interval.mean,
             "low": interval.low,
             "high": interval.high,
             "reach_users": [float(cells.any(axis=1).mean()) for cells in served],

@@ -12,10 +12,10 @@ from schemas.model_settings import MODEL_CONFIGS
 from tasks.artifacts.store import Store
 
 
-def challenger_of(known: Snapshot, verdict: EvaluationTables) -> str:
-    """Return whom the gate looks at: the night's blend, or without one the best on tune users."""
-    blends = [name for name in known.models if MODEL_CONFIGS[name].is_blend]
-    order: list[str] = verdict.leaderboard.metadata["order_by_tune_users"]
+def challenger_of(snapshot: Snapshot, evaluation: EvaluationTables) -> str:
+    """Return whom the gate looks at: the blend, or without one the best on validation users."""
+    blends = [name for name in snapshot.models if MODEL_CONFIGS[name].is_blend]
+    order: list[str] = evaluation.leaderboard.metadata["order_by_validation_users"]
     return blends[-1] if blends else order[0]
 
 
@@ -32,48 +32,48 @@ def with_cost(ablation: pl.DataFrame, models: Mapping[str, ArtifactRef]) -> pl.D
 class EvaluationFrames:
     """All tables of a verdict; those made a model at a time in one frame.
 
-    ``next_days``, ``rehearsed`` and ``audit`` are of the rehearsal's models: their leaderboard on
-    what was seen next, that on the block, and how far the two agree.
+    ``holdout``, ``backtested`` and ``offline_metric_audit`` are of the backtest's models: their
+    leaderboard on what was seen next, that on the block, and how far the two agree.
     """
 
     leaderboard: pl.DataFrame
     comparisons: pl.DataFrame
-    agreements: pl.DataFrame
-    swaps: pl.DataFrame
-    notebook: pl.DataFrame
+    rank_correlations: pl.DataFrame
+    rank_inversions: pl.DataFrame
+    notebook_reference: pl.DataFrame
     slices: pl.DataFrame
-    beyond: pl.DataFrame
+    beyond_accuracy: pl.DataFrame
     ablation: Mapping[str, pl.DataFrame]
-    next_days: pl.DataFrame
-    next_days_comparisons: pl.DataFrame
-    rehearsed: pl.DataFrame
-    audit: pl.DataFrame
-    audit_swaps: pl.DataFrame
+    holdout: pl.DataFrame
+    holdout_comparisons: pl.DataFrame
+    backtest: pl.DataFrame
+    offline_metric_audit: pl.DataFrame
+    audit_rank_inversions: pl.DataFrame
 
     @classmethod
-    def of(cls, store: Store, known: Snapshot, verdict: EvaluationTables) -> EvaluationFrames:
+    def of(cls, store: Store, snapshot: Snapshot, evaluation: EvaluationTables) -> EvaluationFrames:
         """Read them, and put beside each component of an ablation what it cost to train."""
 
         def together(refs: Mapping[str, ArtifactRef]) -> pl.DataFrame:
             return pl.concat([store.read(ref) for ref in refs.values()])
 
         return cls(
-            leaderboard=store.read(verdict.leaderboard),
-            comparisons=store.read(verdict.comparisons),
-            agreements=store.read(verdict.agreements),
-            swaps=store.read(verdict.swaps),
-            notebook=store.read(verdict.notebook),
-            slices=together(verdict.slices),
-            beyond=together(verdict.beyond),
+            leaderboard=store.read(evaluation.leaderboard),
+            comparisons=store.read(evaluation.comparisons),
+            rank_correlations=store.read(evaluation.rank_correlations),
+            rank_inversions=store.read(evaluation.rank_inversions),
+            notebook_reference=store.read(evaluation.notebook_reference),
+            slices=together(evaluation.slices),
+            beyond_accuracy=together(evaluation.beyond_accuracy),
             ablation={
-                blend: with_cost(store.read(ref), known.models)
-                for blend, ref in verdict.ablation.items()
+                blend: with_cost(store.read(ref), snapshot.models)
+                for blend, ref in evaluation.ablation.items()
             },
-            next_days=store.read(verdict.audit["next_days_leaderboard"]),
-            next_days_comparisons=store.read(verdict.audit["comparisons"]),
-            rehearsed=store.read(verdict.audit["leaderboard"]),
-            audit=store.read(verdict.audit["agreements"]),
-            audit_swaps=store.read(verdict.audit["swaps"]),
+            holdout=store.read(evaluation.offline_metric_audit["holdout_leaderboard"]),
+            holdout_comparisons=store.read(evaluation.offline_metric_audit["comparisons"]),
+            backtest=store.read(evaluation.offline_metric_audit["leaderboard"]),
+            offline_metric_audit=store.read(evaluation.offline_metric_audit["rank_correlations"]),
+            audit_rank_inversions=store.read(evaluation.offline_metric_audit["rank_inversions"]),
         )
 
     @property

@@ -15,14 +15,14 @@ from tasks.artifacts.code_fingerprint import code_version_of
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import Inputs, Outputs, table_task
 from tasks.evaluation.ablation import ablation_of
-from tasks.metrics.diagnose import dissected
-from tasks.metrics.eval_protocol import exam_protocol
-from tasks.metrics.eval_set import ORACLE, Exam, bounds, measure
+from tasks.metrics.diagnose import diagnose
+from tasks.metrics.eval_protocol import eval_protocol
+from tasks.metrics.eval_set import ORACLE, EvalSet, measure, oracle_and_base_rate
 from tasks.metrics.labels import LABELS, PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of, order_models
-from tasks.metrics.notebook_reference import notebook_figures, whom_to_show
+from tasks.metrics.notebook_reference import notebook_rows, whom_to_show
 from tasks.metrics.paired_differences import comparisons_of
-from tasks.metrics.rank_correlation_tables import agreements_of, boards_by_label
+from tasks.metrics.rank_correlation_tables import boards_by_label, rank_correlations_of
 from tasks.metrics.ranking import rank
 from tasks.metrics.sanity_checks import check_lists, check_oracle, check_random, check_users
 from tasks.models.hybrid import Hybrid
@@ -33,15 +33,15 @@ STAGE = "evaluation"
 _reading = Lock()
 
 
-def load_exam(store: Store, cells: ArtifactRef) -> Exam:
+def load_eval_set(store: Store, cells: ArtifactRef) -> EvalSet:
     """Read the eval set; the last two stay in memory, as all models of a night are asked it."""
     with _reading:  # two tasks at a time must not hold it twice
-        return _exam(store.root, cells.model_dump_json())
+        return _eval_set(store.root, cells.model_dump_json())
 
 
 @lru_cache(maxsize=2)
-def _exam(root: str, cells: str) -> Exam:
-    return Exam.of(Store(root).read(ArtifactRef.model_validate_json(cells)))
+def _eval_set(root: str, cells: str) -> EvalSet:
+    return EvalSet.of(Store(root).read(ArtifactRef.model_validate_json(cells)))
 
 
 def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -> pl.DataFrame:
@@ -53,7 +53,9 @@ def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -
 
 def protocol_of(cells: ArtifactRef) -> Protocol:
     """Return how figures on these cells are measured, the measuring code with it."""
-    return exam_protocol(cells.content, code_version_of(Exam, measure, bounds, rank).code)
+    return eval_protocol(
+        cells.content, code_version_of(EvalSet, measure, oracle_and_base_rate, rank).code
+    )
 
 
 def protocol_in(measured: Mapping[str, ArtifactRef]) -> Protocol:
@@ -69,37 +71,37 @@ def state_protocol(out: Outputs, protocol: Protocol) -> None:
         writer.metadata["protocol"] = protocol.model_dump(mode="json")
 
 
-@table_task(stage=STAGE, reads=("cells", "user_index"), writes=("per_user",))
+@table_task(stage=STAGE, reads=("eval_pairs", "user_index"), writes=("per_user",))
 def evaluate_bounds(inputs: Inputs, out: Outputs) -> None:
     """Measure what frames all models on the eval set: the oracle and the base rate."""
-    figures = bounds(load_exam(inputs.store, inputs["cells"]))
+    figures = oracle_and_base_rate(load_eval_set(inputs.store, inputs["eval_pairs"]))
     out["per_user"].append(per_user_rows(figures, ORACLE, inputs.read("user_index")))
-    state_protocol(out, protocol_of(inputs["cells"]))
+    state_protocol(out, protocol_of(inputs["eval_pairs"]))
 
 
 @table_task(
     stage=STAGE,
-    reads=("model", "cells", "user_index", "user_features", "video_features"),
-    writes=("per_user", "slices", "beyond"),
+    reads=("model", "eval_pairs", "user_index", "user_features", "video_features"),
+    writes=("per_user", "slices", "beyond_accuracy"),
     key="model",
 )
 def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
     """Measure one model on the eval set: by user, on parts of it, and what its lists are like."""
-    exam = load_exam(inputs.store, inputs["cells"])
+    eval_set = load_eval_set(inputs.store, inputs["eval_pairs"])
     index, users, videos = (
         inputs.read(table) for table in ("user_index", "user_features", "video_features")
     )
-    scored = load_model(inputs.store, inputs["model"]).score(exam.user_idx)
-    scores = np.ascontiguousarray(scored[:, exam.video_idx])
-    ranked = rank(scores, exam.candidates, max(exam.ks))
-    check_lists(ranked, exam.candidates, ~np.isnan(scores), max(exam.ks), model)
-    figures, served = measure(exam, scores, ranked, exam.ks)
+    scored = load_model(inputs.store, inputs["model"]).score(eval_set.user_idx)
+    scores = np.ascontiguousarray(scored[:, eval_set.video_idx])
+    ranked = rank(scores, eval_set.candidates, max(eval_set.ks))
+    check_lists(ranked, eval_set.candidates, ~np.isnan(scores), max(eval_set.ks), model)
+    figures, served = measure(eval_set, scores, ranked, eval_set.ks)
     out["per_user"].append(per_user_rows(figures, model, index))
     out["per_user"].metadata |= served
-    parts = dissected(exam.of_test_users, scores[exam.is_test], users, videos, seed)
+    parts = diagnose(eval_set.of_test_users, scores[eval_set.is_test], users, videos, seed)
     for table, rows in parts.items():
         out[table].append(rows.select(pl.lit(model).alias("model"), pl.all()))
-    state_protocol(out, protocol_of(inputs["cells"]))
+    state_protocol(out, protocol_of(inputs["eval_pairs"]))
 
 
 @table_task(stage=STAGE, reads=("per_user/*",), writes=("leaderboard",))
@@ -117,11 +119,11 @@ def build_leaderboard(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     check_random(figures, seed)
     models = tuple(name for name in measured if name != ORACLE)
     out["leaderboard"].append(leaderboard)
-    out["leaderboard"].metadata["order_by_tune_users"] = order_models(figures, models)
+    out["leaderboard"].metadata["order_by_validation_users"] = order_models(figures, models)
 
 
 def rivals(order: Sequence[str]) -> tuple[str, ...]:
-    """Return whom all are compared with: popularity and the best single model on tune users."""
+    """Return whom all are compared with: popularity and validation users' best single model."""
     single = next(name for name in order if not MODEL_CONFIGS[name].is_blend)
     return tuple(dict.fromkeys(["popularity", single]))
 
@@ -129,29 +131,33 @@ def rivals(order: Sequence[str]) -> tuple[str, ...]:
 @table_task(
     stage=STAGE,
     reads=("leaderboard", "per_user/*"),
-    writes=("comparisons", "agreements", "swaps", "notebook"),
+    writes=("comparisons", "rank_correlations", "rank_inversions", "notebook_reference"),
 )
 def compare_models(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     """Compare all models with popularity and the best single one, all labels with the primary."""
-    against = rivals(inputs["leaderboard"].metadata["order_by_tune_users"])
+    baseline = rivals(inputs["leaderboard"].metadata["order_by_validation_users"])
     figures = inputs.concat("per_user")
-    out["comparisons"].append(comparisons_of(figures, against, seed))
+    out["comparisons"].append(comparisons_of(figures, baseline, seed))
     boards = boards_by_label(inputs.read("leaderboard"))
-    others = [(f"block/{label}", f"block/{PRIMARY}") for label in LABELS if label != PRIMARY]
-    agreements, swaps = agreements_of(boards, [pair for pair in others if pair[0] in boards])
-    out["agreements"].append(agreements)
-    out["swaps"].append(swaps)
-    out["notebook"].append(notebook_figures(figures, whom_to_show(figures)))
+    others = [
+        (f"small_matrix/{label}", f"small_matrix/{PRIMARY}") for label in LABELS if label != PRIMARY
+    ]
+    rank_correlations, rank_inversions = rank_correlations_of(
+        boards, [pair for pair in others if pair[0] in boards]
+    )
+    out["rank_correlations"].append(rank_correlations)
+    out["rank_inversions"].append(rank_inversions)
+    out["notebook_reference"].append(notebook_rows(figures, whom_to_show(figures)))
     measured = {**inputs.group("per_user"), "leaderboard": inputs["leaderboard"]}
     state_protocol(out, protocol_in(measured))
 
 
-@table_task(stage=STAGE, reads=("model", "cells"), writes=("ablation",), key="model")
+@table_task(stage=STAGE, reads=("model", "eval_pairs"), writes=("ablation",), key="model")
 def ablate_blend(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
     """Take one component after the other out of a blend."""
     blend = load_model(inputs.store, inputs["model"])
     if not isinstance(blend, Hybrid):
         raise TypeError(f"{model} blends nothing: there is nothing to take out of it")
-    exam = load_exam(inputs.store, inputs["cells"]).of_test_users
-    out["ablation"].append(ablation_of(blend, exam, seed))
-    state_protocol(out, protocol_of(inputs["cells"]))
+    eval_set = load_eval_set(inputs.store, inputs["eval_pairs"]).of_test_users
+    out["ablation"].append(ablation_of(blend, eval_set, seed))
+    state_protocol(out, protocol_of(inputs["eval_pairs"]))

@@ -1,1 +1,1 @@
-"""Features, labels and the exam: typed tables in, tables as of a day out."""
+"""Features, labels and the eval set: typed tables in, tables as of a day out."""

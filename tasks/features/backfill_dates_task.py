@@ -1,11 +1,11 @@
-"""The days that a backfill plays: as of which, each with its rehearsal's day."""
+"""The days that a backfill plays: as of which, each with its backtest's day."""
 
 import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
 
 from schemas.artifacts import ArtifactRef
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 from schemas.settings import BackfillConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
@@ -15,7 +15,7 @@ from tasks.features.task import CutoffDates, resolved_days
 logger = logging.getLogger(__name__)
 
 LEAST_BEFORE = 2
-"""Days with views before one that can be played: one to learn from, one to rehearse on."""
+"""Days with views before one that can be played: one to learn from, one to backtest on."""
 
 
 def dates_to_play(
@@ -24,7 +24,7 @@ def dates_to_play(
     """Return the days to play of those ``there``, ascending days with views.
 
     The first from ``first`` on, then each next one that is at least ``every`` days later, until
-    ``last``; with None, as many as can be. SettingError if there is none.
+    ``last``; with None, as many as can be. ConfigError if there is none.
     """
     playable = there[LEAST_BEFORE:]
     days: list[date] = []
@@ -34,7 +34,7 @@ def dates_to_play(
             days.append(day)
     if not days:
         can = f"from {playable[0]} to {playable[-1]}" if playable else "none: the log is too short"
-        raise SettingError(
+        raise ConfigError(
             f"no day from {first or 'the first'} to {last or 'the last'} can be played: it must"
             f" have views, and {LEAST_BEFORE} days with views before it. The days there are: {can}"
         )
@@ -43,7 +43,7 @@ def dates_to_play(
 
 @plain_task()
 def backfill_dates(config: BackfillConfig, log_table: ArtifactRef) -> list[CutoffDates]:
-    """Settle the days of a backfill, and the day on which each is rehearsed."""
+    """Settle the days of a backfill, and the day on which each is backtested."""
     log = Store(config.root).scan(log_table)
     if far := strays(log):
         logger.warning("%s", far)

@@ -1,11 +1,11 @@
-"""The exam: cells of the fully observed block, who is asked for choosing and who for reporting."""
+"""The eval set: cells of the fully observed block, asked for choosing or for reporting."""
 
 import hashlib
 
 import numpy as np
 import polars as pl
 
-from schemas.errors import LeakError
+from schemas.errors import LeakageError
 from tasks.features.id_index import indexed
 from tasks.features.label_threshold import is_enjoyed
 
@@ -13,18 +13,18 @@ TUNE_SHARE = 5
 """One user in five is for choosing, the rest for reporting."""
 
 
-def is_tune_user(user_id: int) -> bool:
+def is_validation_users(user_id: int) -> bool:
     """Tell, by a hash of the id that never changes, whether a user is for choosing."""
     digest = hashlib.blake2b(str(user_id).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % TUNE_SHARE == 0
 
 
-def cells_of(
+def eval_pairs_of(
     block: pl.DataFrame, curve: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
 ) -> pl.DataFrame:
     """Return ``cells`` in the order of user_idx, video_idx, labelled by the training's curve."""
-    tune = [is_tune_user(user_id) for user_id in users["user_id"]]
-    is_test = ~np.array(tune, dtype=bool)
+    validation = [is_validation_users(user_id) for user_id in users["user_id"]]
+    is_test = ~np.array(validation, dtype=bool)
     label = is_enjoyed(
         curve, block["video_duration_ms"].to_numpy(), block["watch_ratio"].to_numpy()
     )
@@ -44,7 +44,7 @@ def cells_of(
 def refuse_leak(
     pairs: pl.LazyFrame, cells: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
 ) -> None:
-    """Raise LeakError, naming the pairs, if a cell of the exam was also in training."""
+    """Raise LeakageError, naming the pairs, if a cell of the eval set was also in training."""
     shared = (
         pairs.select("user_idx", "video_idx")
         .join(cells.lazy().select("user_idx", "video_idx"), on=["user_idx", "video_idx"])
@@ -54,7 +54,7 @@ def refuse_leak(
     if shared.height:
         first = shared.head(5).join(users, on="user_idx").join(videos, on="video_idx")
         named = ", ".join(f"({u}, {v})" for u, v in first.select("user_id", "video_id").rows())
-        raise LeakError(
+        raise LeakageError(
             f"{shared.height} (user, video) pairs of small_matrix.csv are also in big_matrix.csv"
             f" before the cut: {named}. Remove them from one of the two files"
         )

@@ -1,4 +1,4 @@
-"""What users saw next: the pairs first seen between a rehearsal's cut and the day itself."""
+"""What users saw next: the pairs first seen between a backtest's cut and the day itself."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from tasks.features.cutoff import before
 from tasks.features.log_days import days_with_views
 
 
-def rehearsal_day(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
+def backtest_day_of(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
     """Return the first of the last ``days`` days with views before ``as_of``.
 
     At most half of the days there are, so that enough is left to learn from; None if there is only
@@ -35,11 +35,11 @@ def of_same_users(known: pl.DataFrame, met: pl.DataFrame) -> pl.DataFrame:
 def first_met(
     met: pl.DataFrame, known: pl.DataFrame, seen_videos: pl.Series, test_users: pl.Series
 ) -> pl.DataFrame:
-    """Return rows of ``next_days``: the pairs ``met`` after the cut that were not known before it.
+    """Return rows of ``holdout``: the pairs ``met`` after the cut that were not known before it.
 
     ``met`` holds rows of ``pairs`` made of later views, ``known`` the pairs of at least the same
     users seen before the cut (user_idx, video_idx), ``seen_videos`` the video_idx that anybody had
-    seen, ``test_users`` the user_idx of the exam's test users.
+    seen, ``test_users`` the user_idx of the eval set's test users.
     """
     new = met.join(known, on=["user_idx", "video_idx"], how="anti", maintain_order="left")
     return new.select(

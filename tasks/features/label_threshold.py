@@ -21,11 +21,11 @@ ROUNDING = 1e-9
 """exp(log(x)) can come out a little below x: a view just at the threshold must not pass by that."""
 
 
-def fit_enjoyed_curve(views: pl.DataFrame) -> pl.DataFrame:
+def fit_threshold(views: pl.DataFrame) -> pl.DataFrame:
     """Fit the threshold on training views: video_duration_ms and watch_ratio, one row per view.
 
-    Returns the knots as a table ``enjoyed_curve``; fewer than 20 where lengths repeat so much that
-    buckets fall together. ContractError without any view.
+    Returns the knots as a table ``label_threshold``; fewer than 20 where lengths repeat so much
+    that buckets fall together. ContractError without any view.
     """
     if views.is_empty():
         raise ContractError("the enjoyed label needs at least one view to be fitted on")

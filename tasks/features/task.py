@@ -7,16 +7,16 @@ from typing import NamedTuple
 import polars as pl
 
 from schemas.artifacts import ArtifactRef
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import Inputs, Outputs, RunContext, table_task
 from tasks.features.cutoff import before
-from tasks.features.eval_pairs import cells_of, refuse_leak
+from tasks.features.eval_pairs import eval_pairs_of, refuse_leak
 from tasks.features.friendships import undirected
-from tasks.features.holdout import first_met, of_same_users, rehearsal_day
+from tasks.features.holdout import backtest_day_of, first_met, of_same_users
 from tasks.features.id_index import index_of
-from tasks.features.label_threshold import fit_enjoyed_curve
+from tasks.features.label_threshold import fit_threshold
 from tasks.features.log_days import days_with_views, strays
 from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
@@ -28,27 +28,27 @@ logger = logging.getLogger(__name__)
 class CutoffDates(NamedTuple):
     """The day as of which everything is learned, and an earlier one to backtest it on."""
 
-    earlier: date
+    backtest_day: date
     as_of: date
 
 
 def resolved_days(log: pl.LazyFrame, as_of: date | None, backtest_days: int) -> CutoffDates:
     """Return ``as_of``, or the day after the log's last, and the backtest's day.
 
-    SettingError if fewer than two days of the log are before ``as_of``.
+    ConfigError if fewer than two days of the log are before ``as_of``.
     """
     after_last = days_with_views(log)[-1] + timedelta(days=1)
     day = as_of if as_of is not None else after_last
-    earlier = rehearsal_day(log, day, backtest_days)
-    if earlier is None:
+    backtest_day = backtest_day_of(log, day, backtest_days)
+    if backtest_day is None:
         first, *others = days_with_views(log)
         later = [f"a day from {second + timedelta(days=1)} to {after_last}" for second in others]
-        raise SettingError(
+        raise ConfigError(
             f"as_of {day}: the log begins on {first}, and two days with views are needed before it:"
-            " one to learn from, one to rehearse on. Choose"
+            " one to learn from, one to backtest on. Choose"
             f" {next(iter(later), 'another log: this one has a single day')}"
         )
-    return CutoffDates(earlier, day)
+    return CutoffDates(backtest_day, day)
 
 
 @plain_task()
@@ -60,13 +60,13 @@ def resolve_cutoffs(
     days = resolved_days(views, as_of, backtest_days)
     if far := strays(views):
         logger.warning("%s", far)
-    logger.info("as of %s, rehearsed as of %s", days.as_of, days.earlier)
+    logger.info("as of %s, backtested as of %s", days.as_of, days.backtest_day)
     return days
 
 
 @table_task(
     stage="features",
-    reads=("users", "videos", "interactions", "block"),
+    reads=("users", "video_tags", "interactions", "small_matrix"),
     writes=("user_index", "video_index"),
 )
 def build_id_index(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
@@ -74,42 +74,46 @@ def build_id_index(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
     for kind in ("user", "video"):
         column = pl.col(f"{kind}_id").unique()
         seen = inputs.scan("interactions").filter(before(as_of))
-        tables = (inputs.scan(f"{kind}s"), seen, inputs.scan("block"))
+        tables = (
+            inputs.scan({"user": "users", "video": "video_tags"}[kind]),
+            seen,
+            inputs.scan("small_matrix"),
+        )
         ids = [table.select(column).collect()[f"{kind}_id"] for table in tables]
         out[f"{kind}_index"].append(index_of(ids, kind))
 
 
-@table_task(stage="features", reads=("interactions",), writes=("enjoyed_curve",))
+@table_task(stage="features", reads=("interactions",), writes=("label_threshold",))
 def fit_label_threshold(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
     """Fit the length-debiased label on the log before the cutoff."""
     views = inputs.scan("interactions").filter(before(as_of))
     columns = views.select("video_duration_ms", "watch_ratio").collect()
-    out["enjoyed_curve"].append(fit_enjoyed_curve(columns))
+    out["label_threshold"].append(fit_threshold(columns))
 
 
 @table_task(
     stage="features",
-    reads=("interactions", "user_index", "video_index", "enjoyed_curve"),
-    writes=("pairs",),
+    reads=("interactions", "user_index", "video_index", "label_threshold"),
+    writes=("user_item",),
 )
 def build_user_item(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
     """Build the user-item matrix of the complete data set before the cutoff."""
-    tables = [inputs.read(name) for name in ("enjoyed_curve", "user_index", "video_index")]
+    tables = [inputs.read(name) for name in ("label_threshold", "user_index", "video_index")]
     for views in inputs.row_groups("interactions"):
         known = views.filter(before(as_of))
         # A bucket of later events alone must not leave so much as an empty row group
         if known.height:
-            out["pairs"].append(pairs_of(known, *tables))
+            out["user_item"].append(pairs_of(known, *tables))
 
 
 @table_task(
     stage="features",
-    reads=("users", "user_index", "pairs"),
+    reads=("users", "user_index", "user_item"),
     writes=("user_features",),
 )
 def build_user_features(inputs: Inputs, out: Outputs) -> None:
     """Build the users' features from the features file and the user-item matrix."""
-    activity = activity_of(inputs.scan("pairs"), "user").collect(engine="in-memory")
+    activity = activity_of(inputs.scan("user_item"), "user").collect(engine="in-memory")
     out["user_features"].append(
         user_features(inputs.read("user_index"), inputs.read("users"), activity)
     )
@@ -117,8 +121,8 @@ def build_user_features(inputs: Inputs, out: Outputs) -> None:
 
 @table_task(
     stage="features",
-    reads=("videos", "video_index", "interactions", "pairs"),
-    optional=("daily", "captions"),
+    reads=("video_tags", "video_index", "interactions", "user_item"),
+    optional=("video_daily_stats", "captions"),
     writes=("video_features",),
 )
 def build_video_features(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
@@ -126,11 +130,13 @@ def build_video_features(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
     out["video_features"].append(
         video_features(
             inputs.read("video_index"),
-            inputs.read("videos"),
-            daily_by_cut(inputs.scan("daily"), as_of) if "daily" in inputs else None,
+            inputs.read("video_tags"),
+            daily_by_cut(inputs.scan("video_daily_stats"), as_of)
+            if "video_daily_stats" in inputs
+            else None,
             inputs.read("captions") if "captions" in inputs else None,
             durations_of(inputs.scan("interactions").filter(before(as_of))),
-            activity_of(inputs.scan("pairs"), "video").collect(engine="in-memory"),
+            activity_of(inputs.scan("user_item"), "video").collect(engine="in-memory"),
         )
     )
 
@@ -154,23 +160,31 @@ def build_friendships(inputs: Inputs, out: Outputs) -> None:
 
 @table_task(
     stage="evaluation",
-    reads=("block", "user_index", "video_index", "enjoyed_curve", "pairs"),
-    writes=("cells",),
+    reads=("small_matrix", "user_index", "video_index", "label_threshold", "user_item"),
+    writes=("eval_pairs",),
 )
 def build_eval_pairs(inputs: Inputs, out: Outputs) -> None:
     """Label the fully observed block as the eval set, and refuse a leak into training."""
     block, users, videos, curve = (
-        inputs.read(name) for name in ("block", "user_index", "video_index", "enjoyed_curve")
+        inputs.read(name)
+        for name in ("small_matrix", "user_index", "video_index", "label_threshold")
     )
-    cells = cells_of(block, curve, users, videos)
-    refuse_leak(inputs.scan("pairs"), cells, users, videos)
-    out["cells"].append(cells)
+    cells = eval_pairs_of(block, curve, users, videos)
+    refuse_leak(inputs.scan("user_item"), cells, users, videos)
+    out["eval_pairs"].append(cells)
 
 
 @table_task(
     stage="evaluation",
-    reads=("interactions", "user_index", "video_index", "enjoyed_curve", "pairs", "cells"),
-    writes=("next_days",),
+    reads=(
+        "interactions",
+        "user_index",
+        "video_index",
+        "label_threshold",
+        "user_item",
+        "eval_pairs",
+    ),
+    writes=("holdout",),
 )
 def build_holdout(inputs: Inputs, out: Outputs, *, as_of: date, until: date) -> None:
     """Gather the pairs first seen from ``as_of``, the inputs' cutoff, to ``until``.
@@ -178,13 +192,13 @@ def build_holdout(inputs: Inputs, out: Outputs, *, as_of: date, until: date) -> 
     Views of users and videos that nobody knew at that cutoff are left out and counted.
     """
     users, videos, curve = (
-        inputs.read(name) for name in ("user_index", "video_index", "enjoyed_curve")
+        inputs.read(name) for name in ("user_index", "video_index", "label_threshold")
     )
-    known = inputs.read("pairs", ["user_idx", "video_idx"])
-    cells = inputs.read("cells", ["user_idx", "is_test"])
+    known = inputs.read("user_item", ["user_idx", "video_idx"])
+    cells = inputs.read("eval_pairs", ["user_idx", "is_test"])
     test_users = cells.filter("is_test")["user_idx"].unique()
     seen_videos = known["video_idx"].unique()
-    writer, strangers = out["next_days"], 0
+    writer, strangers = out["holdout"], 0
     for views in inputs.row_groups("interactions"):
         later = views.filter(before(until) & ~before(as_of))
         met = pairs_of(later, curve, users, videos)

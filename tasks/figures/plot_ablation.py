@@ -20,7 +20,7 @@ def ablation_figure(ablation: pl.DataFrame, title: str) -> Figure:
 
     Beside each bar: weight, reach as a share of test users and of their cells, training seconds.
     """
-    rows = ablation.sort("earns")
+    rows = ablation.sort("ndcg_gain")
     figure = Figure(figsize=(9, 1.6 + 0.42 * rows.height), layout="constrained")
     bars, costs = figure.subplots(1, 2, sharey=True, width_ratios=[5, 3])
     _draw_bars(bars, rows)
@@ -32,17 +32,17 @@ def ablation_figure(ablation: pl.DataFrame, title: str) -> Figure:
 
 def _draw_bars(axes: Axes, rows: pl.DataFrame) -> None:
     places = range(rows.height)
-    below, above = whiskers(rows, "earns")
-    earns = rows["earns"].to_list()
+    below, above = whiskers(rows, "ndcg_gain")
+    ndcg_gain = rows["ndcg_gain"].to_list()
     axes.barh(
         places,
-        earns,
+        ndcg_gain,
         color=[colour_of(model) for model in rows["component"]],
         height=0.6,
         xerr=[below, above],
         error_kw={"ecolor": INK, "capsize": 3},
     )
-    for place, (figure, width) in enumerate(zip(earns, above, strict=True)):
+    for place, (figure, width) in enumerate(zip(ndcg_gain, above, strict=True)):
         axes.annotate(
             signed(figure),
             (max(figure + width, 0.0), place),

@@ -26,19 +26,19 @@ Box = tuple[float, float, float, float]
 def audit_figure(
     logs: Mapping[str, Mapping[str, float]],
     block: Mapping[str, float],
-    agreements: pl.DataFrame,
+    rank_correlations: pl.DataFrame,
     title: str,
 ) -> Figure:
     """Draw each model's figure by every log hold-out against that on the fully observed block.
 
     ``logs`` maps an estimator to its leaderboard, model to figure; ``block`` is one leaderboard.
-    ``agreements`` has a row with each estimator as ``first`` and the block as ``second``, whose
-    tau stands in the title. A model that one of the two cannot measure has no point.
+    ``rank_correlations`` has a row with each estimator as ``first`` and the block as ``second``,
+    whose tau stands in the title. A model that one of the two cannot measure has no point.
     """
     n_rows = max(1, math.ceil(len(logs) / 2))
     figure = Figure(figsize=(10, 0.8 + 3.8 * n_rows), layout="constrained")
     grid = figure.subplots(n_rows, 2, squeeze=False)
-    taus = dict(agreements.select("first", "tau").iter_rows())
+    taus = dict(rank_correlations.select("first", "tau").iter_rows())
     for axes, (estimator, board) in zip(grid.flat, logs.items(), strict=False):
         tau = taus.get(estimator)
         _scatter(axes, board, block)

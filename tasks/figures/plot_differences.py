@@ -15,16 +15,16 @@ def comparisons_figure(comparisons: pl.DataFrame, title: str, k: int = 10) -> Fi
     better off.
     """
     rows = comparisons.filter(metric="ndcg", k=k)
-    panels = rows["against"].unique(maintain_order=True).to_list()
+    panels = rows["baseline"].unique(maintain_order=True).to_list()
     # by the first panel, in which the one compared against is 0 apart from itself
-    first = rows.filter(pl.col("against") == pl.col("against").first())
+    first = rows.filter(pl.col("baseline") == pl.col("baseline").first())
     apart = dict(first.select("model", "difference").iter_rows())
     models = sorted(rows["model"].unique(maintain_order=True), key=lambda m: apart.get(m, 0.0))
     figure = Figure(figsize=(10, 1.8 + 0.42 * len(models)), layout="constrained")
     grid = figure.subplots(1, max(len(panels), 1), sharey=True, squeeze=False)
-    for axes, against in zip(grid.flat, panels, strict=False):
-        _draw(axes, rows.filter(against=against), models)
-        axes.set_title(f"minus {against}", fontsize=11)
+    for axes, baseline in zip(grid.flat, panels, strict=False):
+        _draw(axes, rows.filter(baseline=baseline), models)
+        axes.set_title(f"minus {baseline}", fontsize=11)
         axes.set_xlabel(f"difference in NDCG@{k}")
     grid[0, 0].set_yticks(range(len(models)), models)
     figure.suptitle(f"{title}\npaired by test user, 95 % bootstrap interval; wins: share of users")

@@ -6,25 +6,25 @@ from matplotlib.figure import Figure
 
 from tasks.figures.plot_style import ZERO, colour_of
 
-BEDS = {"block": "on the block", "shown": "on what users were shown next"}
+TEST_SETS = {"small_matrix": "on the block", "exposed_only": "on what users were shown next"}
 
 
 def staleness_figure(staleness: pl.DataFrame, title: str, first: str) -> Figure:
-    """Draw NDCG@10 of old models minus that of new ones over their age, a panel a test bed.
+    """Draw NDCG@10 of old models minus that of new ones over their age, a panel a test set.
 
     The model called ``first`` comes with its interval.
     """
-    beds = [bed for bed in BEDS if bed in staleness["bed"]]
-    figure = Figure(figsize=(3 + 4.5 * len(beds), 4.6), layout="constrained")
-    panels = figure.subplots(1, len(beds), sharey=True, squeeze=False)[0]
-    for axes, bed in zip(panels, beds, strict=True):
-        rows = staleness.filter(bed=bed)
+    test_sets = [test_set for test_set in TEST_SETS if test_set in staleness["test_set"]]
+    figure = Figure(figsize=(3 + 4.5 * len(test_sets), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(test_sets), sharey=True, squeeze=False)[0]
+    for axes, test_set in zip(panels, test_sets, strict=True):
+        rows = staleness.filter(test_set=test_set)
         for (model,), line in rows.group_by("model", maintain_order=True):
             _draw(axes, str(model), line, is_first=model == first)
         ages = rows["days_old"].unique().sort().to_list()
         axes.set_xticks(ages)
         axes.axhline(0, color=ZERO, linewidth=1)
-        axes.set_title(BEDS[bed], fontsize=11)
+        axes.set_title(TEST_SETS[test_set], fontsize=11)
         axes.set_xlabel("days since the model was trained")
         axes.grid(alpha=0.3, axis="y")
     panels[0].set_ylabel("NDCG@10 minus that of a new model")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tasks.figures.plot_style import colour_of
 
 
-def swaps_figure(boards: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+def rank_inversions_figure(boards: Mapping[str, Mapping[str, float]], title: str) -> Figure:
     """Draw each model's rank by every yardstick, joined by lines: where lines cross, models swap.
 
     ``boards`` maps a yardstick to its leaderboard, model to figure, higher is better; the figure is

@@ -40,7 +40,7 @@ def slices_figure(slices: pl.DataFrame, title: str) -> Figure:
 
 def _draw(axes: Axes, rows: pl.DataFrame, models: list[str]) -> None:
     """Draw one slice: lines of ``models``, best first, a little apart so that whiskers show."""
-    parts = rows.unique("part", maintain_order=True)
+    parts = rows.unique("slice_value", maintain_order=True)
     for place, model in enumerate(models):
         mine = rows.filter(model=model)
         shift = 0.04 * (place - (len(models) - 1) / 2)
@@ -60,6 +60,6 @@ def _draw(axes: Axes, rows: pl.DataFrame, models: list[str]) -> None:
     rates = parts["base_rate"].cast(pl.Float64).fill_null(float("nan")).to_list()
     x = [number - 1 for number in parts["place"]]
     axes.plot(x, rates, color=BASE_RATE, linestyle="--", marker="_", label="base rate")
-    names = [part.replace(": ", "\n").replace(" to ", " to\n") for part in parts["part"]]
+    names = [part.replace(": ", "\n").replace(" to ", " to\n") for part in parts["slice_value"]]
     axes.set_xticks(x, names, fontsize=8)
     axes.set_xlim(-0.5, max([1, *x]) + 0.5)

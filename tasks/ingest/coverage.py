@@ -21,10 +21,10 @@ class Covering(NamedTuple):
 
 COVERINGS = (
     Covering("users", "user_id"),
-    Covering("videos", "video_id"),
-    Covering("daily", "video_id"),
+    Covering("video_tags", "video_id"),
+    Covering("video_daily_stats", "video_id"),
     Covering("captions", "video_id"),
-    Covering("interactions", "user_id", of="block"),
+    Covering("interactions", "user_id", of="small_matrix"),
 )
 
 

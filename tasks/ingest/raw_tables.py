@@ -70,7 +70,7 @@ def _spent(raw: str) -> Column:
 
 RAW_TABLES: Mapping[str, RawTable] = {
     "interactions": _events(is_block=False),
-    "block": _events(is_block=True),
+    "small_matrix": _events(is_block=True),
     "users": RawTable(
         columns=(
             rules.whole("user_id"),
@@ -78,11 +78,11 @@ RAW_TABLES: Mapping[str, RawTable] = {
         ),
         key=("user_id",),
     ),
-    "videos": RawTable(
+    "video_tags": RawTable(
         columns=(rules.whole("video_id"), rules.id_list("feat", "tags", pl.Int16, 2**15 - 1)),
         key=("video_id",),
     ),
-    "daily": RawTable(
+    "video_daily_stats": RawTable(
         columns=(
             rules.whole("video_id"),
             rules.day("date", "day", "%Y%m%d"),
@@ -90,7 +90,11 @@ RAW_TABLES: Mapping[str, RawTable] = {
             rules.real("play_progress", nullable=True),
             _spent("play_duration"),
             _spent("comment_stay_duration"),
-            *(_count(c) for c in RAW_FILES["daily"].columns if c.endswith(("_cnt", "_user_num"))),
+            *(
+                _count(c)
+                for c in RAW_FILES["video_daily_stats"].columns
+                if c.endswith(("_cnt", "_user_num"))
+            ),
         ),
         key=("video_id", "day"),
     ),

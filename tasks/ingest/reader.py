@@ -59,7 +59,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """A part of a table: its good rows by key, its rejects, and its counts."""
 
     kept: pl.DataFrame
@@ -69,7 +69,7 @@ class Piece:
 
 def read_raw(
     path: Path, raw: RawFile, table: RawTable, scratch: Path, latest: datetime
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """Yield ``path`` piece by piece; ``scratch`` is an empty folder for the buckets.
 
     ContractError if the file as a whole cannot be read. Text is never guessed at: a field that
@@ -93,7 +93,7 @@ def read_raw(
     buckets = sorted(scratch.glob(f"{_BUCKET}=*"), key=lambda p: int(p.name.split("=")[1]))
     # The next bucket is settled while the reader's own thread writes this one: two cores, two jobs
     with ThreadPoolExecutor(1) as ahead:
-        waiting: Future[Piece] | None = None
+        waiting: Future[Chunk] | None = None
         for bucket in buckets:
             following = ahead.submit(_settled_bucket, bucket, raw, table)
             if waiting is not None:
@@ -103,7 +103,7 @@ def read_raw(
             yield waiting.result()
 
 
-def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Piece:
+def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Chunk:
     return _settled(pl.read_parquet(sorted(bucket.glob("*.parquet")), glob=False), raw, table)
 
 
@@ -146,7 +146,7 @@ def _rules(table: RawTable) -> list[Rule]:
     return [even, *(rule for column in table.columns for rule in column.rules), *table.rules]
 
 
-def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Piece:
+def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Chunk:
     """Sort one bucket by key, drop duplicates, and set rejects apart.
 
     Of rows with one key the first by partition, then by values, is kept, wherever it stands in the
@@ -171,7 +171,7 @@ def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Piece:
         duplicates_across_partitions=int((is_duplicate & ~is_copy).sum()),
         rejected=rejects.height,
     )
-    return Piece(kept, rejects, counts)
+    return Chunk(kept, rejects, counts)
 
 
 def _equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

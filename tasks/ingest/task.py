@@ -18,7 +18,7 @@ from tasks.ingest.coverage import coverage_of, lines_of
 from tasks.ingest.csv_text import WHOLE_ROW, has_any, scan_text
 from tasks.ingest.dialect import ends_in_a_line, shown
 from tasks.ingest.raw_tables import RAW_TABLES
-from tasks.ingest.reader import Counts, Piece, read_raw
+from tasks.ingest.reader import Chunk, Counts, read_raw
 from tasks.sources.locate import unchanged
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ TOLERANCE = timedelta(days=1)
 
 def ingested(
     path: Path, table: str, scratch: Path, max_reject_share: float, now: datetime
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """Yield the pieces of one raw file as rows of its table; what is dated after now is rejected.
 
     ContractError if the file cannot be read, has no good row, loses a row, or has a larger share of
@@ -70,7 +70,7 @@ def _complaint(*, row_number: int, column: str, rule: str, value: str | None, **
     return f"row {row_number}, column {column}: {said} is not '{rule}'"
 
 
-def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
+def staged(pieces: Iterator[Chunk], *, has_times: bool) -> Iterator[Chunk]:
     """Add the stage of each cell: 1 with a time, 2 without; null if no cell of the file has one.
 
     The authors' stage 2 are videos that had to be force-exposed to complete the block. In a file
@@ -79,10 +79,10 @@ def staged(pieces: Iterator[Piece], *, has_times: bool) -> Iterator[Piece]:
     stage = pl.when(pl.col("viewed_at").is_null()).then(2).otherwise(1)
     stage = (stage if has_times else pl.lit(None)).cast(pl.Int8).alias("stage")
     for piece in pieces:
-        yield Piece(piece.kept.with_columns(stage), piece.rejects, piece.counts)
+        yield Chunk(piece.kept.with_columns(stage), piece.rejects, piece.counts)
 
 
-def write_pieces(pieces: Iterator[Piece], table: ArtifactWriter, rejects: ArtifactWriter) -> None:
+def write_pieces(pieces: Iterator[Chunk], table: ArtifactWriter, rejects: ArtifactWriter) -> None:
     """Append the pieces to the drafts of a table and its rejects; note the counts as a fact."""
     columns = list(CONTRACTS[table.name].to_schema().columns)
     counts = Counts()
@@ -108,7 +108,7 @@ def ingest(inputs: Inputs, out: Outputs, *, table: str, max_reject_share: float)
                 path.name,
             )
         pieces = ingested(path, table, Path(scratch), max_reject_share, datetime.now(UTC))
-        if table == "block":
+        if table == "small_matrix":
             has_times = has_any(path, RAW_FILES[table], "timestamp")
             pieces = staged(pieces, has_times=has_times)
         write_pieces(pieces, out[table], out["rejects"])
@@ -123,7 +123,7 @@ def say_coverage(inputs: Inputs) -> None:
 @table_task(
     stage="ingest",
     reads=("interactions",),
-    optional=("users", "videos", "daily", "captions", "block"),
+    optional=("users", "video_tags", "video_daily_stats", "captions", "small_matrix"),
     writes=("coverage",),
     log=say_coverage,
 )

@@ -181,8 +181,8 @@ MEASURES = (
 """All measures, in the order of the table's rows."""
 
 
-def beyond_of(lists: Lists, seed: int) -> pl.DataFrame:
-    """Measure lists in all ways: rows of ``beyond`` without the model.
+def beyond_accuracy_of(lists: Lists, seed: int) -> pl.DataFrame:
+    """Measure lists in all ways: rows of ``beyond_accuracy`` without the model.
 
     Figures of single users are means with 95 % bootstrap intervals, those of all lists together
     have none. ``users`` are those whose lists count. One draw of users serves all measures.

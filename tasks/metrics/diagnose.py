@@ -1,34 +1,38 @@
-"""One model on the exam, taken apart: where it is good, and what its lists are like."""
+"""One model on the eval set, taken apart: where it is good, and what its lists are like."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.metrics.beyond_accuracy import Lists, beyond_of
-from tasks.metrics.eval_set import Exam
+from tasks.metrics.beyond_accuracy import Lists, beyond_accuracy_of
+from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.ranking import rank
 from tasks.metrics.slices import K, parts_of, slices_of
 
 
-def dissected(
-    exam: Exam, scores: NDArray[np.float32], users: pl.DataFrame, videos: pl.DataFrame, seed: int
+def diagnose(
+    eval_set: EvalSet,
+    scores: NDArray[np.float32],
+    users: pl.DataFrame,
+    videos: pl.DataFrame,
+    seed: int,
 ) -> dict[str, pl.DataFrame]:
-    """Return the rows of ``slices`` and ``beyond``, without the model, from its scores (n, m).
+    """Return rows of ``slices`` and ``beyond_accuracy``, without the model, from its scores (n, m).
 
     ``users`` and ``videos`` are the feature tables, in the order of their index.
     """
-    asked, shown = users[exam.user_idx], videos[exam.video_idx]
+    asked, shown = users[eval_set.user_idx], videos[eval_set.video_idx]
     lists = Lists(
-        shown=rank(scores, exam.candidates, K),
-        candidates=np.logical_or.reduce(exam.candidates, axis=0),
+        shown=rank(scores, eval_set.candidates, K),
+        candidates=np.logical_or.reduce(eval_set.candidates, axis=0),
         views=shown["views"].to_numpy(),
         n_views=int(videos["views"].sum()),
         tags=tag_vectors(shown["tags"]),
     )
     return {
-        "slices": slices_of(exam, scores, parts_of(exam, asked, shown), seed),
-        "beyond": beyond_of(lists, seed),
+        "slices": slices_of(eval_set, scores, parts_of(eval_set, asked, shown), seed),
+        "beyond_accuracy": beyond_accuracy_of(lists, seed),
     }
 
 

@@ -1,4 +1,4 @@
-"""The protocol of the exam in words: what decides a figure, for people and for refusals."""
+"""The protocol of the eval set in words: what decides a figure, for people and for refusals."""
 
 from schemas.protocol import Protocol
 from tasks.features.eval_pairs import TUNE_SHARE
@@ -10,12 +10,12 @@ MEAN = "over users; without a relevant video only precision is defined"
 CANDIDATES = "for each block user, the block videos whose cell is observed"
 
 
-def exam_protocol(cells: str, code: str) -> Protocol:
-    """Return the protocol of the exam, from the fingerprints of its cells and of the code."""
+def eval_protocol(cells: str, code: str) -> Protocol:
+    """Return the protocol of the eval set, from the fingerprints of its cells and of the code."""
     return Protocol(
         labels={label.name: label.words for label in LABELS.values()},
         ks=KS,
-        tune_share=1 / TUNE_SHARE,
+        validation_share=1 / TUNE_SHARE,
         candidates=CANDIDATES,
         metrics={**{metric.name: metric.words for metric in METRICS}, "mean": MEAN},
         data=cells,

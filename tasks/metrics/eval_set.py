@@ -1,7 +1,7 @@
-"""Test bed 1, the fully observed block, as arrays: who is asked, about what, and what was relevant.
+"""Test set 1, the fully observed block, as arrays: who is asked, about what, and what was relevant.
 
 Candidates of a user are exactly the block videos whose cell is observed. Users are cut in two by
-the table's ``is_test``: tune users are for choosing, test users for reporting.
+the table's ``is_test``: validation users are for choosing, test users for reporting.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvalSet:
     """The block as dense arrays of n users (rows) by m candidate videos (columns).
 
     ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is
@@ -45,8 +45,8 @@ class Exam:
     duration_ms: NDArray[np.int32]
 
     @classmethod
-    def of(cls, cells: pl.DataFrame) -> Exam:
-        """Spread the table ``cells``."""
+    def of(cls, cells: pl.DataFrame) -> EvalSet:
+        """Spread the table ``eval_pairs``."""
         user_idx, rows = numbered(cells["user_idx"].to_numpy())
         video_idx, columns = numbered(cells["video_idx"].to_numpy())
         shape = (len(user_idx), len(video_idx))
@@ -78,8 +78,8 @@ class Exam:
         return {name: label.is_relevant(self) for name, label in LABELS.items()}
 
     @cached_property
-    def of_test_users(self) -> Exam:
-        """The exam of test users alone, with the same videos."""
+    def of_test_users(self) -> EvalSet:
+        """The eval set of test users alone, with the same videos."""
         by_user = ("user_idx", "is_test", "candidates", "enjoyed", "watch_ratio", "stage")
         return replace(self, **{name: getattr(self, name)[self.is_test] for name in by_user})
 
@@ -91,7 +91,7 @@ class Exam:
 
 
 def measure(
-    exam: Exam,
+    eval_set: EvalSet,
     scores: NDArray[np.float32],
     ranked: NDArray[np.int32],
     ks: Sequence[int],
@@ -100,28 +100,28 @@ def measure(
     """Measure one model's scores (n, m), and the lists ``ranked`` made of them at ``ks``.
 
     Returns rows (label, metric, k, user_idx, is_test, value) for every figure that is defined, and
-    facts over test users: the share of users and of cells that were served.
+    metadata over test users: the share of users and of cells that were served.
     """
-    figures = [_figures(exam, name, ranked, ks) for name in labels]
-    test = exam.is_test
-    candidates = exam.candidates[test]
+    figures = [_figures(eval_set, name, ranked, ks) for name in labels]
+    test = eval_set.is_test
+    candidates = eval_set.candidates[test]
     served = candidates & ~np.isnan(scores[test])
-    facts = {
+    metadata = {
         "served_users": float(served.any(axis=1).mean()) if test.any() else float("nan"),
         "served_cells": float(served.sum() / max(candidates.sum(), 1)),
     }
-    return pl.concat(figures), facts
+    return pl.concat(figures), metadata
 
 
-def bounds(exam: Exam) -> pl.DataFrame:
+def oracle_and_base_rate(eval_set: EvalSet) -> pl.DataFrame:
     """Measure what frames every model: the oracle's figures, and the base rate as k = 0."""
     figures = []
-    for name, relevant in exam.relevant.items():
-        ranked = rank(oracle_scores(relevant), exam.candidates, max(exam.ks))
-        figures.append(_figures(exam, name, ranked, exam.ks))
-        n_candidates = np.maximum(exam.candidates.sum(axis=1), 1)
+    for name, relevant in eval_set.relevant.items():
+        ranked = rank(oracle_scores(relevant), eval_set.candidates, max(eval_set.ks))
+        figures.append(_figures(eval_set, name, ranked, eval_set.ks))
+        n_candidates = np.maximum(eval_set.candidates.sum(axis=1), 1)
         base_rate = relevant.sum(axis=1) / n_candidates
-        figures.append(_rows(exam, name, [("base_rate", 0)], base_rate[:, None]))
+        figures.append(_rows(eval_set, name, [("base_rate", 0)], base_rate[:, None]))
     return pl.concat(figures)
 
 
@@ -135,23 +135,25 @@ def numbered(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int6
     return np.flatnonzero(there).astype(np.int32), (np.cumsum(there) - 1)[ids]
 
 
-def _figures(exam: Exam, label: str, ranked: NDArray[np.int32], ks: Sequence[int]) -> pl.DataFrame:
-    accuracy = accuracy_at_k(ranked, exam.relevant[label], ks, exam.candidates)
-    return _rows(exam, label, accuracy.columns, accuracy.values)
+def _figures(
+    eval_set: EvalSet, label: str, ranked: NDArray[np.int32], ks: Sequence[int]
+) -> pl.DataFrame:
+    accuracy = accuracy_at_k(ranked, eval_set.relevant[label], ks, eval_set.candidates)
+    return _rows(eval_set, label, accuracy.columns, accuracy.values)
 
 
 def _rows(
-    exam: Exam, label: str, columns: Sequence[tuple[str, int]], values: Floats
+    eval_set: EvalSet, label: str, columns: Sequence[tuple[str, int]], values: Floats
 ) -> pl.DataFrame:
-    n_users = len(exam.user_idx)
+    n_users = len(eval_set.user_idx)
     metrics, ks = zip(*columns, strict=True)
     return (
         pl.DataFrame(
             {
                 "metric": np.repeat(np.array(metrics), n_users),
                 "k": np.repeat(np.array(ks, dtype=np.int32), n_users),
-                "user_idx": np.tile(exam.user_idx, len(columns)),
-                "is_test": np.tile(exam.is_test, len(columns)),
+                "user_idx": np.tile(eval_set.user_idx, len(columns)),
+                "is_test": np.tile(eval_set.is_test, len(columns)),
                 "value": values.T.ravel(),
             }
         )

@@ -1,13 +1,13 @@
-"""Test bed 2, the next days: what test users saw and enjoyed after the cut, and what it may prove.
+"""Test set 2, the holdout: what test users saw and enjoyed after the cut, and what it may prove.
 
 The log says only what became of videos that somebody chose to show, so every figure on it is an
-estimate, and there are several. ``shown`` ranks, for each user, the videos he was then shown.
-``plain`` is the usual hold-out: all unseen videos are candidates, what was not shown counts as not
-enjoyed. ``popularity_corrected`` and ``inverse_propensity`` weigh the hits of that same ranking,
-less for videos that many enjoyed before (Steck 2011, "Item popularity and recommendation accuracy",
-with beta = 1/2) or that many were shown then (Yang et al. 2018, "Unbiased offline recommender
-evaluation for missing-not-at-random implicit feedback"). ``cold`` is ``shown`` on videos that
-nobody had seen before the cut; they are in none of the others.
+estimate, and there are several. ``exposed_only`` ranks, for each user, the videos he was then
+shown. ``all_unseen`` is the usual hold-out: all unseen videos are candidates, what was not shown
+counts as not enjoyed. ``popularity_corrected`` and ``inverse_propensity`` weigh the hits of that
+same ranking, less for videos that many enjoyed before (Steck 2011, "Item popularity and
+recommendation accuracy", with beta = 1/2) or that many were shown then (Yang et al. 2018, "Unbiased
+offline recommender evaluation for missing-not-at-random implicit feedback"). ``cold`` is
+``exposed_only`` on videos that nobody had seen before the cut; they are in none of the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100)
-LOG_ESTIMATORS = ("shown", "plain", "popularity_corrected", "inverse_propensity")
+LOG_ESTIMATORS = ("exposed_only", "all_unseen", "popularity_corrected", "inverse_propensity")
 COLD = "cold"
 WEIGHTED = tuple((metric, k) for metric in ("recall", "ndcg") for k in KS)
 ENJOYED_SHARE = 0.5
@@ -36,12 +36,13 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class NextDays:
+class HoldoutSet:
     """What n test users met next, as dense arrays over all m videos.
 
-    ``unseen`` (n, m): not seen before the cut; ``shown`` (n, m): first seen after it; ``enjoyed``
-    (n, m) the part of these that was; ``is_cold`` (m,). ``enjoyed_before`` and ``viewers_next``
-    (m,): users who enjoyed the video before the cut, and who were first shown it after.
+    ``unseen`` (n, m): not seen before the cut; ``exposed_only`` (n, m): first seen after it;
+    ``enjoyed`` (n, m) the part of these that was; ``is_cold`` (m,). ``enjoyed_before`` and
+    ``viewers_next`` (m,): users who enjoyed the video before the cut, and who were first shown it
+    after.
     """
 
     user_idx: NDArray[np.int32]
@@ -53,9 +54,9 @@ class NextDays:
     viewers_next: NDArray[np.int64]
 
     @classmethod
-    def of(cls, next_days: pl.DataFrame, pairs: pl.DataFrame, n_videos: int) -> NextDays:
-        """Spread the tables ``next_days`` and ``pairs``, the latter of the cut."""
-        tested = next_days.filter("is_test")
+    def of(cls, holdout: pl.DataFrame, pairs: pl.DataFrame, n_videos: int) -> HoldoutSet:
+        """Spread the tables ``holdout`` and ``user_item``, the latter of the cut."""
+        tested = holdout.filter("is_test")
         user_idx = np.unique(tested["user_idx"].to_numpy())
         shape = (len(user_idx), n_videos)
 
@@ -76,26 +77,26 @@ class NextDays:
             enjoyed=mask(tested.filter(pl.col("enjoyed") >= ENJOYED_SHARE)),
             is_cold=is_cold,
             enjoyed_before=np.bincount(liked, minlength=n_videos),
-            viewers_next=np.bincount(next_days["video_idx"].to_numpy(), minlength=n_videos),
+            viewers_next=np.bincount(holdout["video_idx"].to_numpy(), minlength=n_videos),
         )
 
 
-def measure_next_days(days: NextDays, scores: NDArray[np.float32]) -> pl.DataFrame:
+def measure_holdout(days: HoldoutSet, scores: NDArray[np.float32]) -> pl.DataFrame:
     """Measure one model's scores (n, m) by every estimator.
 
     Returns rows (label, metric, k, user_idx, value), the estimator in place of the label, for every
-    figure that is defined. ``shown`` and ``cold`` come with the base rate and the share of
+    figure that is defined. ``exposed_only`` and ``cold`` come with the base rate and the share of
     candidates served, as k = 0. Users with fewer than 10 candidates there are left out.
     """
     warm = days.unseen & ~days.is_cold
     rows = [
-        _on_shown(days, scores, "shown", days.shown & ~days.is_cold),
+        _on_shown(days, scores, "exposed_only", days.shown & ~days.is_cold),
         _on_shown(days, scores, COLD, days.shown & days.is_cold),
     ]
     ranked = rank(scores, warm, KS[-1])
     relevant = days.enjoyed & warm
     plain = accuracy_at_k(ranked, relevant, KS, warm)
-    rows.append(_rows(days.user_idx, "plain", plain.columns, plain.values))
+    rows.append(_rows(days.user_idx, "all_unseen", plain.columns, plain.values))
     too_short = warm.sum(axis=1)[:, None] < np.array([k for _, k in WEIGHTED])
     for label, viewers, beta in (
         ("popularity_corrected", days.enjoyed_before, 0.5),
@@ -142,7 +143,9 @@ def packed(matrix: NDArray[Any], cells: Mask) -> Floats:
     return kept
 
 
-def _on_shown(days: NextDays, scores: NDArray[np.float32], label: str, shown: Mask) -> pl.DataFrame:
+def _on_shown(
+    days: HoldoutSet, scores: NDArray[np.float32], label: str, shown: Mask
+) -> pl.DataFrame:
     """Rank each user's own candidates, and count how many of them the model can serve."""
     enough = shown.sum(axis=1) >= KS[0]
     shown = shown[enough]

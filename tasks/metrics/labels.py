@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tasks.metrics.ranking import rank
 
 if TYPE_CHECKING:  # it holds what the labels say of it
-    from tasks.metrics.eval_set import Exam
+    from tasks.metrics.eval_set import EvalSet
 
 Mask = NDArray[np.bool_]
 
@@ -29,37 +29,37 @@ OWN_BEST = 1000
 class Label:
     """A rule by which a candidate is relevant to a user.
 
-    ``is_relevant`` returns bool (n, m) of an exam of n users and m videos, false where
+    ``is_relevant`` returns bool (n, m) of an eval set of n users and m videos, false where
     ``candidates`` is. ``words`` go into the protocol, by which figures may be compared or not.
     """
 
     name: str
-    is_relevant: Callable[[Exam], Mask]
+    is_relevant: Callable[[EvalSet], Mask]
     words: str
     is_primary: bool = False
     """Whether models are chosen, promoted and shown by it; true of one label."""
 
 
-def enjoyed(exam: Exam) -> Mask:
+def enjoyed(eval_set: EvalSet) -> Mask:
     """Return what outlasted most views of videos of like length."""
-    return exam.enjoyed
+    return eval_set.enjoyed
 
 
-def watched_once(exam: Exam) -> Mask:
+def watched_once(eval_set: EvalSet) -> Mask:
     """Return what was watched for its whole length at least."""
-    return exam.candidates & (exam.watch_ratio >= 1)
+    return eval_set.candidates & (eval_set.watch_ratio >= 1)
 
 
-def watched_twice(exam: Exam) -> Mask:
+def watched_twice(eval_set: EvalSet) -> Mask:
     """Return what was watched for twice its length at least."""
-    return exam.candidates & (exam.watch_ratio >= 2)
+    return eval_set.candidates & (eval_set.watch_ratio >= 2)
 
 
-def own_best(exam: Exam) -> Mask:
+def own_best(eval_set: EvalSet) -> Mask:
     """Return each user's own N best cells by watch ratio, ties to the smaller video id."""
-    ranked = rank(exam.watch_ratio.astype(np.float32), exam.candidates)
-    n_best = np.minimum(OWN_BEST, exam.candidates.sum(axis=1) // 3)
-    best = np.zeros(exam.candidates.shape, dtype=bool)
+    ranked = rank(eval_set.watch_ratio.astype(np.float32), eval_set.candidates)
+    n_best = np.minimum(OWN_BEST, eval_set.candidates.sum(axis=1) // 3)
+    best = np.zeros(eval_set.candidates.shape, dtype=bool)
     rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])
     best[rows, ranked[rows, ranks]] = True
     return best
@@ -74,8 +74,8 @@ LABELS = {
             "watch ratio above the 80th percentile of training views at the video's length",
             is_primary=True,
         ),
-        Label("ratio_at_least_1", watched_once, "watch ratio of 1 or more"),
-        Label("ratio_at_least_2", watched_twice, "watch ratio of 2 or more"),
+        Label("watch_ratio_ge_1", watched_once, "watch ratio of 1 or more"),
+        Label("watch_ratio_ge_2", watched_twice, "watch ratio of 2 or more"),
         Label(
             "top_n",
             own_best,

@@ -34,7 +34,7 @@ def leaderboard_of(per_user: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def order_models(per_user: pl.DataFrame, models: tuple[str, ...], k: int = 10) -> list[str]:
-    """Order models by NDCG@k on tune users, best first; equals keep their order.
+    """Order models by NDCG@k on validation users, best first; equals keep their order.
 
     No test user ever chooses anything. A model without any figure comes last.
     """

@@ -8,19 +8,21 @@ import polars as pl
 
 from tasks.metrics.bootstrap import bootstrap_mean
 
-AGE = ["model", "bed", "days_old"]
+AGE = ["model", "test_set", "days_old"]
 
 
-def staleness_of(aged: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return ``staleness`` from rows of ``aged``.
+def staleness_of(model_age_scores: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return ``staleness`` from rows of ``model_age_scores``.
 
     A user asked on several days counts once, with the mean of his figures: days of one user are
     not independent, so the bootstrap draws users.
     """
-    fresh = aged.filter(pl.col("trained") == pl.col("day")).drop("trained")
-    paired = aged.join(fresh, on=["model", "bed", "day", "user_id"], suffix="_fresh")
+    fresh = model_age_scores.filter(pl.col("trained_as_of") == pl.col("day")).drop("trained_as_of")
+    paired = model_age_scores.join(
+        fresh, on=["model", "test_set", "day", "user_id"], suffix="_fresh"
+    )
     by_age = paired.with_columns(
-        (pl.col("day") - pl.col("trained")).dt.total_days().cast(pl.Int32).alias("days_old")
+        (pl.col("day") - pl.col("trained_as_of")).dt.total_days().cast(pl.Int32).alias("days_old")
     )
     by_user = by_age.group_by([*AGE, "user_id"]).agg(
         pl.col("value", "value_fresh").mean(), pl.col("day")

@@ -19,7 +19,7 @@ REPORTED = {"als": 0.565, "content": 0.252, "friends": 0.0, "hybrid": 0.092}
 REPORTED_K = 1000
 
 
-def notebook_figures(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
+def notebook_rows(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
     """Return ``notebook``: every metric of each model by the notebook's rule.
 
     ``whose`` is "user N" for ``user_id``, be he for choosing or for reporting, and "all" for the
@@ -30,12 +30,12 @@ def notebook_figures(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
     one = figures.filter(pl.col("user_id") == user_id)
     parts = [(f"user {user_id}", one), ("all", figures.filter("is_test"))]
     is_reported = (
-        (pl.col("whose") == f"user {USER}")
+        (pl.col("user_group") == f"user {USER}")
         & (pl.col("metric") == "recall")
         & (pl.col("k") == REPORTED_K)
     )
     reported = pl.col("model").replace_strict(REPORTED, default=None, return_dtype=pl.Float64)
-    return pl.concat(_means(part, whose) for whose, part in parts).with_columns(
+    return pl.concat(_means(part, user_group) for user_group, part in parts).with_columns(
         pl.when(is_reported).then(reported).alias("notebook")
     )
 
@@ -57,9 +57,9 @@ def _figures(per_user: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _means(figures: pl.DataFrame, whose: str) -> pl.DataFrame:
-    """Return model, whose, metric, k and the mean over the users in ``figures``."""
+def _means(figures: pl.DataFrame, user_group: str) -> pl.DataFrame:
+    """Return model, user_group, metric, k and the mean over the users in ``figures``."""
     means = figures.group_by("model", "metric", "k", maintain_order=True).agg(
         pl.col("value").mean()
     )
-    return means.select("model", pl.lit(whose).alias("whose"), "metric", "k", "value")
+    return means.select("model", pl.lit(user_group).alias("user_group"), "metric", "k", "value")

@@ -19,14 +19,14 @@ CELL = ["label", "metric", "k"]
 FIGURE = ["model", *CELL]
 
 
-def comparisons_of(per_user: pl.DataFrame, against: Sequence[str], seed: int) -> pl.DataFrame:
+def comparisons_of(per_user: pl.DataFrame, baseline: Sequence[str], seed: int) -> pl.DataFrame:
     """Return ``comparisons``: every model minus each one of ``against``, paired by test user.
 
     A user who has the figure in only one of the two models is left out of it, and a figure without
     any user in both has no row. The users drawn are the leaderboard's, for the same ``seed``.
     """
     figures, values = _by_user(per_user.filter("is_test"))
-    pairs = _pairs(figures, against)
+    pairs = _pairs(figures, baseline)
     ours, theirs = (values[:, pairs[name].to_numpy()] for name in ("column", "column_against"))
     differences = ours - theirs
     interval = bootstrap_mean(differences, seed)
@@ -34,7 +34,7 @@ def comparisons_of(per_user: pl.DataFrame, against: Sequence[str], seed: int) ->
     return (
         pairs.select(
             "model",
-            "against",
+            "baseline",
             *CELL,
             pl.Series("difference", interval.mean),
             pl.Series("low", interval.low),
@@ -63,9 +63,9 @@ def _by_user(test: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.float64]]:
     return figures, values
 
 
-def _pairs(figures: pl.DataFrame, against: Sequence[str]) -> pl.DataFrame:
+def _pairs(figures: pl.DataFrame, baseline: Sequence[str]) -> pl.DataFrame:
     """Name the figures to subtract: model, against, label, metric, k, column, column_against."""
-    others = figures.filter(pl.col("model").is_in(list(against))).rename({"model": "against"})
+    others = figures.filter(pl.col("model").is_in(list(baseline))).rename({"model": "baseline"})
     return figures.join(others, on=CELL, suffix="_against", maintain_order="left_right").filter(
-        pl.col("model") != pl.col("against")
+        pl.col("model") != pl.col("baseline")
     )

@@ -1,7 +1,7 @@
 """Do two yardsticks put the models in the same order, and where do they differ most?
 
-A leaderboard is a mapping from model to figure, higher is better: two labels on one test bed, or
-one label on two test beds. Not here: the figures.
+A leaderboard is a mapping from model to figure, higher is better: two labels on one test set, or
+one label on two test sets. Not here: the figures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import combinations
 
 
 @dataclass(frozen=True)
-class Swap:
+class RankInversion:
     """Two models whose order the first leaderboard turns round.
 
     ``lead_in_first`` is how far ``winner_in_first`` is ahead there, ``gap_in_second`` how far it is
@@ -31,18 +31,18 @@ class RankAgreement:
     """How far two leaderboards agree.
 
     ``tau`` is Kendall's tau-b, -1 to 1, NaN with fewer than two models or one figure for all.
-    ``swaps`` come largest ``gap_in_second`` first. ``left_out`` names the models with NaN in
-    either leaderboard, on which nothing can be said.
+    ``rank_inversions`` come largest ``gap_in_second`` first. ``left_out`` names the models with NaN
+    in either leaderboard, on which nothing can be said.
     """
 
     tau: float
-    swaps: tuple[Swap, ...]
+    rank_inversions: tuple[RankInversion, ...]
     left_out: tuple[str, ...]
 
     @property
-    def worst(self) -> Swap | None:
-        """The swap that costs most by the second leaderboard; None if no pair is swapped."""
-        return self.swaps[0] if self.swaps else None
+    def worst(self) -> RankInversion | None:
+        """The inversion that costs most by the second leaderboard; None if no pair is swapped."""
+        return self.rank_inversions[0] if self.rank_inversions else None
 
 
 def compare_leaderboards(first: Mapping[str, float], second: Mapping[str, float]) -> RankAgreement:
@@ -50,7 +50,7 @@ def compare_leaderboards(first: Mapping[str, float], second: Mapping[str, float]
 
     With P and Q the pairs in the same and in turned order and T, U those tied in the first and in
     the second only, tau-b = (P - Q) / sqrt((P + Q + T) (P + Q + U)): Kendall (1945), "The treatment
-    of ties in ranking problems". A pair tied in either is no swap.
+    of ties in ranking problems". A pair tied in either is no inversion.
     """
     if first.keys() != second.keys():
         raise ValueError(f"models are not in both: {sorted(first.keys() ^ second.keys())}")
@@ -58,7 +58,7 @@ def compare_leaderboards(first: Mapping[str, float], second: Mapping[str, float]
     models = [model for model in first if model not in left_out]
     return RankAgreement(
         tau=_kendall_tau([first[m] for m in models], [second[m] for m in models]),
-        swaps=_swaps(models, first, second),
+        rank_inversions=_swaps(models, first, second),
         left_out=left_out,
     )
 
@@ -73,11 +73,16 @@ def _kendall_tau(first: list[float], second: list[float]) -> float:
 
 def _swaps(
     models: list[str], first: Mapping[str, float], second: Mapping[str, float]
-) -> tuple[Swap, ...]:
-    swaps = []
+) -> tuple[RankInversion, ...]:
+    rank_inversions = []
     for pair in combinations(models, 2):
         ahead, behind = sorted(pair, key=lambda model: first[model], reverse=True)
         lead, gap = first[ahead] - first[behind], second[behind] - second[ahead]
         if lead > 0 and gap > 0:
-            swaps.append(Swap(ahead, behind, lead, gap))
-    return tuple(sorted(swaps, key=lambda swap: (-swap.gap_in_second, swap.winner_in_first)))
+            rank_inversions.append(RankInversion(ahead, behind, lead, gap))
+    return tuple(
+        sorted(
+            rank_inversions,
+            key=lambda inversion: (-inversion.gap_in_second, inversion.winner_in_first),
+        )
+    )

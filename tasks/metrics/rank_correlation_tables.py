@@ -1,7 +1,7 @@
 """Do several yardsticks put the models in the same order? Tables of what was compared two by two.
 
-Here: leaderboards by yardstick, and their agreement as rows. Not here: the comparison of two
-(``tasks.metrics.rank_correlation``).
+Here: leaderboards by yardstick, and their rank correlations as rows. Not here: the comparison of
+two (``tasks.metrics.rank_correlation``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AGREEMENT = {
     "second": pl.String,
     "tau": pl.Float64,
     "models": pl.Int32,
-    "swaps": pl.Int32,
+    "rank_inversions": pl.Int32,
 }
 SWAP = {
     "first": pl.String,
@@ -30,15 +30,15 @@ SWAP = {
 }
 
 
-def agreements_of(
+def rank_correlations_of(
     boards: Mapping[str, Mapping[str, float]], pairs: Sequence[tuple[str, str]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Compare the leaderboards named by each pair: ``agreements``, one row a pair, and ``swaps``.
+    """Compare the leaderboards named by each pair: ``rank_correlations``, ``rank_inversions``.
 
     ``boards`` maps a yardstick to its leaderboard, model to mean. A model that is absent or NaN in
     either board is left out of the pair.
     """
-    agreements, swaps = [], []
+    rank_correlations, rank_inversions = [], []
     for first, second in pairs:
         shared = [model for model in boards[first] if model in boards[second]]
         found = compare_leaderboards(
@@ -46,18 +46,18 @@ def agreements_of(
             {model: boards[second][model] for model in shared},
         )
         n_models = len(shared) - len(found.left_out)
-        agreements.append((first, second, found.tau, n_models, len(found.swaps)))
-        swaps += _swap_rows(first, second, found)
+        rank_correlations.append((first, second, found.tau, n_models, len(found.rank_inversions)))
+        rank_inversions += _swap_rows(first, second, found)
     return (
-        pl.DataFrame(agreements, AGREEMENT, orient="row").with_columns(
+        pl.DataFrame(rank_correlations, AGREEMENT, orient="row").with_columns(
             pl.col("tau").fill_nan(None)
         ),
-        pl.DataFrame(swaps, SWAP, orient="row"),
+        pl.DataFrame(rank_inversions, SWAP, orient="row"),
     )
 
 
 def boards_by_label(
-    leaderboard: pl.DataFrame, bed: str = "block", metric: str = "ndcg", k: int = 10
+    leaderboard: pl.DataFrame, test_set: str = "small_matrix", metric: str = "ndcg", k: int = 10
 ) -> dict[str, dict[str, float]]:
     """Return one leaderboard a label, ``{"bed/label": {model: mean}}``, without the oracle.
 
@@ -71,7 +71,7 @@ def boards_by_label(
     )
     boards: dict[str, dict[str, float]] = {}
     for label, model, mean in shown.select("label", "model", "mean").iter_rows():
-        boards.setdefault(f"{bed}/{label}", {})[model] = mean
+        boards.setdefault(f"{test_set}/{label}", {})[model] = mean
     return boards
 
 
@@ -82,10 +82,10 @@ def _swap_rows(
         (
             first,
             second,
-            swap.winner_in_first,
-            swap.winner_in_second,
-            swap.lead_in_first,
-            swap.gap_in_second,
+            inversion.winner_in_first,
+            inversion.winner_in_second,
+            inversion.lead_in_first,
+            inversion.gap_in_second,
         )
-        for swap in found.swaps
+        for inversion in found.rank_inversions
     ]

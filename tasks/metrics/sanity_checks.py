@@ -148,7 +148,7 @@ def _random_precision(
     if lost:
         raise EvaluationError(
             f"{RANDOM} was measured on {lost} test users without a base rate: {ORACLE} and models"
-            " were not measured on the same exam"
+            " were not measured on the same eval set"
         )
     values = wide.select(map(str, ks)).fill_null(np.nan).to_numpy()
     return ks, values, wide["base_rate"].to_numpy()

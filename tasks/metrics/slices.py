@@ -1,8 +1,8 @@
-"""Where a model is good: NDCG@10 on parts of the exam's users, videos and cells.
+"""Where a model is good: NDCG@10 on parts of the eval set's users, videos and cells.
 
 A new slice is a function here and one line in ``SLICES``: tables, figures and the gate follow.
 Which cells a part holds depends on the data alone, never on a model. Inside a part only its cells
-are candidates, and the model's list is made anew from them. Not here: figures of the whole exam
+are candidates, and the model's list is made anew from them. Not here: figures of the whole eval set
 (``tasks.metrics.eval_set``) and what lists are like (``tasks.metrics.beyond_accuracy``).
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
-from tasks.metrics.eval_set import Exam
+from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 
@@ -33,8 +33,8 @@ Parts = list[tuple[str, Mask]]
 class Part:
     """A part of a slice: its name for people, its place in the slice, and what it holds.
 
-    ``cells`` is bool of a shape that broadcasts to the exam's (n, m): (n, 1) a part of the users,
-    (1, m) a part of the videos.
+    ``cells`` is bool of a shape that broadcasts to the eval set's (n, m): (n, 1) a part of the
+    users, (1, m) a part of the videos.
     """
 
     slice: str
@@ -45,16 +45,16 @@ class Part:
 
 @dataclass(frozen=True)
 class SliceInputs:
-    """What a slice may look at: the exam and the features of its n users and m videos, in order."""
+    """What a slice may look at: the eval set, and the features of its n users and m videos."""
 
-    exam: Exam
+    eval_set: EvalSet
     users: pl.DataFrame
     videos: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A way to cut the exam into parts; ``words`` head its panel.
+    """A way to cut the eval set into parts; ``words`` head its panel.
 
     No cell may be in two of the parts that ``cut`` returns.
     """
@@ -66,7 +66,7 @@ class Slice:
 
 def by_stage(inputs: SliceInputs) -> Parts:
     """Cut by the stage of the cell; cells of unknown stage are in neither part."""
-    return [(f"stage {stage}", inputs.exam.stage == stage) for stage in (1, 2)]
+    return [(f"stage {stage}", inputs.eval_set.stage == stage) for stage in (1, 2)]
 
 
 def by_activity(inputs: SliceInputs) -> Parts:
@@ -78,7 +78,7 @@ def by_activity(inputs: SliceInputs) -> Parts:
 def by_length(inputs: SliceInputs) -> Parts:
     """Cut videos into quarters by their length."""
     names = ("shortest", "shorter", "longer", "longest")
-    return _quarters(names, inputs.exam.duration_ms, _seconds, axis=0)
+    return _quarters(names, inputs.eval_set.duration_ms, _seconds, axis=0)
 
 
 def by_popularity(inputs: SliceInputs) -> Parts:
@@ -96,9 +96,9 @@ SLICES = (
 """All slices, in the order of the table's rows and of the panels."""
 
 
-def parts_of(exam: Exam, users: pl.DataFrame, videos: pl.DataFrame) -> list[Part]:
-    """Cut the exam in all ways; ``users`` (n rows) and ``videos`` (m rows) are their features."""
-    inputs = SliceInputs(exam, users, videos)
+def parts_of(eval_set: EvalSet, users: pl.DataFrame, videos: pl.DataFrame) -> list[Part]:
+    """Cut the eval set in all ways; ``users`` (n rows), ``videos`` (m rows) are their features."""
+    inputs = SliceInputs(eval_set, users, videos)
     return [
         Part(slice_.name, name, place, cells)
         for slice_ in SLICES
@@ -118,7 +118,7 @@ def quarters_of(values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def slices_of(
-    exam: Exam, scores: NDArray[np.float32], parts: list[Part], seed: int
+    eval_set: EvalSet, scores: NDArray[np.float32], parts: list[Part], seed: int
 ) -> pl.DataFrame:
     """Measure one model's scores (n, m) on every part: rows of ``slices`` without the model.
 
@@ -127,8 +127,8 @@ def slices_of(
     NDCG@10 is not defined for them; a part without any user has nulls and 0 users. One draw of
     users serves all parts.
     """
-    relevant = exam.relevant[PRIMARY]
-    measured = [_measure_part(exam, relevant, scores, part.cells) for part in parts]
+    relevant = eval_set.relevant[PRIMARY]
+    measured = [_measure_part(eval_set, relevant, scores, part.cells) for part in parts]
     ndcg, base_rate = np.stack(measured, axis=2)
     interval = bootstrap_mean(ndcg, seed)
     users = (~np.isnan(ndcg)).sum(axis=0)
@@ -137,7 +137,7 @@ def slices_of(
     return pl.DataFrame(
         {
             "slice": [part.slice for part in parts],
-            "part": [part.name for part in parts],
+            "slice_value": [part.name for part in parts],
             "place": np.array([part.place for part in parts], dtype=np.int8),
             "mean": interval.mean,
             "low": interval.low,
@@ -149,21 +149,21 @@ def slices_of(
 
 
 def _measure_part(
-    exam: Exam,
+    eval_set: EvalSet,
     relevant: NDArray[np.bool_],
     scores: NDArray[np.float32],
     cells: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Return NDCG@10 and the base rate of each user (2, n); NaN for a user who does not count."""
-    shape = exam.candidates.shape
+    shape = eval_set.candidates.shape
     users = np.broadcast_to(cells.any(axis=1), shape[:1])
     videos = np.broadcast_to(cells.any(axis=0), shape[1:])
 
     def inside(matrix: NDArray[Any]) -> NDArray[Any]:
-        # The smallest rectangle around the part: four quarters cost as much as the whole exam.
+        # The smallest rectangle around the part: four quarters cost as much as the whole eval set.
         return matrix.compress(users, axis=0).compress(videos, axis=1)
 
-    candidates = inside(exam.candidates) & inside(np.broadcast_to(cells, shape))
+    candidates = inside(eval_set.candidates) & inside(np.broadcast_to(cells, shape))
     relevant = inside(relevant) & candidates
     ranked = rank(inside(scores), candidates, K)
     accuracy = accuracy_at_k(ranked, relevant, [K], candidates)

@@ -25,7 +25,7 @@ class ALS(Recommender[ALSConfig]):
     """
 
     config_type = ALSConfig
-    learned = ("user_factors_", "video_factors_")
+    state_attributes = ("user_factors_", "video_factors_")
     user_factors_: FloatMatrix
     video_factors_: FloatMatrix
 

@@ -37,27 +37,27 @@ ARRAYS = "model.safetensors"
 class Training:
     """What a model may learn from. Nothing in it is younger than ``as_of``.
 
-    ``pairs`` holds one row per (user, video) seen before the cut, ordered by both: user_idx,
+    ``user_item`` holds one row per (user, video) seen before the cut, ordered by both: user_idx,
     video_idx, views, watch_ratio (mean of the pair's views), enjoyed (share of the pair's views
     that were enjoyed, 0 to 1), last_viewed_at. ``users`` and ``videos`` hold one row per index, in
     its order, cold ones included; ``friends`` one row per direction of a friendship: user_idx,
-    friend_idx. A table that the model did not ask for in ``uses`` is empty.
+    friend_idx. A table that the model did not ask for in ``required_tables`` is empty.
 
-    Only a blend is given ``components``, the night's other models by name; ``rehearsal``; and
-    ``tune_cells``, the exam's cells of tune users, who are there for choosing.
+    Only a blend is given ``components``, the night's other models by name; ``backtest``; and
+    ``validation_pairs``, the eval set's cells of validation users, who are there for choosing.
     """
 
     user_ids: NDArray[np.int32]
     video_ids: NDArray[np.int32]
-    pairs: pl.DataFrame
+    user_item: pl.DataFrame
     users: pl.DataFrame
     videos: pl.DataFrame
     friends: pl.DataFrame
     as_of: datetime
     seed: int
     components: Mapping[str, Recommender[Any]] = field(default_factory=dict)
-    rehearsal: Rehearsal | None = None
-    tune_cells: pl.DataFrame = field(default_factory=pl.DataFrame)
+    backtest: Backtest | None = None
+    validation_pairs: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,9 +65,9 @@ class Training:
         return len(self.user_ids), len(self.video_ids)
 
     def matrix(self, values: str) -> sparse.csr_matrix:
-        """Return a column of ``pairs`` as float32 CSR of shape (n_users, n_videos)."""
-        index = (self.pairs["user_idx"].to_numpy(), self.pairs["video_idx"].to_numpy())
-        data = self.pairs[values].cast(pl.Float32).to_numpy()
+        """Return a column of ``user_item`` as float32 CSR of shape (n_users, n_videos)."""
+        index = (self.user_item["user_idx"].to_numpy(), self.user_item["video_idx"].to_numpy())
+        data = self.user_item[values].cast(pl.Float32).to_numpy()
         return sparse.csr_matrix((data, index), shape=self.shape, dtype=np.float32)
 
     def tags(self) -> sparse.csr_matrix:
@@ -84,13 +84,13 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Backtest:
     """An earlier day played again: models as they were then, and what was seen on the days after.
 
     ``components`` were trained on what was known at the earlier cut; ``users`` and ``videos`` are
     the feature tables of that cut. ``seen_next`` holds the pairs first seen between that cut and
-    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views). The exam's
-    test users are not in it.
+    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views). The eval
+    set's test users are not in it.
     """
 
     components: Mapping[str, Recommender[Any]]
@@ -102,14 +102,14 @@ class Rehearsal:
 class Recommender(ABC, Generic[C]):
     """A model that scores every video for given users.
 
-    A subclass names its ``config_type``, what it ``uses`` (of pairs, users, videos, friends and,
-    for a blend, components) and the attributes it ``learned``, each ending in ``_``, and writes
-    ``_fit`` and ``_score``.
+    A subclass names its ``config_type``, what it ``required_tables`` (of pairs, users, videos,
+    friends and, for a blend, components) and the attributes it ``state_attributes``, each ending in
+    ``_``, and writes ``_fit`` and ``_score``.
     """
 
     config_type: ClassVar[type[ModelConfig]]
-    uses: ClassVar[frozenset[str]] = frozenset({"pairs"})
-    learned: ClassVar[tuple[str, ...]] = ()
+    required_tables: ClassVar[frozenset[str]] = frozenset({"user_item"})
+    state_attributes: ClassVar[tuple[str, ...]] = ()
     config: C
 
     def __init__(self, config: C | None = None) -> None:
@@ -158,7 +158,9 @@ class Recommender(ABC, Generic[C]):
         Last their checksums, by which ``load`` knows them again.
         """
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
-        learned = {attribute: getattr(self, attribute) for attribute in ("shape_", *self.learned)}
+        learned = {
+            attribute: getattr(self, attribute) for attribute in ("shape_", *self.state_attributes)
+        }
         write_arrays(folder / ARRAYS, learned)
         self._save(folder)
         write_checksums(folder)
@@ -172,7 +174,7 @@ class Recommender(ABC, Generic[C]):
                 json.loads((folder / "config.json").read_text())
             )
             model = cls(config)  # type: ignore[arg-type]
-            vars(model).update(read_arrays(folder / ARRAYS, ("shape_", *cls.learned)))
+            vars(model).update(read_arrays(folder / ARRAYS, ("shape_", *cls.state_attributes)))
             model._load(folder)
         except (GrailError, OSError, ValueError, KeyError) as error:
             raise ModelError(
@@ -184,13 +186,13 @@ class Recommender(ABC, Generic[C]):
         """Learning curves by metric name, one value an epoch; empty for models without epochs."""
         return {}
 
-    def findings(self) -> Mapping[str, float | str]:
+    def fit_summary(self) -> Mapping[str, float | str]:
         """Return what a person may want to read of what was learned; empty for most models."""
         return {}
 
     @abstractmethod
     def _fit(self, training: Training) -> None:
-        """Set the ``learned`` attributes; ``training`` is not changed."""
+        """Set the ``state_attributes`` attributes; ``training`` is not changed."""
 
     @abstractmethod
     def _score(self, user_idx: NDArray[np.int64]) -> FloatMatrix:

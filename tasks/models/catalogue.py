@@ -54,7 +54,7 @@ class Catalogue:
             )
         return np.searchsorted(self.user_ids, user_ids).astype(np.int64)
 
-    def among(self, video_ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    def allowed_videos(self, video_ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Return bool (m,): true for these videos; ModelError names ids that are not known."""
         is_known = np.isin(video_ids, self.video_ids)
         if not is_known.all():

@@ -27,8 +27,8 @@ class Content(Recommender[ContentConfig]):
     """
 
     config_type = ContentConfig
-    uses: ClassVar[frozenset[str]] = frozenset({"pairs", "videos"})
-    learned = ("features_", "profiles_")
+    required_tables: ClassVar[frozenset[str]] = frozenset({"user_item", "videos"})
+    state_attributes = ("features_", "profiles_")
     features_: sparse.csr_matrix
     profiles_: sparse.csr_matrix
 
@@ -138,14 +138,14 @@ def centred_labels(training: Training, half_life_days: float | None) -> sparse.c
     CSR (n_users, n_videos) in float64: the sums cancel, and what is left of a user without a
     preference must be near 0.
     """
-    user_idx = training.pairs["user_idx"].to_numpy()
-    label = training.pairs["enjoyed"].to_numpy().astype(np.float64)
-    weight = recency(training.pairs["last_viewed_at"], training.as_of, half_life_days)
+    user_idx = training.user_item["user_idx"].to_numpy()
+    label = training.user_item["enjoyed"].to_numpy().astype(np.float64)
+    weight = recency(training.user_item["last_viewed_at"], training.as_of, half_life_days)
     n_users = training.shape[0]
     weight /= np.bincount(user_idx, weights=weight, minlength=n_users)[user_idx]
     mean = np.bincount(user_idx, weights=weight * label, minlength=n_users)
     return sparse.csr_matrix(
-        (weight * (label - mean[user_idx]), (user_idx, training.pairs["video_idx"].to_numpy())),
+        (weight * (label - mean[user_idx]), (user_idx, training.user_item["video_idx"].to_numpy())),
         shape=training.shape,
     )
 

@@ -29,8 +29,8 @@ class Friends(Recommender[FriendsConfig]):
     """
 
     config_type = FriendsConfig
-    uses: ClassVar[frozenset[str]] = frozenset({"pairs", "videos", "friends"})
-    learned = ("scores_",)
+    required_tables: ClassVar[frozenset[str]] = frozenset({"user_item", "videos", "friends"})
+    state_attributes = ("scores_",)
     scores_: sparse.csr_matrix
 
     def _fit(self, training: Training) -> None:
@@ -72,7 +72,7 @@ def centred_labels(training: Training, *, with_authors: bool) -> sparse.csr_matr
     ``with_authors`` adds a label of 1 for each author and video of theirs; an author without views
     has the mean of all. Entries of 0 are stored, they are views like all others.
     """
-    labels = training.pairs.select("user_idx", "video_idx", pl.col("enjoyed").cast(pl.Float64))
+    labels = training.user_item.select("user_idx", "video_idx", pl.col("enjoyed").cast(pl.Float64))
     user_idx, enjoyed = labels["user_idx"].to_numpy(), labels["enjoyed"].to_numpy()
     n_users = training.shape[0]
     seen = np.bincount(user_idx, minlength=n_users)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.eval_set import Exam
+from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.ranking import rank
-from tasks.models.base import FloatMatrix, Recommender, Rehearsal, Training
+from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
-from tasks.models.blends.scale import standardised
-from tasks.models.blends.weights import moments_by_user, sure_weights
+from tasks.models.blends.scale import zscore_by_user
+from tasks.models.blends.weights import moments_by_user, select_weights
 from tasks.models.lookup import recommender_class
 
 K = 10
@@ -29,19 +29,19 @@ K = 10
 class Hybrid(Recommender[HybridConfig]):
     """Scores by what the components say, each standardised by user; silence is neutral.
 
-    How to combine is learned from a rehearsal: components as they were some days before the cut,
-    and what users enjoyed of the videos they first saw after that. Only components that help for
-    sure count, each by a non-negative weight; a blend of ``BLENDS`` makes one score of what they
-    say. By default all blends are learned, and the one with the highest NDCG@10 on tune users is
+    How to combine is learned from a backtest: components as they were some days before the cut, and
+    what users enjoyed of the videos they first saw after that. Only components that help for sure
+    count, each by a non-negative weight; a blend of ``BLENDS`` makes one score of what they say. By
+    default all blends are learned, and the one with the highest NDCG@10 on validation users is
     used.
 
     NaN where no component that counts can serve. If none helps for sure, or nothing was seen in the
-    rehearsal, all weigh the same, what is known to be noise apart, and it is the simplest blend.
+    backtest, all weigh the same, what is known to be noise apart, and it is the simplest blend.
     """
 
     config_type = HybridConfig
-    uses = frozenset({"users", "videos", "components"})
-    learned = ("moments_", "weights_")
+    required_tables = frozenset({"users", "videos", "components"})
+    state_attributes = ("moments_", "weights_")
     moments_: NDArray[np.float64]
     weights_: NDArray[np.float64]
     components_: dict[str, Recommender[Any]]
@@ -49,23 +49,23 @@ class Hybrid(Recommender[HybridConfig]):
 
     def _fit(self, training: Training) -> None:
         asked = blends_asked_for(self.config.kind)
-        if not training.components or training.rehearsal is None:
+        if not training.components or training.backtest is None:
             raise ModelError("hybrid blends other models: name at least one beside it in --models")
         self.components_ = dict(training.components)
         self.names_ = tuple(self.components_)
         self.seed_ = training.seed
-        learnable = self._learnable(training, training.rehearsal)
+        learnable = self._learnable(training, training.backtest)
         fitted = [blend.fit(learnable) for blend in asked]
         self.blends_ = {blend.name: blend for blend in fitted if blend is not None}
-        self.tune_ndcg_ = self._tried(Exam.of(training.tune_cells))
+        self.validation_ndcg_ = self._tried(EvalSet.of(training.validation_pairs))
         # Of equals the first, which is the simpler one
-        best = max(self.tune_ndcg_, key=lambda kind: self.tune_ndcg_[kind])
-        self.kind_ = self.config.kind if self.config.kind in self.tune_ndcg_ else best
+        best = max(self.validation_ndcg_, key=lambda kind: self.validation_ndcg_[kind])
+        self.kind_ = self.config.kind if self.config.kind in self.validation_ndcg_ else best
 
-    def _learnable(self, training: Training, rehearsal: Rehearsal) -> BlendTraining:
-        """Weigh the components by the rehearsal, and return what blends learn from."""
-        pairs = self._sampled(rehearsal.seen_next)
-        heard = _heard([rehearsal.components[name] for name in self.names_], pairs)
+    def _learnable(self, training: Training, backtest: Backtest) -> BlendTraining:
+        """Weigh the components by the backtest, and return what blends learn from."""
+        pairs = self._sampled(backtest.seen_next)
+        heard = _heard([backtest.components[name] for name in self.names_], pairs)
         starts = np.flatnonzero(np.diff(pairs["user_idx"].to_numpy(), prepend=-1))
         self.moments_ = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
         self.weights_, is_sure = self._weights(self.names_)
@@ -74,8 +74,8 @@ class Hybrid(Recommender[HybridConfig]):
             is_sure=is_sure,
             said=heard[:, self.weights_ > 0],
             pairs=pairs,
-            users_then=rehearsal.users,
-            videos_then=rehearsal.videos,
+            users_then=backtest.users,
+            videos_then=backtest.videos,
             users=training.users,
             videos=training.videos,
             config=self.config,
@@ -103,21 +103,25 @@ class Hybrid(Recommender[HybridConfig]):
         if not places:
             return weights, False
         moments = self.moments_[:, [*places, -1]][:, :, places]
-        sure = sure_weights(moments, self.seed_, self.config.certainty, self.config.least_weight)
+        sure = select_weights(
+            moments, self.seed_, self.config.min_selection_rate, self.config.least_weight
+        )
         weights[places] = sure if sure.any() else 1 / len(places)
         return weights, bool(sure.any())
 
     def _weighing(self) -> dict[str, float]:
         return {name: weight for name, weight in self.weights.items() if weight > 0}
 
-    def _tried(self, tune: Exam) -> dict[str, float]:
-        """Return NDCG@10 on tune users by kind; 0 where there is nobody to try it on."""
-        inputs = self.inputs(tune.user_idx, tune.video_idx, self.names_)
+    def _tried(self, validation: EvalSet) -> dict[str, float]:
+        """Return NDCG@10 on validation users by kind; 0 where there is nobody to try it on."""
+        inputs = self.inputs(validation.user_idx, validation.video_idx, self.names_)
         tried = {}
         for kind, blend in self.blends_.items():
-            scores = _blended(blend, inputs, tune.user_idx, tune.video_idx)
-            ranked = rank(scores, tune.candidates, K)
-            figures = accuracy_at_k(ranked, tune.enjoyed, [K], tune.candidates).of("ndcg", K)
+            scores = _blended(blend, inputs, validation.user_idx, validation.video_idx)
+            ranked = rank(scores, validation.candidates, K)
+            figures = accuracy_at_k(ranked, validation.enjoyed, [K], validation.candidates).of(
+                "ndcg", K
+            )
             known = figures[~np.isnan(figures)]
             tried[kind] = float(known.mean()) if known.size else 0.0
         return tried
@@ -133,7 +137,7 @@ class Hybrid(Recommender[HybridConfig]):
         return self.blends_[self.kind_]
 
     @property
-    def counting(self) -> tuple[str, ...]:
+    def active_components(self) -> tuple[str, ...]:
         """Components that decide: those that the blend in use listens to."""
         return self.blend.active
 
@@ -147,7 +151,7 @@ class Hybrid(Recommender[HybridConfig]):
         return inputs
 
     def _said(self, user_idx: Index, names: Iterable[str]) -> Inputs:
-        return {name: standardised(self.components_[name].score(user_idx)) for name in names}
+        return {name: zscore_by_user(self.components_[name].score(user_idx)) for name in names}
 
     def combine(self, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
         """Blend what components say of users and videos into scores (n, m)."""
@@ -174,13 +178,15 @@ class Hybrid(Recommender[HybridConfig]):
         scores = np.empty((len(user_idx), len(videos)), dtype=np.float32)
         for rows in chunks(len(user_idx)):
             users = user_idx[rows]
-            scores[rows] = self.combine(self._said(users, self.counting), users, videos)
+            scores[rows] = self.combine(self._said(users, self.active_components), users, videos)
         return scores
 
-    def findings(self) -> dict[str, float | str]:
-        """Return the kind in use, the weights, and NDCG@10 on tune users by kind."""
+    def fit_summary(self) -> dict[str, float | str]:
+        """Return the kind in use, the weights, and NDCG@10 on validation users by kind."""
         weights = {f"weight_{name}": weight for name, weight in self.weights.items()}
-        tried = {f"tune_ndcg_at_10_{kind}": value for kind, value in self.tune_ndcg_.items()}
+        tried = {
+            f"validation_ndcg_at_10_{kind}": value for kind, value in self.validation_ndcg_.items()
+        }
         return {"kind": self.kind_, **weights, **tried}
 
     def _save(self, folder: Path) -> None:
@@ -195,7 +201,7 @@ class Hybrid(Recommender[HybridConfig]):
             "components": self.names_,
             "kind": self.kind_,
             "seed": self.seed_,
-            "tune_ndcg_at_10": self.tune_ndcg_,
+            "validation_ndcg_at_10": self.validation_ndcg_,
         }
         (folder / "blend.json").write_text(json.dumps(description, indent=2) + "\n")
 
@@ -203,13 +209,13 @@ class Hybrid(Recommender[HybridConfig]):
         description = json.loads((folder / "blend.json").read_text())
         self.names_ = tuple(description["components"])
         self.kind_, self.seed_ = description["kind"], description["seed"]
-        self.tune_ndcg_ = description["tune_ndcg_at_10"]
+        self.validation_ndcg_ = description["validation_ndcg_at_10"]
         self.components_ = {
             name: recommender_class(name).load(folder / "components" / name) for name in self.names_
         }
         by_name = {blend.name: blend for blend in BLENDS}
         weights = self._weighing()
-        self.blends_ = {kind: by_name[kind].load(folder, weights) for kind in self.tune_ndcg_}
+        self.blends_ = {kind: by_name[kind].load(folder, weights) for kind in self.validation_ndcg_}
 
 
 def _blended(blend: Blend, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:
@@ -228,5 +234,5 @@ def _heard(components: Sequence[Recommender[Any]], pairs: pl.DataFrame) -> Float
         own = slice(*np.searchsorted(user_idx, [known[0], known[-1] + 1]))
         cells = np.searchsorted(known, user_idx[own]), video_idx[own]
         for c, component in enumerate(components):
-            heard[own, c] = standardised(component.score(known))[cells]
+            heard[own, c] = zscore_by_user(component.score(known))[cells]
     return np.nan_to_num(heard)

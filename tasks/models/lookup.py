@@ -8,7 +8,7 @@ from tasks.models.base import Recommender
 
 
 def recommender_class(name: str) -> type[Recommender[Any]]:
-    """Return the Recommender of ``tasks.models.<name>``; SettingError for an unknown name."""
+    """Return the Recommender of ``tasks.models.<name>``; ConfigError for an unknown name."""
     config = config_class(name)
     module = importlib.import_module(f"{__package__}.{name}")
     (found,) = (

@@ -16,11 +16,11 @@ class MostViewed(Recommender[MostViewedConfig]):
     """
 
     config_type = MostViewedConfig
-    learned = ("viewers_",)
+    state_attributes = ("viewers_",)
     viewers_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        video_idx = training.pairs["video_idx"].to_numpy()
+        video_idx = training.user_item["video_idx"].to_numpy()
         viewers = np.bincount(video_idx, minlength=training.shape[1])
         self.viewers_ = np.where(viewers > 0, viewers, np.nan).astype(np.float32)
 

@@ -18,12 +18,12 @@ class Popularity(Recommender[PopularityConfig]):
     """
 
     config_type = PopularityConfig
-    learned = ("rate_",)
+    state_attributes = ("rate_",)
     rate_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        video_idx = training.pairs["video_idx"].to_numpy()
-        enjoyed = training.pairs["enjoyed"].to_numpy()
+        video_idx = training.user_item["video_idx"].to_numpy()
+        enjoyed = training.user_item["enjoyed"].to_numpy()
         n_videos = training.shape[1]
         seen = np.bincount(video_idx, minlength=n_videos)
         total = np.bincount(video_idx, weights=enjoyed, minlength=n_videos)

@@ -25,11 +25,11 @@ def is_fallback(name: str) -> bool:
 def components_of(model: Recommender[Any]) -> Mapping[str, Recommender[Any]]:
     """Return the components that decide in a blend; any other model is its own only one."""
     if isinstance(model, Hybrid):
-        return {name: model.components_[name] for name in model.counting}
+        return {name: model.components_[name] for name in model.active_components}
     return {model.name: model}
 
 
-def popular_with(model: Recommender[Any]) -> tuple[str, FloatMatrix]:
+def popularity_fallback(model: Recommender[Any]) -> tuple[str, FloatMatrix]:
     """Return the name and the scores, float32 (1, m), of the list for those whom nobody can serve.
 
     By popularity, where the model is or holds it, whatever it weighs there; otherwise by the mean
@@ -51,4 +51,4 @@ def popular_with(model: Recommender[Any]) -> tuple[str, FloatMatrix]:
 
 def fallback_of(model: Recommender[Any]) -> Fallback:
     """Return what says what is popular with a model: worked out when first asked, then kept."""
-    return cache(partial(popular_with, model))
+    return cache(partial(popularity_fallback, model))

@@ -13,8 +13,8 @@ class Random(Recommender[RandomConfig]):
     """Scores each (user, video) uniformly; a user's row depends on the seed and the user alone."""
 
     config_type = RandomConfig
-    uses: ClassVar[frozenset[str]] = frozenset()
-    learned = ("seed_",)
+    required_tables: ClassVar[frozenset[str]] = frozenset()
+    state_attributes = ("seed_",)
     seed_: NDArray[np.int64]
 
     def _fit(self, training: Training) -> None:

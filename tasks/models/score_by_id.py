@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from tasks.models.base import FloatMatrix, Recommender
 from tasks.models.catalogue import Catalogue
-from tasks.models.popularity_fallback import popular_with
+from tasks.models.popularity_fallback import popularity_fallback
 
 Ids = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
-class FromElsewhere:
+class ScoresById:
     """A model that was trained on ``its`` users and videos, asked by the indices of ``here``."""
 
     model: Recommender[Any]
@@ -32,8 +32,8 @@ class FromElsewhere:
         return scores_by_id(self.model, its_ids, self.here.user_ids[user_idx], self.here.video_ids)
 
     def popular(self) -> tuple[str, FloatMatrix]:
-        """Return what is popular with it, as ``popular_with``, for the videos of ``here``."""
-        name, scores = popular_with(self.model)
+        """Return what is popular with it, as ``popularity_fallback``, for the videos ``here``."""
+        name, scores = popularity_fallback(self.model)
         places, is_known = _places(self.here.video_ids, self.its.video_ids)
         return name, np.where(is_known, scores[:, places], np.float32(np.nan))
 

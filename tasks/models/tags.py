@@ -34,8 +34,8 @@ class Tags(Recommender[TagsConfig]):
     """
 
     config_type = TagsConfig
-    uses: ClassVar[frozenset[str]] = frozenset({"pairs", "videos"})
-    learned = ("preferences_", "tag_sets_", "tag_set_of_", "popularity_")
+    required_tables: ClassVar[frozenset[str]] = frozenset({"user_item", "videos"})
+    state_attributes = ("preferences_", "tag_sets_", "tag_set_of_", "popularity_")
     preferences_: FloatMatrix
     tag_sets_: FloatMatrix
     tag_set_of_: NDArray[np.int64]

@@ -41,8 +41,8 @@ class TwoTower(Recommender[TwoTowerConfig]):
     """
 
     config_type = TwoTowerConfig
-    uses = frozenset({"pairs", "users", "videos"})
-    learned = ("user_vectors_", "video_vectors_", "loss_", "validation_loss_")
+    required_tables = frozenset({"user_item", "users", "videos"})
+    state_attributes = ("user_vectors_", "video_vectors_", "loss_", "validation_loss_")
     user_vectors_: FloatMatrix
     """(n_users, dim + 1): the last column is the user's bias, the overall one included."""
     video_vectors_: FloatMatrix
@@ -59,7 +59,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
         from tasks.models.towers.objectives import OBJECTIVES
         from tasks.models.towers.training import hold_out_last_days, train
 
-        pairs, held = hold_out_last_days(training.pairs, self.config.validation_days)
+        pairs, held = hold_out_last_days(training.user_item, self.config.validation_days)
         self._refuse_empty(pairs)
         network = self._network(training, pairs)
         objective = OBJECTIVES[self.config.loss](network, pairs, self.config, training.seed)

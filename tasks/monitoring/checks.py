@@ -1,6 +1,6 @@
-"""The watch: what was seen of a night, against its thresholds and the nights before it.
+"""The monitoring: what was seen of a night, against its thresholds and the nights before it.
 
-Here: the readings and the rule. Not here: where earlier nights are kept (``history``).
+Here: the checks and the rule. Not here: where earlier nights are kept (``history``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,11 +42,11 @@ UNSERVED = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class Check:
     """One figure of a night; ``threshold`` is None where it is only shown."""
 
     measure: str
-    part: str
+    slice_value: str
     value: float
     threshold: float | None
     description: str
@@ -54,18 +54,18 @@ class Reading:
     @property
     def key(self) -> str:
         """Its name in MLflow, below ``watch/``."""
-        return f"{self.measure}/{self.part}"
+        return f"{self.measure}/{self.slice_value}"
 
 
-def count_readings(
+def count_checks(
     counts: Mapping[str, Mapping[str, int]], max_reject_share: float, max_row_change: float
-) -> list[Reading]:
+) -> list[Check]:
     """Return the reject share of each ingested table, and what became of the rows of its file.
 
     ``counts`` by table: read, kept, rejected and the kinds of duplicates.
     """
     shares = [
-        Reading(
+        Check(
             "reject_share",
             table,
             of["rejected"] / max(of["read"], 1),
@@ -75,7 +75,7 @@ def count_readings(
         for table, of in counts.items()
     ]
     rows = [
-        Reading(
+        Check(
             "rows",
             f"{table}/{name}",
             float(count),
@@ -88,21 +88,21 @@ def count_readings(
     return shares + rows
 
 
-def drift_readings(drift: Mapping[str, float], earlier: date, max_psi: float) -> list[Reading]:
+def drift_checks(drift: Mapping[str, float], backtest_day: date, max_psi: float) -> list[Check]:
     """Return the stability index of each distribution, as ``tasks.monitoring.drift`` names them."""
     return [
-        Reading(
+        Check(
             "psi",
             name,
             index,
             max_psi,
-            f"stability index of {DRIFTING[name]}, from {earlier} on against the days before",
+            f"stability index of {DRIFTING[name]}, from {backtest_day} on against the days before",
         )
         for name, index in drift.items()
     ]
 
 
-def age_readings(as_of: date, champion_as_of: date | None, max_days: int) -> list[Reading]:
+def age_checks(as_of: date, champion_as_of: date | None, max_days: int) -> list[Check]:
     """Return the age of the champion that the night met; nothing if it met none."""
     if champion_as_of is None:
         return []
@@ -110,59 +110,59 @@ def age_readings(as_of: date, champion_as_of: date | None, max_days: int) -> lis
     said = f"days since the champion was made, as of {champion_as_of}"
     if days < 0:
         said += f", which is later than this night: {LATER}"
-    return [Reading(AGE, "champion", float(days), float(max_days), said)]
+    return [Check(AGE, "champion", float(days), float(max_days), said)]
 
 
-def unserved_readings(shares: Mapping[str, float], max_share: float) -> list[Reading]:
+def unserved_checks(shares: Mapping[str, float], max_share: float) -> list[Check]:
     """Return the share of ``users`` and of ``videos`` that nobody can serve."""
     return [
-        Reading("unserved_share", part, share, max_share, f"share of {UNSERVED[part]}")
+        Check("unserved_share", part, share, max_share, f"share of {UNSERVED[part]}")
         for part, share in shares.items()
     ]
 
 
-def is_past(reading: Reading, reference: float | None) -> bool:
-    """Say whether a reading is past its threshold: above it, or, for rows, changed by more.
+def is_alert(check: Check, reference: float | None) -> bool:
+    """Say whether a check is past its threshold: above it, or, for rows, changed by more.
 
     A row count without a reference, on the first of all nights, is not judged. A champion that is
     not made yet is past every threshold.
     """
-    if reading.threshold is None:
+    if check.threshold is None:
         return False
-    if reading.measure == AGE and reading.value < 0:
+    if check.measure == AGE and check.value < 0:
         return True
-    if reading.measure != "rows":
-        return reading.value > reading.threshold
+    if check.measure != "rows":
+        return check.value > check.threshold
     if reference is None:
         return False
-    return abs(reading.value - reference) > reading.threshold * reference
+    return abs(check.value - reference) > check.threshold * reference
 
 
-def watch_rows(readings: Iterable[Reading], medians: Mapping[str, float]) -> pl.DataFrame:
-    """Return rows of ``watch``; ``medians`` of the nights before by a reading's ``key``."""
+def check_rows(checks: Iterable[Check], medians: Mapping[str, float]) -> pl.DataFrame:
+    """Return rows of ``monitoring_checks``; ``medians`` of the nights before by ``key``."""
     rows = [
         {
-            "measure": reading.measure,
-            "part": reading.part,
-            "value": reading.value,
-            "reference": medians.get(reading.key),
-            "threshold": reading.threshold,
-            "is_past": is_past(reading, medians.get(reading.key)),
-            "description": reading.description,
+            "measure": check.measure,
+            "slice_value": check.slice_value,
+            "value": check.value,
+            "reference": medians.get(check.key),
+            "threshold": check.threshold,
+            "is_alert": is_alert(check, medians.get(check.key)),
+            "description": check.description,
         }
-        for reading in readings
+        for check in checks
     ]
     floats = dict.fromkeys(("value", "reference", "threshold"), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=floats)
 
 
-def complaint(watched: pl.DataFrame) -> str:
-    """Say which rows of ``watch`` are past their threshold, by how much, and the flag of each."""
-    return "; ".join(_excess(row) for row in watched.filter("is_past").iter_rows(named=True))
+def describe_alerts(watched: pl.DataFrame) -> str:
+    """Say which ``monitoring_checks`` are past a threshold, by how much, and the flags."""
+    return "; ".join(_excess(row) for row in watched.filter("is_alert").iter_rows(named=True))
 
 
 def _excess(row: Mapping[str, Any]) -> str:
-    name = f"{row['measure']} of {row['part']}"
+    name = f"{row['measure']} of {row['slice_value']}"
     limit = f"({FLAGS[row['measure']]} {row['threshold']:g})"
     value, usual = row["value"], row["reference"]
     if row["measure"] == AGE and value < 0:

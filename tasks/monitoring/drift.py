@@ -61,16 +61,16 @@ def number_drift(values: Numbers, reference: Numbers, edges: tuple[float, ...] =
 
 
 def log_drift(
-    log: pl.LazyFrame, videos: pl.DataFrame, earlier: date, as_of: date
+    log: pl.LazyFrame, videos: pl.DataFrame, backtest_day: date, as_of: date
 ) -> dict[str, float]:
-    """Return the stability index of the days from ``earlier`` to ``as_of`` against those before.
+    """Return the stability index of the days from ``backtest_day`` on against those before.
 
     By name: ``watch_ratio`` and ``video_length`` of views, ``tags`` (each view counts for every
     tag of its video), and ``activity``, the views of a user on a day. ``log`` holds user_id,
     video_id, viewed_at, watch_ratio and video_duration_ms; ``videos`` video_id and tags. ValueError
     if one of the two stretches has no view.
     """
-    is_late = (~before(earlier)).alias("is_late")
+    is_late = (~before(backtest_day)).alias("is_late")
     day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
     n_views = pl.len().cast(pl.Int64).alias("views")
     columns = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}

@@ -22,14 +22,14 @@ NIGHTS = 7
 SEARCHED = 100
 """Runs among which they are looked for: the same data may have been run with many settings."""
 
-PREFIX = "watch."
-"""Of the metrics with readings: ``watch.rows.videos`` is the reading ``rows/videos``."""
+PREFIX = "monitoring."
+"""Of the metrics with checks: ``monitoring.rows.video_tags`` is the check ``rows/video_tags``."""
 NOBODY = "none"
 
 
 @dataclass(frozen=True)
 class Trailing:
-    """What earlier nights had: ``medians`` by reading, and the day of the champion met, if any."""
+    """What earlier nights had: ``medians`` by check, and the day of the champion met, if any."""
 
     medians: Mapping[str, float]
     champion_as_of: date | None
@@ -68,8 +68,8 @@ def trailing(client: MlflowClient, run_id: str, source: str, family: str) -> Tra
     return Trailing(_medians(found), None if met == NOBODY else date.fromisoformat(met))
 
 
-def log_readings(client: MlflowClient, run_id: str, values: Mapping[str, float]) -> None:
-    """Log readings by key to a night's run, unless they are there."""
+def log_checks(client: MlflowClient, run_id: str, values: Mapping[str, float]) -> None:
+    """Log checks by key to a night's run, unless they are there."""
     there = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
     named = {_metric(key): value for key, value in values.items()}
@@ -79,27 +79,27 @@ def log_readings(client: MlflowClient, run_id: str, values: Mapping[str, float])
 
 
 def _metric(key: str) -> str:
-    """Name the metric of a reading: with a slash MLflow would show it above all else."""
+    """Name the metric of a check: with a slash MLflow would show it above all else."""
     return f"{PREFIX}{key.replace('/', '.')}"
 
 
 def _champion_day(client: MlflowClient, family: str) -> str:
     version = version_at(client, family, CHAMPION)
-    return NOBODY if version is None else str(version.tags["as_of"])
+    return NOBODY if version is None else str(version.tags["grail.as_of"])
 
 
 def _medians(runs: list[Run]) -> dict[str, float]:
-    """Return the median of each reading over the last nights whose files were different."""
+    """Return the median of each check over the last nights whose files were different."""
     by_files: dict[frozenset[tuple[str, float]], dict[str, float]] = {}
     for run in runs:
-        readings = {
+        checks = {
             name.removeprefix(PREFIX).replace(".", "/"): value
             for name, value in run.data.metrics.items()
             if name.startswith(PREFIX)
         }
-        files = frozenset(item for item in readings.items() if item[0].startswith("rows/"))
+        files = frozenset(item for item in checks.items() if item[0].startswith("rows/"))
         if files:
-            by_files.setdefault(files, readings)
+            by_files.setdefault(files, checks)
     nights = list(by_files.values())[:NIGHTS]
     keys = {key for night in nights for key in night}
     return {key: median(night[key] for night in nights if key in night) for key in sorted(keys)}

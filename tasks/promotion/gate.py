@@ -33,8 +33,8 @@ class Margins:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One model on tonight's exam: NDCG@10 of n test users, coverage@10, and ``slices``."""
+class GateMetrics:
+    """One model on tonight's eval set: NDCG@10 of n test users, coverage@10, and ``slices``."""
 
     ndcg: Floats
     coverage: float
@@ -57,9 +57,11 @@ class Decision:
         return PROMOTED if self.is_promoted else "kept out"
 
 
-def floor_decision(challenger: Standing, floor: Standing, name: str, seed: int) -> Decision:
+def baseline_decision(
+    challenger: GateMetrics, baseline: GateMetrics, name: str, seed: int
+) -> Decision:
     """Decide against popularity, which the challenger has to beat whoever is champion."""
-    return _by_interval(challenger, floor, name, 0.0, seed, ())
+    return _by_interval(challenger, baseline, name, 0.0, seed, ())
 
 
 def both(first: Decision, second: Decision) -> Decision:
@@ -74,38 +76,38 @@ def refused(reason: str) -> Decision:
 
 
 def decide(
-    challenger: Standing, champion: Standing, margins: Margins, *, is_refresh: bool, seed: int
+    challenger: GateMetrics, champion: GateMetrics, margins: Margins, *, is_refresh: bool, seed: int
 ) -> Decision:
-    """Decide against a champion measured on the same exam.
+    """Decide against a champion measured on the same eval set.
 
     The lower end of the paired 95 % interval of NDCG@10 must be above -``margins.refresh`` for the
     same configuration on new data, above 0 for another one, and no guard may fall.
     """
-    floor = -margins.refresh if is_refresh else 0.0
+    least = -margins.refresh if is_refresh else 0.0
     guards = (*_coverage(challenger, champion, margins), *_slices(challenger, champion, margins))
-    return _by_interval(challenger, champion, "the champion", floor, seed, guards)
+    return _by_interval(challenger, champion, "the champion", least, seed, guards)
 
 
 def _by_interval(
-    challenger: Standing,
-    other: Standing,
-    against: str,
-    floor: float,
+    challenger: GateMetrics,
+    other: GateMetrics,
+    versus: str,
+    least: float,
     seed: int,
     guards: tuple[str, ...],
 ) -> Decision:
     interval = bootstrap_mean((challenger.ndcg - other.ndcg)[:, None], seed)
     mean, low, high = (float(end[0]) for end in interval)
-    clears = low > floor
+    clears = low > least
     verb = "clears" if clears else "does not clear"
     rule = (
-        f"NDCG@10 is {mean:+.4f} [{low:+.4f}, {high:+.4f}] off {against}: the lower end {verb}"
-        f" {floor:+.4f}"
+        f"NDCG@10 is {mean:+.4f} [{low:+.4f}, {high:+.4f}] off {versus}: the lower end {verb}"
+        f" {least:+.4f}"
     )
     return Decision(clears and not guards, (rule, *guards))
 
 
-def _coverage(challenger: Standing, champion: Standing, margins: Margins) -> tuple[str, ...]:
+def _coverage(challenger: GateMetrics, champion: GateMetrics, margins: Margins) -> tuple[str, ...]:
     least = (1 - margins.coverage) * champion.coverage
     if challenger.coverage >= least:
         return ()
@@ -113,16 +115,16 @@ def _coverage(challenger: Standing, champion: Standing, margins: Margins) -> tup
     return (f"coverage@10 falls from {before} to {after}, below {least:.1%}",)
 
 
-def _slices(challenger: Standing, champion: Standing, margins: Margins) -> tuple[str, ...]:
+def _slices(challenger: GateMetrics, champion: GateMetrics, margins: Margins) -> tuple[str, ...]:
     """Name the part that loses most, if it loses more than the margin.
 
     And if the champion's figure is above the challenger's interval: parts of few users vary.
     """
-    both = challenger.slices.join(champion.slices, on=["slice", "part"], suffix="_before")
+    both = challenger.slices.join(champion.slices, on=["slice", "slice_value"], suffix="_before")
     lost = both.with_columns(lost=pl.col("mean_before") - pl.col("mean")).filter(
         pl.col("lost") > margins.slice, pl.col("mean_before") > pl.col("high")
     )
-    worst = lost.sort("lost", descending=True).head(1).select("part", "mean_before", "mean")
+    worst = lost.sort("lost", descending=True).head(1).select("slice_value", "mean_before", "mean")
     return tuple(
         f"NDCG@10 falls from {before:.3f} to {after:.3f} on {part}, by more than"
         f" {margins.slice:.3f}"

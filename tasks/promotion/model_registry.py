@@ -21,14 +21,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
-from schemas.errors import ModelError, SettingError
+from schemas.errors import ConfigError, ModelError
 from schemas.settings import NightlyConfig
 from tasks.models.base import Recommender
 from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
-from tasks.serving.task import Answering
-from tasks.tracking.names import CROWNED, NIGHT
+from tasks.serving.task import ChampionSource
+from tasks.tracking.names import NIGHT, WAS_CHAMPION
 from tasks.tracking.night_run import EXPERIMENTS
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -96,7 +96,7 @@ def loaded(version: ModelVersion) -> Champion:
     )
 
 
-def answering(client: MlflowClient, name: str, number: str) -> Answering:
+def answering(client: MlflowClient, name: str, number: str) -> ChampionSource:
     """Return who makes the lists as version ``number`` of a registered model."""
     version = client.get_model_version(name, number)
 
@@ -104,10 +104,10 @@ def answering(client: MlflowClient, name: str, number: str) -> Answering:
         found = loaded(version)
         return found.model, found.catalogue
 
-    return Answering(
+    return ChampionSource(
         model=version.tags["grail.model"],
         content=version.tags.get("grail.content", version.source),
-        as_of=date.fromisoformat(version.tags["as_of"]),
+        as_of=date.fromisoformat(version.tags["grail.as_of"]),
         load=load,
     )
 
@@ -136,7 +136,7 @@ def registered_name(client: MlflowClient, config: NightlyConfig, run_id: str) ->
 def default_name(client: MlflowClient, alias: str) -> str:
     """Return the registered model that is meant where none is named: it has a version at ``alias``.
 
-    That of real data, or of the demo worlds the one with the newest. SettingError if there is none.
+    That of real data, or of the demo worlds the one with the newest. ConfigError if there is none.
     """
     real, demo = EXPERIMENTS[False], EXPERIMENTS[True]
     found = [
@@ -146,7 +146,7 @@ def default_name(client: MlflowClient, alias: str) -> str:
     ]
     if not found:
         what = {CHAMPION: "champion", PREVIOUS: "previous champion"}[alias]
-        raise SettingError(
+        raise ConfigError(
             f"neither {real} nor a {demo} has a {what} yet: name another registered model with"
             " --registered-model, or promote a night first"
         )
@@ -195,32 +195,32 @@ def decide_again(
     client: MlflowClient, version: ModelVersion, outcome: str, reasons: str
 ) -> tuple[ModelVersion, bool]:
     """Write down what became of a version this time; return it, and whether nothing changed."""
-    if (version.tags["decision"], version.description) == (outcome, reasons):
+    if (version.tags["grail.decision"], version.description) == (outcome, reasons):
         return version, True
     name, number = version.name, version.version
     client.update_model_version(name, number, description=reasons)
-    client.set_model_version_tag(name, number, "decision", outcome)
+    client.set_model_version_tag(name, number, "grail.decision", outcome)
     return client.get_model_version(name, number), False
 
 
-def crown(client: MlflowClient, name: str, version: str) -> None:
+def set_champion(client: MlflowClient, name: str, version: str) -> None:
     """Make a version the champion, and keep the former one as ``previous``."""
     former = version_at(client, name, CHAMPION)
     if former is not None and str(former.version) != version:
         client.set_registered_model_alias(name, PREVIOUS, former.version)
     client.set_registered_model_alias(name, CHAMPION, version)
-    client.set_model_version_tag(name, version, CROWNED, "yes")
+    client.set_model_version_tag(name, version, WAS_CHAMPION, "yes")
 
 
 def roll_back(client: MlflowClient, name: str) -> tuple[str | None, str]:
     """Make the previous champion the champion again; return the former version and the new one.
 
-    They change places, so that a second call takes the first one back. SettingError if there is
+    They change places, so that a second call takes the first one back. ConfigError if there is
     nothing to go back to.
     """
     now, before = version_at(client, name, CHAMPION), version_at(client, name, PREVIOUS)
     if before is None or (now is not None and now.version == before.version):
-        raise SettingError(f"registered model {name} has no previous champion to go back to")
+        raise ConfigError(f"registered model {name} has no previous champion to go back to")
     client.set_registered_model_alias(name, CHAMPION, before.version)
     if now is None:
         return None, str(before.version)
@@ -231,11 +231,11 @@ def roll_back(client: MlflowClient, name: str) -> tuple[str | None, str]:
 def retire(client: MlflowClient, name: str) -> str:
     """Take the champion off its place, which then is empty; return its version.
 
-    It is kept as the previous one. SettingError if there is no champion.
+    It is kept as the previous one. ConfigError if there is no champion.
     """
     now = version_at(client, name, CHAMPION)
     if now is None:
-        raise SettingError(f"registered model {name} has no champion to retire")
+        raise ConfigError(f"registered model {name} has no champion to retire")
     client.set_registered_model_alias(name, PREVIOUS, now.version)
     client.delete_registered_model_alias(name, CHAMPION)
     return str(now.version)

@@ -1,4 +1,4 @@
-"""Promotion: the night's blend against the champion on one exam, and its place in the registry."""
+"""Promotion: the night's blend against the champion, and its place in the registry."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
 from tasks.evaluation.frames import challenger_of
-from tasks.evaluation.task import load_exam, protocol_in
+from tasks.evaluation.task import load_eval_set, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
-from tasks.metrics.diagnose import dissected
+from tasks.metrics.diagnose import diagnose
 from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.models.catalogue import Catalogue
@@ -30,11 +30,11 @@ from tasks.promotion.gate import (
     NOT_COMPARED,
     PROMOTED,
     Decision,
+    GateMetrics,
     Margins,
-    Standing,
+    baseline_decision,
     both,
     decide,
-    floor_decision,
     refused,
 )
 from tasks.serving.task import load_catalogue
@@ -46,8 +46,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from tasks.promotion.model_registry import Champion
 
 K = 10
-MEASURED = ("per_user", "slices", "beyond")
-"""Tables of a model that its standing is read off."""
+MEASURED = ("per_user", "slices", "beyond_accuracy")
+"""Tables of a model that its gate metrics are read off."""
 Runs = Mapping[str, str]
 """MLflow's run ids by model, the parent's as ``night``."""
 
@@ -67,79 +67,82 @@ class Promotion(BaseModel):
 
 
 def settings_fingerprint(config: NightlyConfig) -> str:
-    """Hash what makes another configuration: models, their settings, the rehearsal's length."""
+    """Hash what makes another configuration: models, their settings, the backtest's length."""
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in config.models}
     text = json.dumps([settings, config.backtest_days], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def standing_in(store: Store, measured: Mapping[str, ArtifactRef]) -> Standing:
+def gate_metrics_in(store: Store, measured: Mapping[str, ArtifactRef]) -> GateMetrics:
     """Read off what one of tonight's models was measured: per_user, slices and beyond."""
-    per_user, slices, beyond = (store.read(measured[table]) for table in MEASURED)
+    per_user, slices, beyond_accuracy = (store.read(measured[table]) for table in MEASURED)
     ndcg = per_user.filter(pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)["value"]
-    (coverage,) = beyond.filter(measure="coverage")["value"]
-    return Standing(ndcg.to_numpy(), coverage or 0.0, slices)
+    (coverage,) = beyond_accuracy.filter(measure="coverage")["value"]
+    return GateMetrics(ndcg.to_numpy(), coverage or 0.0, slices)
 
 
-def standing_again(known: Snapshot, champion: Champion, seed: int, root: str) -> Standing:
-    """Measure a former champion on tonight's exam of test users, in the way of tonight's models.
+def gate_metrics_again(snapshot: Snapshot, champion: Champion, seed: int, root: str) -> GateMetrics:
+    """Measure a former champion on tonight's test users, in the way of tonight's models.
 
-    Users are those of ``standing_in``, in the same order.
+    Users are those of ``gate_metrics_in``, in the same order.
     """
     store = Store(root)
-    exam = load_exam(store, known.tables["cells"]).of_test_users
-    users, videos = (store.read(known.tables[f"{kind}_features"]) for kind in ("user", "video"))
+    eval_set = load_eval_set(store, snapshot.tables["eval_pairs"]).of_test_users
+    users, videos = (store.read(snapshot.tables[f"{kind}_features"]) for kind in ("user", "video"))
     its_ids = (champion.catalogue.user_ids, champion.catalogue.video_ids)
-    user_ids = users["user_id"].to_numpy()[exam.user_idx]
+    user_ids = users["user_id"].to_numpy()[eval_set.user_idx]
     scores = scores_by_id(
-        champion.model, its_ids, user_ids, videos["video_id"].to_numpy()[exam.video_idx]
+        champion.model, its_ids, user_ids, videos["video_id"].to_numpy()[eval_set.video_idx]
     )
-    ranked = rank(scores, exam.candidates, K)
-    ndcg = accuracy_at_k(ranked, exam.enjoyed, [K], exam.candidates).of("ndcg", K)
-    parts = dissected(exam, scores, users, videos, seed)
-    (coverage,) = parts["beyond"].filter(measure="coverage")["value"]
-    return Standing(ndcg[~np.isnan(ndcg)], coverage or 0.0, parts["slices"])
+    ranked = rank(scores, eval_set.candidates, K)
+    ndcg = accuracy_at_k(ranked, eval_set.enjoyed, [K], eval_set.candidates).of("ndcg", K)
+    parts = diagnose(eval_set, scores, users, videos, seed)
+    (coverage,) = parts["beyond_accuracy"].filter(measure="coverage")["value"]
+    return GateMetrics(ndcg[~np.isnan(ndcg)], coverage or 0.0, parts["slices"])
 
 
 def decided(
     config: NightlyConfig,
-    known: Snapshot,
-    verdict: EvaluationTables,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
     former: Champion | None,
 ) -> Decision:
     """Compare the night's challenger with popularity and the former champion, and decide."""
     store, seed = Store(config.root), config.seed
 
-    def tonight(name: str) -> Standing:
-        return standing_in(store, {table: getattr(verdict, table)[name] for table in MEASURED})
+    def tonight(name: str) -> GateMetrics:
+        return gate_metrics_in(
+            store, {table: getattr(evaluation, table)[name] for table in MEASURED}
+        )
 
-    challenger = tonight(challenger_of(known, verdict))
-    floor = next((rival for rival in ("popularity", "random") if rival in known.models), None)
-    if floor is None:
+    challenger = tonight(challenger_of(snapshot, evaluation))
+    baseline = next((rival for rival in ("popularity", "random") if rival in snapshot.models), None)
+    if baseline is None:
         return refused("there is neither popularity nor random to beat: add popularity to --models")
-    above_floor = floor_decision(challenger, tonight(floor), floor, seed)
+    above_baseline = baseline_decision(challenger, tonight(baseline), baseline, seed)
     if former is None:
-        return above_floor
-    reason = why_not_compared(known, former, load_catalogue(store, known.tables))
+        return above_baseline
+    reason = why_not_compared(snapshot, former, load_catalogue(store, snapshot.tables))
     if reason is not None:
         return refused(reason)
-    again = standing_again(known, former, seed, config.root)
+    again = gate_metrics_again(snapshot, former, seed, config.root)
     margins = Margins(config.promotion_margin, config.max_coverage_drop, config.max_slice_drop)
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
     decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
-    decision = both(decision, above_floor)
-    if former.tags["protocol"] != protocol_fingerprint(verdict):
+    decision = both(decision, above_baseline)
+    if former.tags["grail.protocol"] != protocol_fingerprint(evaluation):
         note = "the champion, promoted under another protocol, was measured again under this one"
         decision = replace(decision, reasons=(*decision.reasons, note))
     return decision
 
 
-def why_not_compared(known: Snapshot, former: Champion, tonight: Catalogue) -> str | None:
+def why_not_compared(snapshot: Snapshot, former: Champion, tonight: Catalogue) -> str | None:
     """Say why a champion must not be compared with tonight's models, and what to do; or None."""
     who = f"the champion, {former.name} version {former.version},"
-    if former.tags["as_of"] > str(known.as_of):
+    if former.tags["grail.as_of"] > str(snapshot.as_of):
         return (
-            f"{who} is of a later day, {former.tags['as_of']}: no night before that is promoted. If"
+            f"{who} is of a later day, {former.tags['grail.as_of']}: no night before that is"
+            " promoted. If"
             f" that day is wrong, {former.way_out}"
         )
     if not former.catalogue.is_of_the_data_of(tonight):
@@ -151,16 +154,16 @@ def why_not_compared(known: Snapshot, former: Champion, tonight: Catalogue) -> s
     return None
 
 
-def protocol_fingerprint(verdict: EvaluationTables) -> str:
+def protocol_fingerprint(evaluation: EvaluationTables) -> str:
     """Return the fingerprint of how a night's figures are measured."""
-    return protocol_in({"leaderboard": verdict.leaderboard}).fingerprint
+    return protocol_in({"leaderboard": evaluation.leaderboard}).fingerprint
 
 
 def registered_tonight(
     client: MlflowClient,
     config: NightlyConfig,
-    known: Snapshot,
-    verdict: EvaluationTables,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
     runs: Runs,
 ) -> tuple[ModelVersion, bool]:
     """Return the night's version, and whether it was there; if not, decide and register it.
@@ -179,33 +182,33 @@ def registered_tonight(
     family = registered_name(client, config, runs["night"])
     night = client.get_run(runs["night"]).data.tags[NIGHT]
     found = registered(client, family, night)
-    if found is not None and found.tags["decision"] != NOT_COMPARED:
+    if found is not None and found.tags["grail.decision"] != NOT_COMPARED:
         return found, True
     try:
-        decision = decided(config, known, verdict, champion(client, family))
+        decision = decided(config, snapshot, evaluation, champion(client, family))
     except ModelError as error:
         decision = refused(str(error))
     reasons = "\n".join(decision.reasons)
     if found is not None:
         return decide_again(client, found, decision.outcome, reasons)
-    name = challenger_of(known, verdict)
+    name = challenger_of(snapshot, evaluation)
     tags = {
         NIGHT: night,
         "grail.model": name,
         "grail.settings": settings_fingerprint(config),
-        "grail.content": known.models[name].content,
-        "protocol": protocol_fingerprint(verdict),
-        "as_of": str(known.as_of),
-        "decision": decision.outcome,
+        "grail.content": snapshot.models[name].content,
+        "grail.protocol": protocol_fingerprint(evaluation),
+        "grail.as_of": str(snapshot.as_of),
+        "grail.decision": decision.outcome,
     }
     return register(client, family, runs[name], tags, reasons), False
 
 
-@plain_task("{known.as_of}", retry_on=UnreachableError)
+@plain_task("{snapshot.as_of}", retry_on=UnreachableError)
 def promote(
     config: NightlyConfig,
-    known: Snapshot,
-    verdict: EvaluationTables,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
     runs: Runs,
     failures: Sequence[Failure],
 ) -> State[Promotion]:
@@ -213,8 +216,8 @@ def promote(
 
     A night of which a model failed registers nothing: the champion stays who it is.
     """
-    from tasks.promotion.model_registry import CHAMPION, crown, registered_name, version_at
-    from tasks.tracking.names import CROWNED
+    from tasks.promotion.model_registry import CHAMPION, registered_name, set_champion, version_at
+    from tasks.tracking.names import WAS_CHAMPION
     from tasks.tracking.night_run import reachable
 
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
@@ -224,7 +227,7 @@ def promote(
             failed = ", ".join(dict.fromkeys(failure.model for failure in failures))
             promotion = Promotion(
                 registered_model=family,
-                model=challenger_of(known, verdict),
+                model=challenger_of(snapshot, evaluation),
                 version=None,
                 is_promoted=False,
                 champion=None if now is None else str(now.version),
@@ -232,12 +235,12 @@ def promote(
                 reasons=[f"not all models were made ({failed}): the champion stays"],
             )
             return finished(promotion, was_there=False, message=promotion.reasons[0])
-        version, was_there = registered_tonight(client, config, known, verdict, runs)
-        is_promoted = version.tags["decision"] == PROMOTED
-        # A run killed after registering has not crowned; one rolled back since must stay so
-        is_crowned_now = is_promoted and CROWNED not in version.tags
-        if is_crowned_now:
-            crown(client, version.name, str(version.version))
+        version, was_there = registered_tonight(client, config, snapshot, evaluation, runs)
+        is_promoted = version.tags["grail.decision"] == PROMOTED
+        # A run killed after registering has not made champion; one rolled back since must stay so
+        is_new_champion = is_promoted and WAS_CHAMPION not in version.tags
+        if is_new_champion:
+            set_champion(client, version.name, str(version.version))
         now = version_at(client, version.name, CHAMPION)
     promotion = Promotion(
         registered_model=version.name,
@@ -245,7 +248,7 @@ def promote(
         version=str(version.version),
         is_promoted=is_promoted,
         champion=None if now is None else str(now.version),
-        is_news=is_crowned_now or not was_there,
+        is_news=is_new_champion or not was_there,
         reasons=(version.description or "").splitlines(),
     )
     return finished(promotion, was_there=was_there, message="; ".join(promotion.reasons))

@@ -37,7 +37,7 @@ class Age(BaseModel):
     """What models of one kind, so many days old, lose against new ones."""
 
     model: str
-    bed: str
+    test_set: str
     days_old: int
     mean: float
     fresh: float
@@ -73,7 +73,7 @@ def summarise_backfill(
     summary = BackfillSummary(
         source=raw.source,
         is_demo=raw.is_demo,
-        nights=[_night(store, night, runs[night.known.as_of]) for night in nights],
+        nights=[_night(store, night, runs[night.snapshot.as_of]) for night in nights],
         staleness=[
             Age(
                 **{name: row[name] for name in Age.model_fields if name != "difference"},
@@ -90,15 +90,15 @@ def summarise_backfill(
 
 
 def _night(store: Store, night: NightResult, run_id: str) -> NightPlayed:
-    board = store.read(night.verdict.leaderboard).filter(label=PRIMARY)
+    board = store.read(night.evaluation.leaderboard).filter(label=PRIMARY)
     ndcg = board.filter(metric="ndcg", k=K).select("model", "mean", "low", "high")
     return NightPlayed(
-        as_of=night.known.as_of,
-        first=challenger_of(night.known, night.verdict),
+        as_of=night.snapshot.as_of,
+        first=challenger_of(night.snapshot, night.evaluation),
         ndcg_at_10={
             row.pop("model"): Figure(**row)
             for row in ndcg.iter_rows(named=True)
-            if row["model"] in night.known.models
+            if row["model"] in night.snapshot.models
         },
         base_rate=next(iter(board.filter(metric="base_rate")["mean"]), None),
         mlflow_run_id=run_id,
@@ -137,13 +137,15 @@ def _night_row(night: NightPlayed) -> tuple[str, ...]:
 
 
 def _ages(ages: Sequence[Age]) -> Table:
-    beds = {"block": "on the block", "shown": "on what users were shown next"}
-    by_bed = {bed: {a.days_old: a for a in ages if a.bed == bed} for bed in beds}
+    test_sets = {"small_matrix": "on the block", "exposed_only": "on what users were shown next"}
+    by_test_set = {
+        test_set: {a.days_old: a for a in ages if a.test_set == test_set} for test_set in test_sets
+    }
     rows = [
-        (str(days), *(_age(by_bed[bed].get(days)) for bed in beds))
+        (str(days), *(_age(by_test_set[test_set].get(days)) for test_set in test_sets))
         for days in sorted({age.days_old for age in ages})
     ]
-    return table(("days old", *beds.values()), rows, left=[*beds.values()])
+    return table(("days old", *test_sets.values()), rows, left=[*test_sets.values()])
 
 
 def _age(age: Age | None) -> str:

@@ -47,7 +47,7 @@ def _models(summary: Summary) -> Table:
             number(model.metrics["recall_at_10"].mean, 4),
             number(model.metrics["ndcg_at_10"].mean),
             interval(model.metrics["ndcg_at_10"]),
-            f"{model.beyond['coverage'].mean or 0:.1%}",
+            f"{model.beyond_accuracy['coverage'].mean or 0:.1%}",
             f"{model.served_users:.0%}",
             f"{model.seconds:.1f}",
             f"{model.peak_mib:.0f}",
@@ -58,12 +58,12 @@ def _models(summary: Summary) -> Table:
 
 
 def _differences(summary: Summary) -> list[str]:
-    """Say how far the best on tune users is ahead, user by user."""
-    first = summary.order_by_tune_users[0]
+    """Say how far the best on validation users is ahead, user by user."""
+    first = summary.order_by_validation_users[0]
     return [
         f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
         f" better for {by.win_rate:.0%}"
-        for other, by in summary.models[first].against.items()
+        for other, by in summary.models[first].baseline.items()
     ]
 
 
@@ -76,19 +76,20 @@ def _blend(name: str, parts: dict[str, Component]) -> str:
 
 def _cold(summary: Summary) -> list[str]:
     """Say who can serve videos that nobody had seen, and how well; nothing if there were none."""
-    by_ndcg = sorted(summary.audit.cold.items(), key=lambda m: -(m[1].mean or 0))
+    by_ndcg = sorted(summary.offline_metric_audit.cold.items(), key=lambda m: -(m[1].mean or 0))
     figures = ", ".join(f"{name} {number(figure.mean)}" for name, figure in by_ndcg)
-    base = number(summary.audit.cold_base_rate)
+    base = number(summary.offline_metric_audit.cold_base_rate)
     return [f"on cold videos (base rate {base}): {figures}"] if figures else []
 
 
 def _audit(summary: Summary) -> str:
     taus = ", ".join(
         f"{yardstick.removeprefix('log/')} {number(tau, 2)}"
-        for yardstick, tau in summary.audit.tau.items()
+        for yardstick, tau in summary.offline_metric_audit.tau.items()
     )
     taus = taus or "it cannot, test users saw too little new"
-    return f"the log from {summary.audit.as_of} on would order them (tau with the block): {taus}"
+    as_of = summary.offline_metric_audit.as_of
+    return f"the log from {as_of} on would order them (tau with the block): {taus}"
 
 
 def _gate(summary: Summary) -> list[str]:

@@ -19,7 +19,7 @@ from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames
 from tasks.metrics.registry import METRICS
 from tasks.promotion.task import Promotion
-from tasks.tracking.board import board_of, exam_of, heading
+from tasks.tracking.board import board_of, eval_set_figures, heading
 from tasks.tracking.links import models_page, run_page, ways_to
 
 logger = logging.getLogger(__name__)
@@ -42,21 +42,22 @@ COLUMNS = {
 def publish_night(
     config: NightlyConfig,
     source: str,
-    known: Snapshot,
-    verdict: EvaluationTables,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
     runs: Mapping[str, str],
 ) -> None:
     """Show the leaderboard, and where the night is in MLflow; ``source`` is as people read it."""
-    shown = EvaluationFrames.of(Store(config.root), known, verdict)
-    title = f"{source}, as of {known.as_of}"
+    frames = EvaluationFrames.of(Store(config.root), snapshot, evaluation)
+    title = f"{source}, as of {snapshot.as_of}"
     create_table_artifact(
-        table=leaderboard_rows(board_of(shown, known, verdict)),
+        table=leaderboard_rows(board_of(frames, snapshot, evaluation)),
         key="leaderboard",
-        description=f"{heading(title, exam_of(shown))} The primary label; best first by NDCG@{K},"
+        description=f"{heading(title, eval_set_figures(frames))}"
+        f" The primary label; best first by NDCG@{K},"
         " with its 95 % interval.",
     )
     show_models(config, runs["night"])
-    logger.info("leaderboard of %d models, MLflow run %s", len(known.models), runs["night"])
+    logger.info("leaderboard of %d models, MLflow run %s", len(snapshot.models), runs["night"])
 
 
 @plain_task()
@@ -69,7 +70,7 @@ def publish_gate(promotion: Promotion) -> None:
     reasons = "\n".join(f"- {reason}" for reason in promotion.reasons)
     create_markdown_artifact(
         markdown=f"# {version}: {decision}\n\n{reasons}\n\nThe champion is {champion}.\n",
-        key="gate",
+        key="promotion",
         description="Whether the night's model is the champion now, and why",
     )
     logger.info("%s: %s", version, decision)
@@ -144,10 +145,10 @@ def publish_response(text: str) -> None:
 
 def publish_checks(watched: pl.DataFrame) -> None:
     """Show the table ``watch``, what is past its threshold first; from within a task."""
-    ordered = watched.sort("is_past", descending=True, maintain_order=True)
-    past = int(watched["is_past"].sum())
+    ordered = watched.sort("is_alert", descending=True, maintain_order=True)
+    past = int(watched["is_alert"].sum())
     create_table_artifact(
-        table=ordered.to_dicts(), key="watch", description=f"{past} past their threshold"
+        table=ordered.to_dicts(), key="monitoring", description=f"{past} past their threshold"
     )
 
 

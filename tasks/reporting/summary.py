@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, NightResult, Snapshot
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
@@ -57,9 +57,9 @@ class ModelSummary(BaseModel):
     """One model: what it achieved by the primary label, and what it cost."""
 
     metrics: dict[str, Figure]
-    against: dict[str, Difference]
-    beyond: dict[str, Figure]
-    findings: dict[str, float | str]
+    baseline: dict[str, Difference]
+    beyond_accuracy: dict[str, Figure]
+    fit_summary: dict[str, float | str]
     seconds: float
     peak_mib: float
     served_users: float
@@ -70,7 +70,7 @@ class ModelSummary(BaseModel):
 
 
 class Audit(BaseModel):
-    """The rehearsal: what the log alone would say, and how the models do on cold videos.
+    """The backtest: what the log alone would say, and how the models do on cold videos.
 
     ``tau`` is Kendall's, of each estimate from the log with the block; ``cold`` NDCG@10 among the
     cold videos that a test user was shown, by model that can serve any, and their base rate;
@@ -98,9 +98,9 @@ class Summary(BaseModel):
     base_rate: Figure
     oracle: dict[str, Figure]
     models: dict[str, ModelSummary]
-    order_by_tune_users: list[str]
+    order_by_validation_users: list[str]
     blends: dict[str, dict[str, Component]]
-    audit: Audit
+    offline_metric_audit: Audit
     test_users: int
     rows: dict[str, int]
     counts: dict[str, dict[str, int]]
@@ -118,7 +118,7 @@ class Summary(BaseModel):
 def check_summary(summary: str | None) -> None:
     """Make the folder of the summary, so that a wrong path stops a run before any work.
 
-    SettingError if no file can be written there.
+    ConfigError if no file can be written there.
     """
     if summary is None:
         return
@@ -130,7 +130,7 @@ def check_summary(summary: str | None) -> None:
         part.touch()
         part.unlink()
     except (OSError, ValueError) as error:
-        raise SettingError(f"summary: cannot write {summary}: {error}") from error
+        raise ConfigError(f"summary: cannot write {summary}: {error}") from error
 
 
 def written(summary: S, file: str | None) -> S:
@@ -158,29 +158,33 @@ def summarise(
     promotion: Promotion,
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
-    past, known, verdict = night.past, night.known, night.verdict
-    shown = EvaluationFrames.of(Store(config.root), known, verdict)
-    board = shown.leaderboard.filter(label=PRIMARY)
+    past, snapshot, evaluation = night.backtest, night.snapshot, night.evaluation
+    frames = EvaluationFrames.of(Store(config.root), snapshot, evaluation)
+    board = frames.leaderboard.filter(label=PRIMARY)
     bounds = _figures(board.filter(model=ORACLE))
-    single = {name: ref for name, ref in verdict if isinstance(ref, ArtifactRef)}
+    single = {name: ref for name, ref in evaluation if isinstance(ref, ArtifactRef)}
     summary = Summary(
         source=raw.source,
         is_demo=raw.is_demo,
-        as_of=known.as_of,
+        as_of=snapshot.as_of,
         missing=raw.costs_of_missing,
         base_rate=bounds.pop("base_rate_at_0"),
         oracle=bounds,
-        models={name: _model(name, known, verdict, shown, runs[name]) for name in known.models},
-        order_by_tune_users=verdict.leaderboard.metadata["order_by_tune_users"],
-        blends={blend: _components(table) for blend, table in shown.ablation.items()},
-        audit=_audit(past, verdict, shown),
-        test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
-        rows={name: ref.rows for name, ref in known.tables.items() if ref.rows is not None},
-        counts={
-            n: ref.metadata["counts"] for n, ref in known.tables.items() if "counts" in ref.metadata
+        models={
+            name: _model(name, snapshot, evaluation, frames, runs[name]) for name in snapshot.models
         },
-        coverage=known.tables["coverage"].metadata["shares"],
-        artifacts={name: ref.path for name, ref in (known.tables | single).items()},
+        order_by_validation_users=evaluation.leaderboard.metadata["order_by_validation_users"],
+        blends={blend: _components(table) for blend, table in frames.ablation.items()},
+        offline_metric_audit=_audit(past, evaluation, frames),
+        test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
+        rows={name: ref.rows for name, ref in snapshot.tables.items() if ref.rows is not None},
+        counts={
+            n: ref.metadata["counts"]
+            for n, ref in snapshot.tables.items()
+            if "counts" in ref.metadata
+        },
+        coverage=snapshot.tables["coverage"].metadata["shares"],
+        artifacts={name: ref.path for name, ref in (snapshot.tables | single).items()},
         top_n=f"{lists.path}/{DATA}",
         users_by_model=lists.metadata["users_by_model"],
         tracking_uri=without_secrets(config.tracking_address),
@@ -202,23 +206,33 @@ def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[
 
 
 def _model(
-    name: str, known: Snapshot, verdict: EvaluationTables, shown: EvaluationFrames, run_id: str
+    name: str,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
+    frames: EvaluationFrames,
+    run_id: str,
 ) -> ModelSummary:
-    ref, measured = known.models[name], verdict.per_user[name]
-    board = shown.leaderboard.filter(model=name, label=PRIMARY)
-    differences = shown.comparisons.filter(model=name, label=PRIMARY, metric="ndcg", k=K)
-    beyond = shown.beyond.filter(model=name).rename({"value": "mean"})
-    tables = {"slices": verdict.slices[name], "beyond": verdict.beyond[name], "per_user": measured}
-    if name in verdict.ablation:
-        tables["ablation"] = verdict.ablation[name]
+    ref, measured = snapshot.models[name], evaluation.per_user[name]
+    board = frames.leaderboard.filter(model=name, label=PRIMARY)
+    differences = frames.comparisons.filter(model=name, label=PRIMARY, metric="ndcg", k=K)
+    beyond_accuracy = frames.beyond_accuracy.filter(model=name).rename({"value": "mean"})
+    tables = {
+        "slices": evaluation.slices[name],
+        "beyond_accuracy": evaluation.beyond_accuracy[name],
+        "per_user": measured,
+    }
+    if name in evaluation.ablation:
+        tables["ablation"] = evaluation.ablation[name]
     return ModelSummary(
         metrics=_figures(board),
-        against={
-            row["against"]: Difference(mean=row["difference"], **_some(row, "win_rate"))
+        baseline={
+            row["baseline"]: Difference(mean=row["difference"], **_some(row, "win_rate"))
             for row in differences.iter_rows(named=True)
         },
-        beyond={row["measure"]: Figure(**_some(row)) for row in beyond.iter_rows(named=True)},
-        findings=ref.metadata["findings"],
+        beyond_accuracy={
+            row["measure"]: Figure(**_some(row)) for row in beyond_accuracy.iter_rows(named=True)
+        },
+        fit_summary=ref.metadata["fit_summary"],
         seconds=ref.metadata["seconds"],
         peak_mib=ref.metadata["peak_mib"],
         served_users=measured.metadata["served_users"],
@@ -229,23 +243,26 @@ def _model(
     )
 
 
-def _audit(past: Snapshot, verdict: EvaluationTables, shown: EvaluationFrames) -> Audit:
-    cold = shown.next_days.filter(label=COLD)
+def _audit(backtest: Snapshot, evaluation: EvaluationTables, frames: EvaluationFrames) -> Audit:
+    cold = frames.holdout.filter(label=COLD)
     able = cold.filter(pl.col("metric") == "served", pl.col("mean") > 0)["model"]
     figures = cold.filter(pl.col("model").is_in(able.implode()), metric="ndcg", k=K)
     return Audit(
-        as_of=past.as_of,
-        tau=dict(shown.audit.select("first", "tau").iter_rows()),
+        as_of=backtest.as_of,
+        tau=dict(frames.offline_metric_audit.select("first", "tau").iter_rows()),
         cold={row["model"]: Figure(**_some(row)) for row in figures.iter_rows(named=True)},
         cold_base_rate=next(iter(cold.filter(metric="base_rate")["mean"]), None),
-        models={name: ref.path for name, ref in past.models.items()},
-        tables={name: ref.path for name, ref in (past.tables | verdict.audit).items()},
+        models={name: ref.path for name, ref in backtest.models.items()},
+        tables={
+            name: ref.path
+            for name, ref in (backtest.tables | evaluation.offline_metric_audit).items()
+        },
     )
 
 
 def _components(ablation: pl.DataFrame) -> dict[str, Component]:
     return {
-        row["component"]: Component(mean=row["earns"], **_some(row, "weight", "reach_users"))
+        row["component"]: Component(mean=row["ndcg_gain"], **_some(row, "weight", "reach_users"))
         for row in ablation.iter_rows(named=True)
     }
 

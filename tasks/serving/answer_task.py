@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prefect.client.schemas import State
 from pydantic import BaseModel, Field
 
-from schemas.errors import SettingError, UnreachableError
+from schemas.errors import ConfigError, UnreachableError
 from schemas.paths import sqlite_file
 from schemas.settings import RecommendConfig
 from schemas.tracked_settings import TrackedConfig
@@ -23,14 +23,14 @@ from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.writer import DATA, ArtifactWriter
 from tasks.ingest.id_file import read_ids, some
 from tasks.models.popularity_fallback import fallback_of
-from tasks.serving.top_n import lists_for_all
+from tasks.serving.top_n import top_n_for_all
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from tasks.promotion.model_registry import Champion
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """Ids of users and of candidates, None for all; and what there is to say of their files."""
 
     users: NDArray[np.int32] | None
@@ -38,7 +38,7 @@ class Asked:
     notes: tuple[str, ...]
 
 
-class Answer(BaseModel):
+class Response(BaseModel):
     """What was answered, by whom, and what a person should know about it."""
 
     registered_model: str
@@ -53,10 +53,10 @@ class Answer(BaseModel):
 
 
 @plain_task()
-def read_request(config: RecommendConfig) -> Asked:
+def read_request(config: RecommendConfig) -> Request:
     """Read who and what is asked about, and make the folder of ``out``, before any other work.
 
-    ContractError names a file that holds no ids; SettingError what cannot be read or written.
+    ContractError names a file that holds no ids; ConfigError what cannot be read or written.
     """
     users = None if config.user_file is None else read_ids(Path(config.user_file), "user_id")
     videos = (
@@ -66,9 +66,9 @@ def read_request(config: RecommendConfig) -> Asked:
         try:
             Path(config.out).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingError(f"out: cannot write {config.out}: {error}") from error
+            raise ConfigError(f"out: cannot write {config.out}: {error}") from error
     one = None if config.user is None else np.array([config.user], dtype=np.int32)
-    return Asked(
+    return Request(
         users=one if users is None else users.ids,
         candidates=None if videos is None else videos.ids,
         notes=tuple(note for ids in (users, videos) if ids is not None for note in ids.notes),
@@ -76,10 +76,10 @@ def read_request(config: RecommendConfig) -> Asked:
 
 
 @plain_task(retry_on=UnreachableError)
-def recommend_on_request(config: RecommendConfig, asked: Asked) -> State[Answer]:
+def recommend_on_request(config: RecommendConfig, request: Request) -> State[Response]:
     """Ask the champion for the lists, write them, and lay one user's out.
 
-    SettingError if there is no champion, or none of the candidates is known.
+    ConfigError if there is no champion, or none of the candidates is known.
     """
     from tasks.promotion.model_registry import CHAMPION, champion, default_name
     from tasks.serving.explain import shown
@@ -89,23 +89,28 @@ def recommend_on_request(config: RecommendConfig, asked: Asked) -> State[Answer]
         name = config.registered_model or default_name(client, CHAMPION)
         found = champion(client, name)
         if found is None:
-            raise SettingError(f"{name} has no champion yet: no night has been promoted")
-        users = found.catalogue.user_ids if asked.users is None else asked.users
-        among = allowed_among(found, asked)
-        lists: Iterable[pl.DataFrame] = lists_for_all(
-            found.model, fallback_of(found.model), found.catalogue, users, config.top_n, among
+            raise ConfigError(f"{name} has no champion yet: no night has been promoted")
+        users = found.catalogue.user_ids if request.users is None else request.users
+        allowed_videos = candidates_allowed(found, request)
+        lists: Iterable[pl.DataFrame] = top_n_for_all(
+            found.model,
+            fallback_of(found.model),
+            found.catalogue,
+            users,
+            config.top_n,
+            allowed_videos,
         )
         text = None
         if config.user is not None:
             lists = [*lists]
             text = shown(client, name, found, config, lists[0])
         counts = write(lists, config.out)
-        notes = [*asked.notes, *strange(found, asked), *without_list(len(users), counts)]
-        made = Answer(
+        notes = [*request.notes, *strange(found, request), *without_list(len(users), counts)]
+        made = Response(
             registered_model=name,
             version=found.version,
             model=found.tags["grail.model"],
-            as_of=found.tags["as_of"],
+            as_of=found.tags["grail.as_of"],
             users=len(users),
             users_by_model=counts,
             out=config.out,
@@ -117,33 +122,33 @@ def recommend_on_request(config: RecommendConfig, asked: Asked) -> State[Answer]
 
 
 def check_tracked(config: TrackedConfig) -> None:
-    """SettingError if the root has no runs: asking would create an empty database there."""
+    """ConfigError if the root has no runs: asking would create an empty database there."""
     file = sqlite_file(config.tracking_address)
     if file is not None and not file.is_file():
-        raise SettingError(
+        raise ConfigError(
             f"root: no night has run in {config.root}: run python -m flows nightly, or name another"
             " --root or --tracking-uri"
         )
 
 
-def allowed_among(found: Champion, asked: Asked) -> NDArray[np.bool_] | None:
+def candidates_allowed(found: Champion, request: Request) -> NDArray[np.bool_] | None:
     """Return bool (m,) of the videos that may be listed, None for all."""
-    if asked.candidates is None:
+    if request.candidates is None:
         return None
-    among = np.isin(found.catalogue.video_ids, asked.candidates)
-    if not among.any():
-        raise SettingError(
-            f"candidate_file: the champion knows none of {some(asked.candidates.tolist())}"
+    allowed_videos = np.isin(found.catalogue.video_ids, request.candidates)
+    if not allowed_videos.any():
+        raise ConfigError(
+            f"candidate_file: the champion knows none of {some(request.candidates.tolist())}"
         )
-    return among
+    return allowed_videos
 
 
-def strange(found: Champion, asked: Asked) -> list[str]:
+def strange(found: Champion, request: Request) -> list[str]:
     """Count and name the ids that the champion does not know, and say what became of them."""
     notes = []
     for kind, ids, known, then in (
-        ("users", asked.users, found.catalogue.user_ids, "they get what is popular"),
-        ("candidates", asked.candidates, found.catalogue.video_ids, "they are in no list"),
+        ("users", request.users, found.catalogue.user_ids, "they get what is popular"),
+        ("candidates", request.candidates, found.catalogue.video_ids, "they are in no list"),
     ):
         strangers = [] if ids is None else ids[~np.isin(ids, known)].tolist()
         if strangers:
@@ -164,18 +169,18 @@ def without_list(n_users: int, counts: dict[str, int]) -> list[str]:
 def write(lists: Iterable[pl.DataFrame], out: str | None) -> dict[str, int]:
     """Check lists against ``top_n`` and write them, whole or not at all; count users by model.
 
-    ContractError if they break the contract; SettingError if ``out`` cannot be written.
+    ContractError if they break the contract; ConfigError if ``out`` cannot be written.
     """
     counts: Counter[str] = Counter()
     try:
         with tempfile.TemporaryDirectory(dir=None if out is None else Path(out).parent) as scratch:
-            with ArtifactWriter(Path(scratch), "top_n") as draft:
+            with ArtifactWriter(Path(scratch), "top_n") as writer:
                 for rows in lists:
-                    draft.append(rows)
+                    writer.append(rows)
                     counts.update(rows.filter(rank=1)["model"].to_list())
-                draft.close()
+                writer.close()
             if out is not None:
-                (draft.folder / DATA).replace(out)
+                (writer.folder / DATA).replace(out)
     except OSError as error:
-        raise SettingError(f"out: cannot write {out}: {error}") from error
+        raise ConfigError(f"out: cannot write {out}: {error}") from error
     return dict(counts)

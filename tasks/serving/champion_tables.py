@@ -18,11 +18,11 @@ from tasks.artifacts.manifest import from_text, reference
 from tasks.artifacts.store import MANIFEST, Store, filesystem
 
 SCHEMAS: Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]] = {
-    "pairs": {"user_idx": pl.Int32, "video_idx": pl.Int32, "enjoyed": pl.Float32},
+    "user_item": {"user_idx": pl.Int32, "video_idx": pl.Int32, "enjoyed": pl.Float32},
     "friendships": {"user_idx": pl.Int32, "friend_idx": pl.Int32},
     "video_features": {"video_idx": pl.Int32, "tags": pl.List(pl.Int16), "caption": pl.String},
     "captions": {"category_1_id": pl.Int32, "category_1_name": pl.String},
-    "cells": {
+    "eval_pairs": {
         "user_idx": pl.Int32,
         "video_idx": pl.Int32,
         "watch_ratio": pl.Float64,
@@ -58,7 +58,7 @@ class Background:
         """Return the friendships of a user, and the pairs of the user and those friends."""
         friendships = self.tables["friendships"].filter(user_idx=user_idx).collect()
         users = [user_idx, *friendships["friend_idx"].to_list()]
-        pairs = self.tables["pairs"].filter(pl.col("user_idx").is_in(users)).collect()
+        pairs = self.tables["user_item"].filter(pl.col("user_idx").is_in(users)).collect()
         return friendships, pairs
 
     def did(self, user_idx: int) -> dict[int, tuple[float, bool]]:
@@ -66,7 +66,7 @@ class Background:
 
         Empty for users outside of the block.
         """
-        cells = self.tables["cells"].filter(user_idx=user_idx)
+        cells = self.tables["eval_pairs"].filter(user_idx=user_idx)
         rows = cells.select("video_idx", "watch_ratio", "enjoyed").collect().iter_rows()
         return {video: (ratio, enjoyed) for video, ratio, enjoyed in rows}
 

@@ -14,11 +14,11 @@ from tasks.serving.explanation_text import Line, Names, as_text
 from tasks.serving.reasons import Reason, reasons
 
 UNKNOWN = {
-    "pairs": "what the user and his friends watched",
+    "user_item": "what the user and his friends watched",
     "friendships": "the user's friends",
     "video_features": "captions and tags",
     "captions": "names of tags",
-    "cells": "what users of the block really did",
+    "eval_pairs": "what users of the block really did",
 }
 """What is not known without a table."""
 
@@ -79,7 +79,7 @@ def _is_fallback(found: Champion, rows: pl.DataFrame) -> bool:
 
 def _title(name: str, found: Champion, config: RecommendConfig, rows: pl.DataFrame) -> str:
     """Say whose list it is, and if it is no answer of the champion, why not."""
-    who = f"{name} version {found.version} ({found.model.name}), as of {found.tags['as_of']}"
+    who = f"{name} version {found.version} ({found.model.name}), as of {found.tags['grail.as_of']}"
     title = f"user {config.user}: {rows.height} videos of {who}"
     if _is_fallback(found, rows):
         is_known = config.user in found.catalogue.user_ids

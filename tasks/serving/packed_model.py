@@ -16,7 +16,7 @@ from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
 from tasks.models.popularity_fallback import fallback_of
-from tasks.serving.top_n import Fallback, lists_for_all
+from tasks.serving.top_n import Fallback, top_n_for_all
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ class PackedModel:
         if not len(user_ids):
             raise ModelError("no users: give at least one user_id")
         ids = np.asarray(candidates, dtype=np.int64)
-        among = self.catalogue.among(ids) if ids.size else None
+        allowed_videos = self.catalogue.allowed_videos(ids) if ids.size else None
         # No list is longer than the catalogue, and each place asked for takes memory
         n = min(int(n), len(self.catalogue.video_ids))
-        lists = lists_for_all(self.model, self.fallback, self.catalogue, user_ids, n, among)
+        lists = top_n_for_all(
+            self.model, self.fallback, self.catalogue, user_ids, n, allowed_videos
+        )
         return pl.concat(lists)

@@ -90,7 +90,7 @@ def parts_of(
     users = np.array([user_idx])
     if not isinstance(model, Hybrid):
         return {model.name: np.nan_to_num(model.score(users)[0, video_idx])}
-    inputs = model.inputs(users, video_idx, model.counting)
+    inputs = model.inputs(users, video_idx, model.active_components)
     parts = model.blend.parts(inputs, users, video_idx)
     return {name: part[0] for name, part in parts.items()}
 

@@ -21,8 +21,8 @@ from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
 from tasks.models.popularity_fallback import fallback_of
-from tasks.models.score_by_id import FromElsewhere
-from tasks.serving.top_n import lists_for_all
+from tasks.models.score_by_id import ScoresById
+from tasks.serving.top_n import top_n_for_all
 from tasks.training.task import load_model
 
 
@@ -38,13 +38,13 @@ def load_catalogue(store: Store, tables: Tables) -> Catalogue:
     return Catalogue.of(
         store.read(tables["user_index"]),
         store.read(tables["video_index"]),
-        store.read(tables["pairs"], ["user_idx", "video_idx"]),
+        store.read(tables["user_item"], ["user_idx", "video_idx"]),
     )
 
 
 @dataclass(frozen=True)
-class Answering:
-    """The champion, as far as a recipe names it; its files are read only where lists are made.
+class ChampionSource:
+    """The champion, as far as a spec names it; its files are read only where lists are made.
 
     ``content`` is that of its files, and ``load`` gives the model and its catalogue.
     """
@@ -64,8 +64,8 @@ def classes_of_champion(*, champion: str | None, **_: Any) -> Iterator[type[Reco
 
 
 @table_task(
-    stage="lists",
-    reads=("fallback_model", "user_index", "video_index", "pairs"),
+    stage="serving",
+    reads=("fallback_model", "user_index", "video_index", "user_item"),
     optional=("champion",),
     writes=("top_n",),
     code=classes_of_champion,
@@ -79,44 +79,49 @@ def build_top_n(inputs: Inputs, out: Outputs, *, champion: str | None, top_n: in
     here = load_catalogue(inputs.store, inputs)
     scorer = None
     if champion is not None:
-        model, its = inputs.given("champion", Answering).load()
+        model, its = inputs.given("champion", ChampionSource).load()
         if its.is_of_the_data_of(here):
-            scorer = FromElsewhere(model, its, here)
+            scorer = ScoresById(model, its, here)
     if scorer is None:
         fallback = fallback_of(load_model(inputs.store, inputs["fallback_model"]))
     else:
         fallback = cache(scorer.popular)
     by_model: Counter[str] = Counter()
-    for rows in lists_for_all(scorer, fallback, here, here.user_ids, top_n):
+    for rows in top_n_for_all(scorer, fallback, here, here.user_ids, top_n):
         out["top_n"].append(rows)
         by_model.update(rows.filter(rank=1)["model"].to_list())
     out["top_n"].metadata["users_by_model"] = dict(by_model)
 
 
-def stand_in_of(known: Snapshot, verdict: EvaluationTables) -> str:
+def stand_in_of(snapshot: Snapshot, evaluation: EvaluationTables) -> str:
     """Return the model that says what is popular where no champion can: popularity, if there."""
-    return "popularity" if "popularity" in known.models else challenger_of(known, verdict)
+    return "popularity" if "popularity" in snapshot.models else challenger_of(snapshot, evaluation)
 
 
 def top_n_table(
-    config: NightlyConfig, known: Snapshot, verdict: EvaluationTables, champion: Answering | None
+    config: NightlyConfig,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
+    champion: ChampionSource | None,
 ) -> tuple[Refs, bool]:
     """Return the table ``top_n`` of a night, and whether it was there before."""
-    if champion is not None and champion.as_of > known.as_of:
+    if champion is not None and champion.as_of > snapshot.as_of:
         champion = None  # what it knows of the days to come must be in no list
-    inputs: dict[str, Parent] = {"fallback_model": known.models[stand_in_of(known, verdict)]}
-    inputs |= {name: known.tables[name] for name in ("user_index", "video_index", "pairs")}
+    inputs: dict[str, Parent] = {
+        "fallback_model": snapshot.models[stand_in_of(snapshot, evaluation)]
+    }
+    inputs |= {name: snapshot.tables[name] for name in ("user_index", "video_index", "user_item")}
     inputs |= {} if champion is None else {"champion": champion}
     settings = {"champion": champion and champion.model, "top_n": config.top_n}
-    run = RunContext(config.root, config.seed, known.as_of)
+    run = RunContext(config.root, config.seed, snapshot.as_of)
     return build_top_n.build_or_reuse(run, inputs, settings)
 
 
-@plain_task("{known.as_of}", hours=1, retry_on=UnreachableError)
+@plain_task("{snapshot.as_of}", hours=1, retry_on=UnreachableError)
 def recommend_from_champion(
     config: NightlyConfig,
-    known: Snapshot,
-    verdict: EvaluationTables,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
     family: str,
     champion: str | None,
 ) -> State[Refs]:
@@ -129,7 +134,7 @@ def recommend_from_champion(
 
     with reachable(config.tracking_address) as client:
         found = None if champion is None else answering(client, family, champion)
-        refs, was_there = top_n_table(config, known, verdict, found)
+        refs, was_there = top_n_table(config, snapshot, evaluation, found)
     by_model: dict[str, int] = refs["top_n"].metadata["users_by_model"]
     said = ", ".join(f"{users} by {model}" for model, users in by_model.items())
     return finished(refs, was_there=was_there, message=f"lists of users: {said}")

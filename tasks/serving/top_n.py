@@ -34,22 +34,25 @@ class Scorer(Protocol):
         """Score all videos: float32 (len(user_idx), m); NaN where it cannot serve."""
 
 
-def lists_for_all(
+def top_n_for_all(
     scorer: Scorer | None,
     fallback: Fallback,
     catalogue: Catalogue,
     user_ids: NDArray[np.integer[Any]],
     n: int,
-    among: NDArray[np.bool_] | None = None,
+    allowed_videos: NDArray[np.bool_] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield rows of ``top_n`` for users by id, in their order, some hundred users at a time.
 
     Users unknown to the catalogue, and those whom the scorer cannot serve, have the list of
     ``fallback``, marked by its name; without a scorer all have. A known user's list is without what
-    they have seen. ``among``, bool (m,), is False for videos that must not be listed; None allows
-    all. A user has fewer than ``n`` rows where there are not that many unseen videos with a score.
+    they have seen. ``allowed_videos``, bool (m,), is False for videos that must not be listed; None
+    allows all. A user has fewer than ``n`` rows where there are not that many unseen videos with a
+    score.
     """
-    allowed = np.ones(len(catalogue.video_ids), dtype=bool) if among is None else among
+    allowed = (
+        np.ones(len(catalogue.video_ids), dtype=bool) if allowed_videos is None else allowed_videos
+    )
     starts = range(0, len(user_ids), USERS_AT_ONCE)
     chunks = [user_ids[start : start + USERS_AT_ONCE] for start in starts]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -60,13 +63,13 @@ def _lists(
     scorer: Scorer | None,
     fallback: Fallback,
     catalogue: Catalogue,
-    among: NDArray[np.bool_],
+    allowed_videos: NDArray[np.bool_],
     n: int,
     user_ids: NDArray[np.integer[Any]],
 ) -> pl.DataFrame:
     is_known = np.isin(user_ids, catalogue.user_ids)
     user_idx = catalogue.user_idx(user_ids[is_known])
-    allowed = np.tile(among, (len(user_ids), 1))
+    allowed = np.tile(allowed_videos, (len(user_ids), 1))
     allowed[is_known] &= catalogue.unseen(user_idx)
     scores = np.full(allowed.shape, np.nan, dtype=np.float32)
     if scorer is not None:

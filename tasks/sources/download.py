@@ -128,7 +128,7 @@ def _download_anew(
     for _ in range(2):
         _fill(url, part, size, patience)
         if _is_right(part.path, md5, size):
-            part.become(target)
+            part.finalize(target)
             return
         part.discard()
         logger.warning("%s arrived with another md5 than %s.", url, md5)

@@ -48,7 +48,7 @@ def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
     store = Store(run.root)
     store.warn_of_others()
     store.settle_layout()
-    store.sweep()
+    store.clean_staging()
     folder, name, was_there = _folder_of(run, source, scale, store)
     found = locate(folder, source if Path(source).is_file() else None)
     if found.is_demo and source != "demo":

@@ -64,7 +64,7 @@ class Part:
         self.path.unlink(missing_ok=True)
         self._mark_path.unlink(missing_ok=True)
 
-    def become(self, target: Path) -> None:
+    def finalize(self, target: Path) -> None:
         """Take the place of ``target`` as a whole file."""
         with self.path.open("rb") as content:
             os.fsync(content.fileno())

@@ -85,7 +85,7 @@ def _metrics(table: pl.DataFrame) -> list[Metric]:
 
     return [
         metric_point(
-            f"{row['bed']}_lost_ndcg_at_10_{row['model']}", -row["difference"], row["days_old"]
+            f"{row['test_set']}_lost_ndcg_at_10_{row['model']}", -row["difference"], row["days_old"]
         )
         for row in table.iter_rows(named=True)
     ]

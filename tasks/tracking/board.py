@@ -15,25 +15,27 @@ FIRST = [f"ndcg_at_{K}", f"ndcg_at_{K}_low", f"ndcg_at_{K}_high", f"precision_at
 """Columns in front, after the model's name."""
 
 
-def board_of(shown: EvaluationFrames, known: Snapshot, verdict: EvaluationTables) -> pl.DataFrame:
+def board_of(
+    frames: EvaluationFrames, snapshot: Snapshot, evaluation: EvaluationTables
+) -> pl.DataFrame:
     """Return one row a model, best first by NDCG@10, a column a figure of the primary label.
 
     With the ends of the intervals at 10, what its lists are like beyond accuracy, whom it serves,
     and what it cost.
     """
-    figures = shown.leaderboard.filter(pl.col("model").is_in(list(known.models)), label=PRIMARY)
+    figures = frames.leaderboard.filter(pl.col("model").is_in(list(snapshot.models)), label=PRIMARY)
     named = figures.with_columns(name=pl.format("{}_at_{}", "metric", "k"))
     ends = [
         named.filter(k=K).select("model", pl.format("{}_" + end, "name").alias("name"), value=end)
         for end in ("low", "high")
     ]
-    beyond = shown.beyond.select(
+    beyond_accuracy = frames.beyond_accuracy.select(
         "model", pl.format("{}_at_" + str(K), "measure").alias("name"), "value"
     )
-    wide = pl.concat([named.select("model", "name", value="mean"), *ends, beyond]).pivot(
+    wide = pl.concat([named.select("model", "name", value="mean"), *ends, beyond_accuracy]).pivot(
         "name", index="model", values="value"
     )
-    cost = pl.DataFrame([_cost(name, known, verdict) for name in known.models])
+    cost = pl.DataFrame([_cost(name, snapshot, evaluation) for name in snapshot.models])
     return (
         wide.join(cost, on="model")
         .sort(FIRST[0], "model", descending=[True, False], nulls_last=True)
@@ -41,34 +43,34 @@ def board_of(shown: EvaluationFrames, known: Snapshot, verdict: EvaluationTables
     )
 
 
-def _cost(name: str, known: Snapshot, verdict: EvaluationTables) -> dict[str, Any]:
-    served, cost = verdict.per_user[name].metadata, known.models[name].metadata
+def _cost(name: str, snapshot: Snapshot, evaluation: EvaluationTables) -> dict[str, Any]:
+    served, cost = evaluation.per_user[name].metadata, snapshot.models[name].metadata
     figures = {key: served[key] for key in ("served_users", "served_cells")}
     return {"model": name, **figures, "seconds": cost["seconds"], "peak_mib": cost["peak_mib"]}
 
 
-def exam_of(shown: EvaluationFrames) -> dict[str, float]:
+def eval_set_figures(frames: EvaluationFrames) -> dict[str, float]:
     """Return how many ``test_users`` a night was measured on, and their ``base_rate``."""
-    figures = shown.leaderboard.filter(label=PRIMARY)
-    exam = {"test_users": max(figures["users"].to_list(), default=0)}
+    figures = frames.leaderboard.filter(label=PRIMARY)
+    eval_set = {"test_users": max(figures["users"].to_list(), default=0)}
     rates = figures.filter(model=ORACLE, metric="base_rate")["mean"].drop_nulls()
-    return exam if rates.is_empty() else exam | {"base_rate": rates.item()}
+    return eval_set if rates.is_empty() else eval_set | {"base_rate": rates.item()}
 
 
-def heading(title: str, exam: dict[str, float]) -> str:
+def heading(title: str, eval_set: dict[str, float]) -> str:
     """Say in one sentence what was measured, on how many users, with which base rate."""
-    rate = f", base rate {exam['base_rate']:.3f}" if "base_rate" in exam else ""
-    return f"{title}: {exam['test_users']:.0f} test users of the block{rate}."
+    rate = f", base rate {eval_set['base_rate']:.3f}" if "base_rate" in eval_set else ""
+    return f"{title}: {eval_set['test_users']:.0f} test users of the block{rate}."
 
 
-def words_for_night(title: str, board: pl.DataFrame, exam: dict[str, float]) -> str:
+def words_for_night(title: str, board: pl.DataFrame, eval_set: dict[str, float]) -> str:
     """Describe a night for its run in MLflow: what was measured, and how the models did."""
     order = ", ".join(
         f"{row['model']} {row[FIRST[0]]:.3f}"
         for row in board.drop_nulls(FIRST[0]).iter_rows(named=True)
     )
     return (
-        f"{heading(title, exam)}\n\nNDCG@{K}, best first: {order}.\n\nThe models' own runs are"
+        f"{heading(title, eval_set)}\n\nNDCG@{K}, best first: {order}.\n\nThe models' own runs are"
         " nested in this one; the pictures and tables here compare them."
     )
 

@@ -21,7 +21,7 @@ KIND = "grail.kind"
 """Tag of a watched night: only nights of one kind of source are compared."""
 MET = "grail.met_champion"
 """Tag with the day of the champion that a night met first. Run again it may be that itself."""
-CROWNED = "crowned"
+WAS_CHAMPION = "grail.was_champion"
 """Tag of a version that has become the champion once: no rerun of its night makes it so again."""
 
 
@@ -60,7 +60,7 @@ TAGS = (
     Name("protocol", VERSION, "fingerprint of how it was measured"),
     Name("as_of", VERSION, "day before which it learned"),
     Name("decision", VERSION, "what the gate decided; its reasons are the description"),
-    Name(CROWNED, VERSION, "it has been champion"),
+    Name(WAS_CHAMPION, VERSION, "it has been champion"),
 )
 """All tags of ours; those that begin with ``mlflow.`` are MLflow's own."""
 
@@ -76,7 +76,7 @@ def metrics() -> Iterator[Name]:
         if not label.is_primary:
             yield Name(f"ndcg_at_10_{label.name}", MODELS_RUN, f"relevant is: {label.words}")
         yield Name(
-            f"ndcg_at_10_next_days_{label.name}",
+            f"ndcg_at_10_holdout_{label.name}",
             MODELS_RUN,
             f"on what users saw next: {label.words}",
         )
@@ -93,7 +93,9 @@ OTHER_METRICS = (
     Name("loss", MODELS_RUN, "by epoch, its step"),
     Name("validation_loss", MODELS_RUN, "by epoch, on days held out"),
     Name("weight_{component}", MODELS_RUN, "of a component in the blend"),
-    Name("tune_ndcg_at_10_{kind}", MODELS_RUN, "of each kind of blend, on users for choosing"),
+    Name(
+        "validation_ndcg_at_10_{kind}", MODELS_RUN, "of each kind of blend, on users for choosing"
+    ),
     Name("test_users", NIGHTS_RUN, "users whom the figures are of"),
     Name("base_rate", NIGHTS_RUN, "share of relevant cells"),
     Name("best_{figure}", NIGHTS_RUN, "of the first model by users for choosing"),

@@ -28,7 +28,7 @@ from tasks.evaluation.frames import EvaluationFrames, challenger_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
-from tasks.tracking.board import exam_of, words_for_model, words_for_night
+from tasks.tracking.board import eval_set_figures, words_for_model, words_for_night
 from tasks.tracking.claims import PARENT, Outrun, claim, come_first, runs_left
 from tasks.tracking.client import FAR_SIDE, ask_database, tracking_error
 from tasks.tracking.database import prepare_database
@@ -45,7 +45,7 @@ BEST = ("ndcg_at_10", "precision_at_10", "coverage_at_10")
 """Figures of the first model that the night's own run shows, for the course over the nights."""
 
 INPUTS = (
-    *("pairs", "user_features", "video_features", "cells"),  # what models learn and sit
+    *("user_item", "user_features", "video_features", "eval_pairs"),  # what models learn and sit
     *("friendships", "captions"),  # and what else explains a list
 )
 """Tables that every model's run names as its datasets, by path and content."""
@@ -60,9 +60,9 @@ class Night:
     is_demo: bool
     settings: Json
     model_settings: Mapping[str, Json]
-    known: Snapshot
-    verdict: EvaluationTables
-    shown: EvaluationFrames
+    snapshot: Snapshot
+    evaluation: EvaluationTables
+    frames: EvaluationFrames
     board: pl.DataFrame
     tags: Mapping[str, str]
 
@@ -73,13 +73,13 @@ class Night:
 
     @property
     def best(self) -> str:
-        """The first model by tune users: the one whose figures stand for the night."""
-        return str(self.verdict.leaderboard.metadata["order_by_tune_users"][0])
+        """The first model by validation users: the one whose figures stand for the night."""
+        return str(self.evaluation.leaderboard.metadata["order_by_validation_users"][0])
 
     @property
     def title(self) -> str:
         """What every picture of the night is headed by."""
-        return f"{self.source}, as of {self.known.as_of}"
+        return f"{self.source}, as of {self.snapshot.as_of}"
 
 
 @contextmanager
@@ -173,18 +173,18 @@ def log_night(
     with (
         tempfile.TemporaryDirectory() as scratch,
         mlflow.start_run(
-            run_name=f"{night.known.as_of} {night.source}",
+            run_name=f"{night.snapshot.as_of} {night.source}",
             tags={NIGHT: night.fingerprint, CLAIM: claim(), **night.tags},
-            description=words_for_night(night.title, night.board, exam_of(night.shown)),
+            description=words_for_night(night.title, night.board, eval_set_figures(night.frames)),
         ) as parent,
     ):
         come_first(client, experiment, night.tag, parent.info.run_id)
         ids["night"] = parent.info.run_id
         packing = Packing.of(catalogue, Path(scratch))
-        mlflow.log_params(_flat({**night.settings, "best_by_tune_users": night.best}))
+        mlflow.log_params(_flat({**night.settings, "best_by_validation_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_night_figures(night))
         _log_tables(night)
-        for model in night.known.models:
+        for model in night.snapshot.models:
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
             words = words_for_model(model, night.title, night.board)
             with mlflow.start_run(run_name=model, nested=True, tags=tags, description=words) as run:
@@ -196,23 +196,25 @@ def log_night(
 def _log_model_run(
     client: MlflowClient, night: Night, model: str, run_id: str, packing: Packing
 ) -> None:
-    ref = night.known.models[model]
-    words = {k: v for k, v in ref.metadata["findings"].items() if isinstance(v, str)}
+    ref = night.snapshot.models[model]
+    words = {k: v for k, v in ref.metadata["fit_summary"].items() if isinstance(v, str)}
     mlflow.log_params(
         _flat(night.model_settings[model]) | {f"found_{k}": v for k, v in words.items()}
     )
     metrics = _figures(night, model) + _curves(night, model)
     for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for name in [name for name in INPUTS if name in night.known.tables]:  # captions may be missing
-        table = night.known.tables[name]
+    for name in [
+        name for name in INPUTS if name in night.snapshot.tables
+    ]:  # captions may be missing
+        table = night.snapshot.tables[name]
         dataset = MetaDataset(
             LocalArtifactDatasetSource(table.path), name=name, digest=table.content
         )
-        mlflow.log_input(dataset, context="test" if name == "cells" else "training")
+        mlflow.log_input(dataset, context="test" if name == "eval_pairs" else "training")
     # Whom the gate may make champion is tried out; all are packed in the same way
-    is_challenger = model == challenger_of(night.known, night.verdict)
-    components = [m for m in night.known.models if not config_class(m).is_blend]
+    is_challenger = model == challenger_of(night.snapshot, night.evaluation)
+    components = [m for m in night.snapshot.models if not config_class(m).is_blend]
     packing.log_model(
         model,
         ref.path,
@@ -223,7 +225,7 @@ def _log_model_run(
 
 def _log_tables(night: Night) -> None:
     """Log every table of the verdict, and the pictures of them."""
-    tables = night.shown.tables
+    tables = night.frames.tables
     for name, figure in night_figures(tables, night.title).items():
         mlflow.log_figure(figure, name)
     long = tables.pop("leaderboard")
@@ -236,7 +238,7 @@ def _log_tables(night: Night) -> None:
 def _night_figures(night: Night) -> list[Metric]:
     """What is compared from night to night: no name is a model's, or it would rank among them."""
     best = night.board.row(by_predicate=pl.col("model") == night.best, named=True)
-    figures = exam_of(night.shown) | {f"best_{name}": best[name] for name in BEST}
+    figures = eval_set_figures(night.frames) | {f"best_{name}": best[name] for name in BEST}
     return [metric_point(name, value) for name, value in figures.items() if value is not None]
 
 
@@ -246,25 +248,27 @@ def _figures(night: Night, model: str) -> list[Metric]:
     All others are in the tables of the night's own run. No name has a slash: MLflow shows names
     that have one in sections of their own, above everything else.
     """
-    shown = night.shown
-    board, next_days = (
-        rows.filter(model=model).drop_nulls("mean") for rows in (shown.leaderboard, shown.next_days)
+    shown = night.frames
+    board, holdout = (
+        rows.filter(model=model).drop_nulls("mean") for rows in (shown.leaderboard, shown.holdout)
     )
     metrics = [
         *_means(board.filter(label=PRIMARY)),
         *_ends(board.filter(label=PRIMARY, k=K)),
         *_by_label(board.filter(pl.col("label") != PRIMARY, metric="ndcg", k=K), ""),
-        *_by_label(next_days.filter(metric="ndcg", k=K), "next_days_"),
+        *_by_label(holdout.filter(metric="ndcg", k=K), "holdout_"),
         *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg", k=K)),
     ]
-    lists = shown.beyond.filter(model=model).drop_nulls("value").select("measure", "value")
+    lists = shown.beyond_accuracy.filter(model=model).drop_nulls("value").select("measure", "value")
     metrics += [metric_point(f"{measure}_at_{K}", value) for measure, value in lists.iter_rows()]
-    facts = night.verdict.per_user[model].metadata
-    metrics += [metric_point(name, facts[name]) for name in ("served_users", "served_cells")]
-    cost = night.known.models[model].metadata
+    metadata = night.evaluation.per_user[model].metadata
+    metrics += [metric_point(name, metadata[name]) for name in ("served_users", "served_cells")]
+    cost = night.snapshot.models[model].metadata
     metrics += [metric_point(name, cost[name]) for name in ("seconds", "peak_mib")]
-    findings = cost["findings"].items()
-    return metrics + [metric_point(name, v) for name, v in findings if isinstance(v, int | float)]
+    fit_summary = cost["fit_summary"].items()
+    return metrics + [
+        metric_point(name, v) for name, v in fit_summary if isinstance(v, int | float)
+    ]
 
 
 def _means(rows: pl.DataFrame) -> list[Metric]:
@@ -287,18 +291,18 @@ def _by_label(rows: pl.DataFrame, prefix: str) -> list[Metric]:
 
 
 def _differences(comparisons: pl.DataFrame) -> list[Metric]:
-    figures = comparisons.select("metric", "k", "against", "difference").iter_rows()
+    figures = comparisons.select("metric", "k", "baseline", "difference").iter_rows()
     return [metric_point(f"{name}_at_{k}_minus_{rival}", v) for name, k, rival, v in figures]
 
 
 def _curves(night: Night, model: str) -> list[Metric]:
     """The primary label's figures over k, and what the model learned over epochs, as steps."""
-    rows = night.shown.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
+    rows = night.frames.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
     over_k = [
         metric_point(f"{metric}_over_k", mean, k)
         for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
     ]
-    learned = night.known.models[model].metadata["curves"]
+    learned = night.snapshot.models[model].metadata["curves"]
     return over_k + [
         metric_point(name, value, epoch)
         for name, values in learned.items()

@@ -26,8 +26,8 @@ class PendingNight(BaseModel):
     model_config = ConfigDict(frozen=True)
     settings: Json
     raw: RawData
-    known: Snapshot
-    verdict: EvaluationTables
+    snapshot: Snapshot
+    evaluation: EvaluationTables
 
     @field_validator("settings")
     @classmethod
@@ -37,18 +37,18 @@ class PendingNight(BaseModel):
 
     @classmethod
     def of(
-        cls, config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
+        cls, config: LearningConfig, raw: RawData, snapshot: Snapshot, evaluation: EvaluationTables
     ) -> Self:
         """Note a night."""
         fields = set(LearningConfig.model_fields) - PLACES
         settings = config.model_dump(mode="json", include=fields)
-        return cls(settings=settings, raw=raw, known=known, verdict=verdict)
+        return cls(settings=settings, raw=raw, snapshot=snapshot, evaluation=evaluation)
 
     def track(self, config: LearningConfig) -> dict[str, str]:
         """Log the night to where ``config`` says; return the run ids by model."""
         places = config.model_dump(include=PLACES)
         own = LearningConfig.model_validate({**self.settings, **places})
-        return track_runs(own, self.raw, self.known, self.verdict)
+        return track_runs(own, self.raw, self.snapshot, self.evaluation)
 
 
 class PendingNights:
@@ -85,16 +85,16 @@ class PendingNights:
 
 
 def track_night(
-    config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
+    config: LearningConfig, raw: RawData, snapshot: Snapshot, evaluation: EvaluationTables
 ) -> dict[str, str]:
     """Log a night, and those before it that could not be logged; return its run ids by model.
 
     TrackingError if MLflow does not take it: the next run on this root will log it.
     """
     try:
-        runs = track_runs(config, raw, known, verdict)
+        runs = track_runs(config, raw, snapshot, evaluation)
     except TrackingError as error:
-        PendingNights(config.root).keep(PendingNight.of(config, raw, known, verdict))
+        PendingNights(config.root).keep(PendingNight.of(config, raw, snapshot, evaluation))
         raise TrackingError(f"{error}, and the next run logs this night, too") from error
     _track_pending(config)
     return runs
@@ -103,7 +103,7 @@ def track_night(
 def _track_pending(config: LearningConfig) -> None:
     notes = PendingNights(config.root)
     for path, night in notes:
-        which = f"the night of {night.raw.source} as of {night.known.as_of}"
+        which = f"the night of {night.raw.source} as of {night.snapshot.as_of}"
         try:
             runs = night.track(config)
         except TrackingError as error:

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 DIRTY = "-dirty"
 
-LAYOUT = 2
+LAYOUT = 3
 """Which runs, tables and names a night has in MLflow: with another one it is logged anew."""
 
 DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri", "runner"}
@@ -75,40 +75,40 @@ def check_experiment(deleted: Mapping[str, str], tracking_uri: str, *, is_demo: 
         )
 
 
-@plain_task("{known.as_of}", retry_on=UnreachableError)
+@plain_task("{snapshot.as_of}", retry_on=UnreachableError)
 def track_runs(
-    config: LearningConfig, raw: RawData, known: Snapshot, verdict: EvaluationTables
+    config: LearningConfig, raw: RawData, snapshot: Snapshot, evaluation: EvaluationTables
 ) -> State[dict[str, str]]:
     """Log the night to MLflow unless it is there already; return the run ids by model."""
     from tasks.tracking.night_run import Night, experiment_id, log_once, reachable
     from tasks.tracking.unfinished_runs import end_unfinished
 
     store = Store(config.root)
-    models, tables = known.models, known.tables
+    models, tables = snapshot.models, snapshot.tables
     settings = {name: config.model_settings(name).model_dump(mode="json") for name in models}
-    frames = EvaluationFrames.of(store, known, verdict)
+    frames = EvaluationFrames.of(store, snapshot, evaluation)
     shown: Json = {
         "layout": LAYOUT,
-        "verdict": _contents(verdict),
+        "verdict": _contents(evaluation),
         "models": {name: [ref.content, settings[name]] for name, ref in models.items()},
-        "as_of": str(known.as_of),
+        "as_of": str(snapshot.as_of),
         "source": raw.source,
     }
     night = Night(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,
         is_demo=raw.is_demo,
-        settings=settings_shown(config) | {"as_of": str(known.as_of)},
+        settings=settings_shown(config) | {"as_of": str(snapshot.as_of)},
         model_settings=settings,
-        known=known,
-        verdict=verdict,
-        shown=frames,
-        board=board_of(frames, known, verdict),
+        snapshot=snapshot,
+        evaluation=evaluation,
+        frames=frames,
+        board=board_of(frames, snapshot, evaluation),
         tags={
             "grail.source": raw.source,
-            "grail.as_of": str(known.as_of),
-            "grail.protocol": protocol_in({"leaderboard": verdict.leaderboard}).fingerprint,
-            "grail.data": tables["pairs"].content,
+            "grail.as_of": str(snapshot.as_of),
+            "grail.protocol": protocol_in({"leaderboard": evaluation.leaderboard}).fingerprint,
+            "grail.data": tables["user_item"].content,
             **origin_tags(),
         },
     )
@@ -120,13 +120,13 @@ def track_runs(
     return finished(ids, was_there=was_there, message=f"{len(ids)} runs in MLflow")
 
 
-def _contents(verdict: EvaluationTables) -> Json:
+def _contents(evaluation: EvaluationTables) -> Json:
     """Return the content of every table of a verdict: what was measured, not when or where."""
     return {
         name: made.content
         if isinstance(made, ArtifactRef)
         else {key: ref.content for key, ref in made.items()}
-        for name, made in verdict
+        for name, made in evaluation
     }
 
 

@@ -13,21 +13,21 @@ from schemas.tables import CONTRACTS
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import MODELS, Inputs, Outputs, table_task
 from tasks.features.cutoff import cut_at
-from tasks.models.base import Recommender, Rehearsal, Training
+from tasks.models.base import Backtest, Recommender, Training
 from tasks.models.lookup import recommender_class
 from tasks.reporting.progress import progress_shown
 
 V = TypeVar("V")
 
 TABLES = {
-    "pairs": "pairs",
+    "user_item": "user_item",
     "users": "user_features",
     "videos": "video_features",
     "friends": "friendships",
 }
 """Attribute of ``Training`` to table."""
 
-OF_BACKTEST = ("user_features", "video_features", "next_days")
+OF_BACKTEST = ("user_features", "video_features", "holdout")
 """Tables of the backtest that a blend learns from."""
 
 
@@ -42,11 +42,11 @@ def inputs_of(
 
     The order of ``components`` counts: a blend names and weighs them in it.
     """
-    uses = recommender_class(model).uses
-    names = ["user_index", "video_index", *(TABLES[a] for a in TABLES if a in uses)]
+    required_tables = recommender_class(model).required_tables
+    names = ["user_index", "video_index", *(TABLES[a] for a in TABLES if a in required_tables)]
     inputs = {name: tables[name] for name in names}
-    if "components" in uses:
-        inputs["cells"] = tables["cells"]
+    if "components" in required_tables:
+        inputs["eval_pairs"] = tables["eval_pairs"]
         inputs |= {f"component/{name}": made for name, made in components.items()}
         inputs |= {f"backtest_model/{name}": backtest_models[name] for name in components}
         inputs |= {f"backtest_table/{name}": backtest_tables[name] for name in OF_BACKTEST}
@@ -56,7 +56,13 @@ def inputs_of(
 @table_task(
     stage=MODELS,
     reads=("user_index", "video_index"),
-    optional=(*TABLES.values(), "cells", "component/*", "backtest_model/*", "backtest_table/*"),
+    optional=(
+        *TABLES.values(),
+        "eval_pairs",
+        "component/*",
+        "backtest_model/*",
+        "backtest_table/*",
+    ),
     writes=("{model}",),
     code=lambda *, model, **_: (recommender_class(model),),
     key="model",
@@ -66,47 +72,49 @@ def train(
 ) -> None:
     """Fit one model on what was known by a day, and save it."""
     kind = recommender_class(model)
-    training = load_training(inputs, kind.uses, as_of, seed)
+    training = load_training(inputs, kind.required_tables, as_of, seed)
     with progress_shown(f"train-{model.replace('_', '-')}", f"Training of {model}"):
         fitted = kind(kind.config_type.model_validate(config)).fit(training)
     fitted.save(out[model].folder)
     out[model].metadata |= {
         "curves": dict(fitted.curves()),
-        "findings": dict(fitted.findings()),
+        "fit_summary": dict(fitted.fit_summary()),
         "components": list(training.components),
     }
 
 
-def load_training(inputs: Inputs, uses: Iterable[str], as_of: date, seed: int) -> Training:
-    """Read what is in ``uses``; other tables are empty, with their columns."""
+def load_training(
+    inputs: Inputs, required_tables: Iterable[str], as_of: date, seed: int
+) -> Training:
+    """Read what is in ``required_tables``; other tables are empty, with their columns."""
     pairs, users, videos, friends = (
-        inputs.read(table) if attribute in uses else _empty(table)
+        inputs.read(table) if attribute in required_tables else _empty(table)
         for attribute, table in TABLES.items()
     )
     training = Training(
         user_ids=inputs.read("user_index")["user_id"].to_numpy().astype(np.int32),
         video_ids=inputs.read("video_index")["video_id"].to_numpy().astype(np.int32),
-        pairs=pairs,
+        user_item=pairs,
         users=users,
         videos=videos,
         friends=friends,
         as_of=cut_at(as_of),
         seed=seed,
     )
-    if "components" not in uses:
+    if "components" not in required_tables:
         return training
     users, videos = (inputs.read(f"backtest_table/{name}") for name in OF_BACKTEST[:2])
-    seen_next = inputs.scan("backtest_table/next_days").filter(~pl.col("is_test")).collect()
+    seen_next = inputs.scan("backtest_table/holdout").filter(~pl.col("is_test")).collect()
     return replace(
         training,
         components=load_models(inputs, "component"),
-        rehearsal=Rehearsal(
+        backtest=Backtest(
             components=load_models(inputs, "backtest_model"),
             users=users,
             videos=videos,
             seen_next=seen_next,
         ),
-        tune_cells=inputs.scan("cells").filter(~pl.col("is_test")).collect(),
+        validation_pairs=inputs.scan("eval_pairs").filter(~pl.col("is_test")).collect(),
     )
 
 

@@ -14,7 +14,7 @@ from schemas.errors import ModelError
 from schemas.model_settings import MODEL_CONFIGS
 from tasks.models.base import Recommender, Training
 from tasks.models.lookup import recommender_class
-from tests.worlds import (
+from tests.synthetic_data import (
     ALL_ENJOYED,
     COLD,
     NEVER_ENJOYED,
@@ -28,8 +28,8 @@ from tests.worlds import (
     with_components,
 )
 
-TABLES = ("pairs", "users", "videos", "friends")
-BLENDED = {"components": {}, "rehearsal": None, "tune_cells": pl.DataFrame()}
+TABLES = ("user_item", "users", "videos", "friends")
+BLENDED = {"components": {}, "backtest": None, "validation_pairs": pl.DataFrame()}
 """What nobody is given who does not use components."""
 ODD_USERS = [ALL_ENJOYED, NOTHING_ENJOYED, ONE_VIEW, NO_HISTORY]
 ODD_VIDEOS = [COLD, NO_TAGS, NO_PROPERTIES, NEVER_ENJOYED]
@@ -74,9 +74,9 @@ def fitted(world):
 
 def test_declares_what_it_uses_and_learns(name):
     model = recommender_class(name)
-    assert model.uses <= {*TABLES, "components"}
-    assert ("components" in model.uses) == MODEL_CONFIGS[name].is_blend
-    assert all(attribute.endswith("_") for attribute in model.learned)
+    assert model.required_tables <= {*TABLES, "components"}
+    assert ("components" in model.required_tables) == MODEL_CONFIGS[name].is_blend
+    assert all(attribute.endswith("_") for attribute in model.state_attributes)
 
 
 def test_config_survives_json(name):
@@ -87,7 +87,7 @@ def test_config_survives_json(name):
 def test_learns_nothing_before_fit(name):
     model = unfitted(name)
     assert set(vars(model)) == {"config"}
-    assert not any(hasattr(model, attribute) for attribute in ("shape_", *model.learned))
+    assert not any(hasattr(model, attribute) for attribute in ("shape_", *model.state_attributes))
 
 
 def test_unfitted_cannot_be_asked(name):
@@ -115,9 +115,11 @@ def test_scoring_changes_nothing(name, fitted, everybody):
 
 
 def test_learns_only_from_the_tables_it_uses(name, world, fitted, everybody):
-    uses = recommender_class(name).uses
-    unused = {table: getattr(world, table).clear() for table in TABLES if table not in uses}
-    unused |= {} if "components" in uses else BLENDED
+    required_tables = recommender_class(name).required_tables
+    unused = {
+        table: getattr(world, table).clear() for table in TABLES if table not in required_tables
+    }
+    unused |= {} if "components" in required_tables else BLENDED
     scores = unfitted(name).fit(replace(world, **unused)).score(everybody)
     np.testing.assert_array_equal(scores, fitted(name).score(everybody))
 
@@ -125,10 +127,10 @@ def test_learns_only_from_the_tables_it_uses(name, world, fitted, everybody):
 def test_does_not_change_its_input(name, world, fitted, everybody):
     fitted(name).score(np.array([0]))
     untouched = with_components(small_world())
-    for table in (*TABLES, "tune_cells"):
+    for table in (*TABLES, "validation_pairs"):
         assert_frame_equal(getattr(world, table), getattr(untouched, table))
     for table in ("users", "videos", "seen_next"):
-        assert_frame_equal(getattr(world.rehearsal, table), getattr(untouched.rehearsal, table))
+        assert_frame_equal(getattr(world.backtest, table), getattr(untouched.backtest, table))
     for component, model in untouched.components.items():
         expected = model.score(everybody)
         np.testing.assert_array_equal(world.components[component].score(everybody), expected)
@@ -158,7 +160,7 @@ def test_is_silent_only_where_it_cannot_serve(name, world, fitted, everybody):
     scores = fitted(name).score(everybody)
     assert not np.isinf(scores).any()
     users = np.setdiff1d(everybody, ODD_USERS)
-    if "friends" in recommender_class(name).uses:
+    if "friends" in recommender_class(name).required_tables:
         users = np.array([0, 1])  # friends of each other, and both saw every warm video
     videos = np.setdiff1d(np.arange(world.shape[1]), ODD_VIDEOS)
     assert np.isfinite(scores[np.ix_(users, videos)]).all()

@@ -29,7 +29,9 @@ EVENT = {
     "video_duration_ms": 7_500,
     "watch_ratio": 0.0,
 }
-COUNTS = tuple(c for c in RAW_FILES["daily"].columns if c.endswith(("_cnt", "_user_num")))
+COUNTS = tuple(
+    c for c in RAW_FILES["video_daily_stats"].columns if c.endswith(("_cnt", "_user_num"))
+)
 PERSON = {
     "user_active_degree": "full_active",
     "is_lowactive_period": False,
@@ -49,8 +51,8 @@ FIGURE = {"model": "als", "label": "enjoyed", "metric": "ndcg", "k": 0}
 CELL = {"user_idx": 0, "video_idx": 0}
 
 SWAP = {
-    "first": "log/plain",
-    "second": "block/enjoyed",
+    "first": "log/all_unseen",
+    "second": "small_matrix/enjoyed",
     "winner_in_first": "most_viewed",
     "winner_in_second": "als",
     "lead_in_first": 0.1,
@@ -59,10 +61,10 @@ SWAP = {
 
 GOOD_ROWS: dict[str, dict[str, Any]] = {
     "interactions": EVENT,
-    "block": EVENT | {"stage": 1},
+    "small_matrix": EVENT | {"stage": 1},
     "users": {"user_id": 0} | PERSON,
-    "videos": {"video_id": 0, "tags": [8, 27]},
-    "daily": {
+    "video_tags": {"video_id": 0, "tags": [8, 27]},
+    "video_daily_stats": {
         "video_id": 0,
         "day": date(2020, 7, 5),
         "author_id": 0,
@@ -101,7 +103,8 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     },
     "coverage": {"file": "user_features.csv", "column": "user_id", "of": "big_matrix.csv"}
     | {"ids": 0, "covered": 0, "share": 1.0},
-    "pairs": CELL | {"views": 1, "watch_ratio": 28.5, "enjoyed": 0.5, "last_viewed_at": VIEWED_AT},
+    "user_item": CELL
+    | {"views": 1, "watch_ratio": 28.5, "enjoyed": 0.5, "last_viewed_at": VIEWED_AT},
     "user_features": {"user_idx": 0, "user_id": 0, "views": 0, "enjoyed_rate": 0.25} | PERSON,
     "video_features": {
         "video_idx": 0,
@@ -124,34 +127,63 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     "user_index": {"user_idx": 0, "user_id": 0},
     "video_index": {"video_idx": 0, "video_id": 0},
     "friendships": {"user_idx": 0, "friend_idx": 1},
-    "enjoyed_curve": {"duration_ms": 7_500.5, "watch_ratio": 1.25},
-    "cells": CELL
+    "label_threshold": {"duration_ms": 7_500.5, "watch_ratio": 1.25},
+    "eval_pairs": CELL
     | {"is_test": True, "stage": 2, "duration_ms": 1, "watch_ratio": 0.0, "enjoyed": False},
     "per_user": FIGURE | {"user_id": 0, "is_test": True, "value": 1.0},
     "leaderboard": FIGURE | {"mean": 0.5, "low": 0.25, "high": 0.75, "users": 0},
     "comparisons": FIGURE
-    | {"against": "popularity", "k": 1, "difference": -0.5, "low": -0.6, "high": 0.0}
+    | {"baseline": "popularity", "k": 1, "difference": -0.5, "low": -0.6, "high": 0.0}
     | {"win_rate": 0.0, "users": 1},
-    "agreements": {"first": "log", "second": "block", "tau": -1.0, "models": 0, "swaps": 0},
-    "swaps": SWAP,
-    "slices": {"model": "als", "slice": "stage", "part": "1", "place": 1, "users": 0}
+    "rank_correlations": {
+        "first": "log",
+        "second": "small_matrix",
+        "tau": -1.0,
+        "models": 0,
+        "rank_inversions": 0,
+    },
+    "rank_inversions": SWAP,
+    "slices": {"model": "als", "slice": "stage", "slice_value": "1", "place": 1, "users": 0}
     | {"mean": 0.0, "low": 0.0, "high": 0.0, "base_rate": 0.0},
-    "beyond": {"model": "als", "measure": "novelty", "value": 3.5, "low": 3.0, "high": 4.0}
+    "beyond_accuracy": {"model": "als", "measure": "novelty", "value": 3.5, "low": 3.0, "high": 4.0}
     | {"users": 0},
-    "ablation": {"component": "als", "weight": 0.0, "earns": -0.1, "low": -0.2, "high": 0.0}
+    "ablation": {"component": "als", "weight": 0.0, "ndcg_gain": -0.1, "low": -0.2, "high": 0.0}
     | {"reach_users": 0.0, "reach_cells": 0.0, "users": 0},
-    "notebook": {"model": "als", "whose": "all", "metric": "recall", "k": 1, "value": 0.0}
+    "notebook_reference": {
+        "model": "als",
+        "user_group": "all",
+        "metric": "recall",
+        "k": 1,
+        "value": 0.0,
+    }
     | {"notebook": 0.0},
-    "next_days": CELL | {"is_test": True, "is_cold": False, "watch_ratio": 0.0, "enjoyed": 0.0},
-    "next_days_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
-    "next_days_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
+    "holdout": CELL | {"is_test": True, "is_cold": False, "watch_ratio": 0.0, "enjoyed": 0.0},
+    "holdout_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
+    "holdout_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
     "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
-    "aged": {"model": "als", "bed": "block", "trained": date(2020, 8, 1), "day": date(2020, 8, 8)}
+    "model_age_scores": {
+        "model": "als",
+        "test_set": "small_matrix",
+        "trained_as_of": date(2020, 8, 1),
+        "day": date(2020, 8, 8),
+    }
     | {"user_id": 0, "value": 1.0},
-    "staleness": {"model": "als", "bed": "shown", "days_old": 0, "mean": 0.0, "fresh": 1.0}
+    "staleness": {
+        "model": "als",
+        "test_set": "exposed_only",
+        "days_old": 0,
+        "mean": 0.0,
+        "fresh": 1.0,
+    }
     | {"difference": -1.0, "low": -1.0, "high": 0.0, "users": 1, "days": 1},
-    "watch": {"measure": "psi", "part": "tags", "value": -1.5, "reference": 0.0, "threshold": 0.0}
-    | {"is_past": False, "description": "stability index"},
+    "monitoring_checks": {
+        "measure": "psi",
+        "slice_value": "tags",
+        "value": -1.5,
+        "reference": 0.0,
+        "threshold": 0.0,
+    }
+    | {"is_alert": False, "description": "stability index"},
 }
 """A row of each table, as near to the edge of the contract as may be."""
 
@@ -210,8 +242,10 @@ def bad_frames(table: str) -> Iterator[tuple[str, pl.DataFrame]]:
 def another(value: Any) -> Any:
     if isinstance(value, date):
         return value + timedelta(days=1)
-    if isinstance(value, str):  # of the two test beds the other one
-        return {"block": "shown", "shown": "block"}.get(value, f"{value}s")
+    if isinstance(value, str):  # of the two test sets the other one
+        return {"small_matrix": "exposed_only", "exposed_only": "small_matrix"}.get(
+            value, f"{value}s"
+        )
     return value + 1
 
 
@@ -265,8 +299,8 @@ def test_rows_of_one_key_break_the_contract(table):
 
 CELL = ["user_idx", "video_idx"]
 EVENT = ["user_id", "viewed_at", "video_id", "play_duration_ms", "video_duration_ms"]
-ORDERED = {"interactions": EVENT, "block": ["user_id", "video_id"]}
-ORDERED |= dict.fromkeys(("pairs", "cells", "next_days"), CELL)
+ORDERED = {"interactions": EVENT, "small_matrix": ["user_id", "video_id"]}
+ORDERED |= dict.fromkeys(("user_item", "eval_pairs", "holdout"), CELL)
 KEYS = {t: CONTRACTS[t].to_schema().unique for t in CONTRACTS if CONTRACTS[t].to_schema().unique}
 KEYS |= ORDERED
 

@@ -73,7 +73,7 @@ def test_the_days_that_were_asked_for_are_played(played: BackfillSummary) -> Non
 def test_old_models_are_paired_with_new_ones(played: BackfillSummary) -> None:
     table = pl.read_parquet(f"{played.staleness_table}/data.parquet")
     CONTRACTS["staleness"].validate(table)
-    block = table.filter(bed="block", model="popularity")
+    block = table.filter(test_set="small_matrix", model="popularity")
     assert block["days_old"].to_list() == [0, 4, 8]
     assert block["days"].to_list() == [3, 2, 1]
     assert block.filter(days_old=0)["difference"].to_list() == [0.0]
@@ -98,7 +98,7 @@ def test_mlflow_has_each_night_and_one_run_for_their_age(played: BackfillSummary
     shown = {
         a.days_old: -(a.difference.mean or 0.0)
         for a in played.staleness
-        if (a.model, a.bed) == ("popularity", "block")
+        if (a.model, a.test_set) == ("popularity", "small_matrix")
     }
     assert lost == pytest.approx(shown)
     files = {file.path for file in client.list_artifacts(run.info.run_id)}

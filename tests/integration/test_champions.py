@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from mlflow import MlflowClient
 
-from flows.commands.cli import flags
-from schemas.errors import ModelError, SettingError
+from flows.commands.cli import parse_cli
+from schemas.errors import ConfigError, ModelError
 from schemas.model_settings import HybridConfig, TwoTowerConfig
 from schemas.settings import RollbackConfig
 from tasks.artifacts.code_fingerprint import PROJECT
@@ -29,18 +29,18 @@ from tasks.models.lookup import recommender_class
 from tasks.models.popularity import Popularity
 from tasks.promotion.model_registry import (
     CHAMPION,
-    CROWNED,
     PREVIOUS,
+    WAS_CHAMPION,
     champion,
-    crown,
     register,
     registered,
     roll_back,
+    set_champion,
     version_at,
 )
 from tasks.tracking.names import NIGHT
 from tasks.tracking.packaging import Packing
-from tests.worlds import small_world, with_components
+from tests.synthetic_data import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 NAME = "grail-test"
@@ -81,7 +81,7 @@ def run_ids(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     for model in (Popularity().fit(world), ALS().fit(world), blend(world)):
         folder, scratch = (tmp_path_factory.mktemp(model.name) for _ in range(2))
         model.save(folder)
-        packing = Packing.of(Catalogue.of(*index, world.pairs), scratch)
+        packing = Packing.of(Catalogue.of(*index, world.user_item), scratch)
         held = model.components_ if isinstance(model, Hybrid) else ()
         with mlflow.start_run(run_name=model.name) as run:
             packing.log_model(model.name, str(folder), components=held, has_example=False)
@@ -98,8 +98,8 @@ def blend(world: Training) -> Recommender[Any]:
             ("two_tower", TwoTowerConfig(dim=4, epochs=1, blocks=2)),
         )
     }
-    rehearsal = replace(with_components(world).rehearsal, components=components)
-    blended = replace(with_components(world), components=components, rehearsal=rehearsal)
+    backtest = replace(with_components(world).backtest, components=components)
+    blended = replace(with_components(world), components=components, backtest=backtest)
     return Hybrid(HybridConfig(kind="stacked")).fit(blended)
 
 
@@ -116,7 +116,7 @@ def at(client: MlflowClient, alias: str) -> str | None:
 def test_without_a_registry_there_is_no_champion(client: MlflowClient) -> None:
     assert at(client, CHAMPION) is None
     assert champion(client, NAME) is None
-    with pytest.raises(SettingError, match="no previous champion"):
+    with pytest.raises(ConfigError, match="no previous champion"):
         roll_back(client, NAME)
 
 
@@ -124,13 +124,13 @@ def test_a_crowned_version_is_champion_and_the_former_one_is_kept(
     client: MlflowClient, run_ids: dict[str, str]
 ) -> None:
     first, second = (add(client, run_ids, m, f"night {m}") for m in ("popularity", "als"))
-    crown(client, NAME, first)
+    set_champion(client, NAME, first)
     assert (at(client, CHAMPION), at(client, PREVIOUS)) == (first, None)
-    crown(client, NAME, second)
+    set_champion(client, NAME, second)
     assert (at(client, CHAMPION), at(client, PREVIOUS)) == (second, first)
-    crown(client, NAME, second)  # as a run does that was killed before it could note it
+    set_champion(client, NAME, second)  # as a run does that was killed before it could note it
     assert (at(client, CHAMPION), at(client, PREVIOUS)) == (second, first)
-    assert client.get_model_version(NAME, second).tags[CROWNED] == "yes"
+    assert client.get_model_version(NAME, second).tags[WAS_CHAMPION] == "yes"
 
 
 def test_rollback_is_one_command_and_a_second_one_takes_it_back(
@@ -138,7 +138,7 @@ def test_rollback_is_one_command_and_a_second_one_takes_it_back(
 ) -> None:
     first, second = (add(client, run_ids, m, f"night {m}") for m in ("popularity", "als"))
     for version in (first, second):
-        crown(client, NAME, version)
+        set_champion(client, NAME, version)
     command = [sys.executable, "-m", "flows", "rollback", "--registered-model", NAME]
     done = subprocess.run(
         [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
@@ -153,7 +153,7 @@ def test_rollback_is_one_command_and_a_second_one_takes_it_back(
 def test_rollback_without_a_previous_champion_says_so(
     client: MlflowClient, run_ids: dict[str, str], address: str
 ) -> None:
-    crown(client, NAME, add(client, run_ids, "als", "night"))
+    set_champion(client, NAME, add(client, run_ids, "als", "night"))
     command = [sys.executable, "-m", "flows", "rollback", "--registered-model", NAME]
     done = subprocess.run(
         [*command, "--tracking-uri", address], cwd=PROJECT, capture_output=True, text=True
@@ -177,7 +177,7 @@ def test_a_night_finds_the_version_it_has_registered(
 def test_a_champion_answers_as_the_model_that_was_logged(
     client: MlflowClient, run_ids: dict[str, str]
 ) -> None:
-    crown(client, NAME, add(client, run_ids, "als", "night"))
+    set_champion(client, NAME, add(client, run_ids, "als", "night"))
     world = small_world()
     expected = ALS().fit(world).score(np.arange(5))
     found = champion(client, NAME)
@@ -216,7 +216,7 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
 ) -> None:
     from tasks.tracking.pyfunc_model import ServedModel  # importing it warns
 
-    crown(client, NAME, add(client, run_ids, "hybrid", "night"))
+    set_champion(client, NAME, add(client, run_ids, "hybrid", "night"))
     folder = artifacts_of(client, run_ids["hybrid"])
     assert {file.name for file in folder.rglob("*")} >= {"network.keras", "stacked.safetensors"}
     paths = {path.name: str(path) for path in folder.iterdir()}
@@ -240,7 +240,7 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
 
 
 def test_lost_files_are_noticed_too(client: MlflowClient, run_ids: dict[str, str]) -> None:
-    crown(client, NAME, add(client, run_ids, "als", "night"))
+    set_champion(client, NAME, add(client, run_ids, "als", "night"))
     folder = artifacts_of(client, run_ids["als"])
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
         file.rename(folder.parent / "away")
@@ -250,12 +250,12 @@ def test_lost_files_are_noticed_too(client: MlflowClient, run_ids: dict[str, str
     assert champion(client, NAME) is not None
 
 
-def test_a_kill_while_crowning_leaves_a_whole_champion(
+def test_a_kill_while_promoting_leaves_a_whole_champion(
     client: MlflowClient, run_ids: dict[str, str], address: str
 ) -> None:
     """Killed after each of its requests in turn: champion is the old or the new one, never none."""
     first = add(client, run_ids, "popularity", "first")
-    crown(client, NAME, first)
+    set_champion(client, NAME, first)
     for requests in (1, 2, 3):
         second = add(client, run_ids, "als", f"night {requests}")
         script = (
@@ -272,17 +272,17 @@ def test_a_kill_while_crowning_leaves_a_whole_champion(
             "    return answer\n"
             "for name in ('set_registered_model_alias', 'set_model_version_tag'):\n"
             "    setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))\n"
-            f"champions.crown(MlflowClient({address!r}), {NAME!r}, {second!r})\n"
+            f"champions.set_champion(MlflowClient({address!r}), {NAME!r}, {second!r})\n"
         )
         killed = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=os.environ)
         assert killed.returncode == -signal.SIGKILL
         assert at(client, CHAMPION) == (first if requests == 1 else second)
-        crown(client, NAME, second)
+        set_champion(client, NAME, second)
         assert at(client, CHAMPION) == second
-        crown(client, NAME, first)
+        set_champion(client, NAME, first)
 
 
 def test_rollback_flags_have_defaults() -> None:
-    assert flags(RollbackConfig, "rollback", []).registered_model is None
-    assert not flags(RollbackConfig, "rollback", []).retire
-    assert Path(flags(RollbackConfig, "rollback", []).tracking_address).name == "mlflow.db"
+    assert parse_cli(RollbackConfig, "rollback", []).registered_model is None
+    assert not parse_cli(RollbackConfig, "rollback", []).retire
+    assert Path(parse_cli(RollbackConfig, "rollback", []).tracking_address).name == "mlflow.db"

@@ -63,7 +63,10 @@ def test_the_others_are_made_measured_and_logged_and_nobody_is_promoted(
     with get_client(sync_client=True) as client:
         runs = client.read_task_runs(flow_run_filter=run)
     assert {r.name for r in runs if r.state and r.state.is_failed()} == {
-        *(f"train-als-{day}" for day in (summary["as_of"], summary["audit"]["as_of"]))
+        *(
+            f"train-als-{day}"
+            for day in (summary["as_of"], summary["offline_metric_audit"]["as_of"])
+        )
     }
 
 
@@ -71,7 +74,7 @@ def test_the_next_run_makes_only_the_rest(failed: tuple[Path, Any]) -> None:
     root, _ = failed
     mended: Ran = night(root, **SETTINGS)
     made = {name for name in mended.computed if name.startswith(("train", "build-user-item"))}
-    day, earlier = mended.summary.as_of, mended.summary.audit.as_of
-    assert made == {f"train-{name}-{d}" for name in ("als", "hybrid") for d in (day, earlier)}
+    day, backtest_day = mended.summary.as_of, mended.summary.offline_metric_audit.as_of
+    assert made == {f"train-{name}-{d}" for name in ("als", "hybrid") for d in (day, backtest_day)}
     assert not mended.summary.failures
     assert mended.summary.promotion.version == "1"

@@ -101,7 +101,7 @@ def test_mirror_with_another_file_is_refused(site: Site, mirror: Release, tmp_pa
 def test_zip_that_is_not_kuairec_leaves_no_folder(
     site: Site, mirror: Release, tmp_path: Path
 ) -> None:
-    content = site.files["/r/KuaiRec.zip"] = small_zip("block")
+    content = site.files["/r/KuaiRec.zip"] = small_zip("small_matrix")
     release = Release(mirror.url, len(content), md5(content))
     with pytest.raises(SourceError, match=r"lacks small_matrix\.csv"):
         fetch_kuairec(tmp_path, release, QUICK)

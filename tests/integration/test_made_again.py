@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "model_params": {"two_tower": {"epochs": 2}, "hybrid": {"kind": "stacked"}},
 }
 COST = ("seconds", "peak_mib")
-"""What differs by run: facts of a manifest, and in no fingerprint."""
+"""What differs by run: metadata of a manifest, and in no fingerprint."""
 
 
 def manifests(root: Path) -> dict[str, Manifest]:

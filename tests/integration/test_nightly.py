@@ -22,9 +22,9 @@ from tasks.demo_world import write_demo_world
 from tasks.evaluation.task import protocol_in
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
 from tasks.promotion.model_registry import Champion
-from tasks.promotion.task import MEASURED, standing_again, standing_in
+from tasks.promotion.task import MEASURED, gate_metrics_again, gate_metrics_in
 from tasks.reporting.summary import Summary
-from tasks.serving.task import Answering, build_top_n, load_catalogue
+from tasks.serving.task import ChampionSource, build_top_n, load_catalogue
 from tasks.tracking.names import TAGS, metrics
 from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
@@ -118,7 +118,7 @@ PUBLISHING = ("track-runs", "monitor", "promote", "recommend-from-champion")
 def comparing(summary: Summary) -> set[str]:
     """Tasks that put all models side by side."""
     compared = on(summary.as_of, "build-leaderboard", "compare-models", *PUBLISHING)
-    return compared | on(summary.audit.as_of, "audit-offline-metrics")
+    return compared | on(summary.offline_metric_audit.as_of, "audit-offline-metrics")
 
 
 def test_another_model_leaves_the_others_alone(first: Ran, world: Path, root: Path) -> None:
@@ -130,23 +130,23 @@ def test_a_changed_parameter_reaches_only_its_model_and_the_blend(
     first: Ran, world: Path, root: Path
 ) -> None:
     tuned = night(root, source=str(world), models=MODELS, model_params={"als": {"iterations": 2}})
-    day, earlier = first.summary.as_of, first.summary.audit.as_of
+    day, backtest_day = first.summary.as_of, first.summary.offline_metric_audit.as_of
     assert tuned.computed <= {
         *comparing(first.summary),
         *on(day, "train-als", "train-hybrid", "evaluate-als", "evaluate-hybrid"),
         *on(day, "ablate-blend-hybrid"),
-        *on(earlier, "train-als", "train-hybrid"),
-        *on(earlier, "evaluate-holdout-als", "evaluate-holdout-hybrid"),
+        *on(backtest_day, "train-als", "train-hybrid"),
+        *on(backtest_day, "evaluate-holdout-als", "evaluate-holdout-hybrid"),
     }
     assert tuned.computed >= {
         *on(day, "build-leaderboard", "train-als", "train-hybrid", "evaluate-als", "track-runs"),
-        *on(earlier, "train-als", "train-hybrid", "evaluate-holdout-als"),
+        *on(backtest_day, "train-als", "train-hybrid", "evaluate-holdout-als"),
     }
 
 
 def test_damage_and_loss_are_made_good(first: Ran, world: Path, root: Path) -> None:
     summary = first.summary
-    shutil.rmtree(summary.artifacts["cells"])
+    shutil.rmtree(summary.artifacts["eval_pairs"])
     model = Path(summary.models["als"].artifact) / "model.safetensors"
     damaged = bytearray(model.read_bytes())
     damaged[-1] ^= 1
@@ -167,15 +167,15 @@ def test_a_changed_byte_of_input_reaches_all_that_depends_on_it(
     text[1] = f"{text[1].split(',')[0]},[30]" if not text[1].endswith("[30]") else "0,[29]"
     videos.write_text("\n".join(text) + "\n")
     changed = night(root, source=str(other), models=MODELS)
-    day, earlier = first.summary.as_of, first.summary.audit.as_of
+    day, backtest_day = first.summary.as_of, first.summary.offline_metric_audit.as_of
     # The blend reads the video table, if not its tags, and the diversity of lists is by tags. No
     # other model here looks at them, so none is trained again
     assert changed.computed == {
-        *("ingest-videos", "count-coverage"),
+        *("ingest-video_tags", "count-coverage"),
         *on(day, "build-video-features", "build-id-index", "train-hybrid"),
         *on(day, "track-runs", "monitor", "promote"),
         *on(day, *(f"evaluate-{name}" for name in MODELS)),
-        *on(earlier, "build-video-features", "build-id-index", "train-hybrid"),
+        *on(backtest_day, "build-video-features", "build-id-index", "train-hybrid"),
     }
 
 
@@ -184,31 +184,33 @@ def test_the_verdict_is_whole(first: Ran) -> None:
     hybrid = summary.models["hybrid"]
     components = set(MODELS) - {"hybrid"}
     assert set(summary.blends["hybrid"]) == components
-    weights = [hybrid.findings[f"weight_{name}"] for name in components]
+    weights = [hybrid.fit_summary[f"weight_{name}"] for name in components]
     assert sum(weights) == pytest.approx(1)  # type: ignore[arg-type]
-    assert hybrid.findings["kind"] in {"linear", "stacked"}
-    assert set(hybrid.against) >= {"popularity"}
+    assert hybrid.fit_summary["kind"] in {"linear", "stacked"}
+    assert set(hybrid.baseline) >= {"popularity"}
     for name, model in summary.models.items():
-        assert {"coverage", "novelty", "personalisation"} <= set(model.beyond)
+        assert {"coverage", "novelty", "personalisation"} <= set(model.beyond_accuracy)
         for table, path in model.tables.items():
             frame = pl.read_parquet(f"{path}/data.parquet")
             CONTRACTS[table].validate(frame, lazy=True)
             assert table == "ablation" or frame["model"].unique().to_list() == [name]
-    for table, path in summary.audit.tables.items():
+    for table, path in summary.offline_metric_audit.tables.items():
         CONTRACTS[table].validate(pl.read_parquet(f"{path}/data.parquet"), lazy=True)
     # Nobody here was shown ten videos next, so that one estimator says nothing
-    assert set(summary.audit.tau) == {f"log/{name}" for name in LOG_ESTIMATORS} - {"log/shown"}
-    assert summary.audit.as_of < summary.as_of
+    assert set(summary.offline_metric_audit.tau) == {f"log/{name}" for name in LOG_ESTIMATORS} - {
+        "log/exposed_only"
+    }
+    assert summary.offline_metric_audit.as_of < summary.as_of
 
 
 def test_nights_of_different_protocols_are_not_compared(
     first: Ran, world: Path, root: Path
 ) -> None:
-    """An earlier night has another label, so another exam: its figures cannot stand beside ours."""
-    earlier = night(root, source=str(world), models=("random",), as_of="2020-08-20").summary
+    """An earlier night has another label, so another eval set: its figures cannot be compared."""
+    backtest_day = night(root, source=str(world), models=("random",), as_of="2020-08-20").summary
     measured = {
         name: reference_of(Path(summary.models["random"].tables["per_user"]))
-        for name, summary in (("tonight", first.summary), ("then", earlier))
+        for name, summary in (("tonight", first.summary), ("then", backtest_day))
     }
     with pytest.raises(ProtocolError, match="then differs from tonight in data"):
         protocol_in(measured)
@@ -219,7 +221,14 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
     parent = client.get_run(first.summary.mlflow_run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["grail.source"].startswith("demo")
-    pictures = ("leaderboard", "ndcg_over_k", "comparisons", "slices", "label_swaps", "audit")
+    pictures = (
+        "leaderboard",
+        "ndcg_over_k",
+        "comparisons",
+        "slices",
+        "label_rank_inversions",
+        "offline_metric_audit",
+    )
     assert {*(f"{name}.png" for name in pictures), "ablation_hybrid.png", "leaderboard.json"} <= {
         file.path for file in client.list_artifacts(parent.info.run_id)
     }
@@ -232,7 +241,7 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
         assert set(MODEL_CONFIGS[name].model_fields) <= set(run.data.params)
         steps = {m.step for m in client.get_metric_history(run.info.run_id, "ndcg_over_k")}
         assert steps == {10, 20, 50, 100}
-        assert {d.dataset.name for d in run.inputs.dataset_inputs} >= {"pairs", "cells"}
+        assert {d.dataset.name for d in run.inputs.dataset_inputs} >= {"user_item", "eval_pairs"}
         names.append({name for name in run.data.metrics if name.endswith("_at_10")})
     assert all(metrics >= {"ndcg_at_10", "coverage_at_10", "novelty_at_10"} for metrics in names)
 
@@ -284,14 +293,14 @@ def test_the_board_is_one_row_a_model_best_first(first: Ran) -> None:
         for figure in ("ndcg_at_10", "precision_at_20"):
             assert row[figure] == pytest.approx(model.metrics[figure].mean)
         assert row["ndcg_at_10_low"] == pytest.approx(model.metrics["ndcg_at_10"].low)
-        assert row["coverage_at_10"] == pytest.approx(model.beyond["coverage"].mean)
+        assert row["coverage_at_10"] == pytest.approx(model.beyond_accuracy["coverage"].mean)
         assert row["seconds"] == pytest.approx(model.seconds)
     assert figures.height > board.height
 
 
 def test_prefect_shows_what_was_measured_on_whom(first: Ran) -> None:
     by_key = first.artifacts
-    assert {"leaderboard", "mlflow", "watch", "gate"} <= by_key.keys()
+    assert {"leaderboard", "mlflow", "monitoring", "promotion"} <= by_key.keys()
     assert [key for key, artifact in by_key.items() if not artifact.description] == []
     board, summary = by_key["leaderboard"], first.summary
     assert board.description.startswith(
@@ -315,10 +324,10 @@ def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: P
     former = Champion(
         "grail-demo", "1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables)
     )
-    known = Snapshot(as_of=summary.as_of, tables=tables)
-    again = standing_again(known, former, seed=42, root=str(root))
+    snapshot = Snapshot(as_of=summary.as_of, tables=tables)
+    again = gate_metrics_again(snapshot, former, seed=42, root=str(root))
     measured = {name: reference_of(Path(challenger.tables[name])) for name in MEASURED}
-    tonight = standing_in(store, measured)
+    tonight = gate_metrics_in(store, measured)
     assert 0 < len(tonight.ndcg) <= summary.test_users  # some enjoyed nothing
     np.testing.assert_array_equal(again.ndcg, tonight.ndcg)
     assert again.coverage == tonight.coverage > 0
@@ -335,7 +344,7 @@ def test_the_model_in_mlflow_answers_as_the_lists_say(first: Ran, root: Path) ->
     tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
     models = {name: reference_of(Path(model.artifact)) for name, model in summary.models.items()}
     known, own = Snapshot(as_of=summary.as_of, tables=tables, models=models), models["hybrid"]
-    champion = Answering(
+    champion = ChampionSource(
         "hybrid",
         own.content,
         known.as_of,

@@ -28,7 +28,7 @@ from tasks.models.hybrid import Hybrid
 from tasks.models.lookup import recommender_class
 from tasks.serving.packed_model import PackedModel
 from tasks.tracking.packaging import Packing
-from tests.worlds import small_world, with_components
+from tests.synthetic_data import small_world, with_components
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 LIGHT = ("random", "most_viewed", "popularity", "als", "content", "tags", "friends")
@@ -74,7 +74,7 @@ def models() -> dict[str, Recommender[Any]]:
     config = TwoTowerConfig(dim=4, epochs=1, blocks=2)
     fitted = {**world.components, "two_tower": recommender_class("two_tower")(config).fit(world)}
     held = {name: fitted[name] for name in ("popularity", "als", "two_tower")}
-    blended = replace(world, components=held, rehearsal=replace(world.rehearsal, components=held))
+    blended = replace(world, components=held, backtest=replace(world.backtest, components=held))
     return {**fitted, "hybrid": Hybrid(HybridConfig(kind="stacked")).fit(blended)}
 
 
@@ -91,7 +91,7 @@ def folders(
         pl.DataFrame({f"{kind}_id": ids})
         for kind, ids in (("user", world.user_ids), ("video", world.video_ids))
     ]
-    packing = Packing.of(Catalogue.of(*ids, world.pairs), tmp_path_factory.mktemp("scratch"))
+    packing = Packing.of(Catalogue.of(*ids, world.user_item), tmp_path_factory.mktemp("scratch"))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     for name, model in models.items():
         saved = tmp_path_factory.mktemp(name)

@@ -66,7 +66,7 @@ def test_a_night_that_mlflow_could_not_take_is_logged_by_the_next(
         " this night, too"
     )
     ((_, kept),) = PendingNights(str(root))
-    day = kept.known.as_of
+    day = kept.snapshot.as_of
     next_night = night(root, as_of=day - timedelta(days=1), **WORLD)
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     logged = {run.data.tags["grail.as_of"]: run for run in parents(client)}

@@ -11,9 +11,9 @@ import polars as pl
 
 from schemas.tracked_settings import TrackedConfig
 from tasks.demo_world import write_demo_world
-from tasks.promotion.model_registry import crown
+from tasks.promotion.model_registry import set_champion
 from tasks.tracking.night_run import reachable
-from tests.unit.test_paths import NASTY
+from tests.unit.schemas.test_paths import NASTY
 
 PROJECT = Path(__file__).parents[2]
 DEEP = Path(NASTY, "x" * 255)
@@ -74,7 +74,9 @@ def test_places_mean_what_they_say(prefect_server: str, tmp_path: Path) -> None:
 
     gate = summary["promotion"]
     with reachable(TrackedConfig(root=str(root)).tracking_address) as client:
-        crown(client, gate["registered_model"], gate["version"])  # whatever the gate thought of it
+        set_champion(
+            client, gate["registered_model"], gate["version"]
+        )  # whatever the gate thought of it
     user = lists["user_id"].min()
     (there / "users [a]*.csv").write_text(f"user_id\n{user}\n")
     asked = ("--user-file", "users [a]*.csv", "--out", "~/lists?.parquet", "--top-n", "100")

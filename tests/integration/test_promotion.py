@@ -18,7 +18,7 @@ from schemas.errors import ModelError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
-from tasks.promotion.model_registry import CHAMPION, Champion, champion, crown, version_at
+from tasks.promotion.model_registry import CHAMPION, Champion, champion, set_champion, version_at
 from tasks.reporting.console import night_report
 from tasks.reporting.rendering import rendered
 from tasks.reporting.summary import Summary
@@ -59,7 +59,7 @@ def early(play: Play, client: MlflowClient) -> Champion:
     """The night of an earlier day, made champion whatever the gate said of it."""
     gate = play(ALS, as_of=EARLY).summary.promotion
     assert gate.registered_model == OURS
-    crown(client, OURS, gate.version)
+    set_champion(client, OURS, gate.version)
     found = champion(client, OURS)
     assert found is not None
     return found
@@ -146,7 +146,7 @@ def test_a_champion_of_other_data_is_neither_compared_nor_asked(
     play: Play, early: Champion, root: Path, client: MlflowClient
 ) -> None:
     """Under one name by a person's wish: refused with a way out, which works at once."""
-    crown(client, OURS, early.version)
+    set_champion(client, OURS, early.version)
 
     def other() -> Summary:
         return play(FLOOR, seed=2, registered_model=OURS).summary
@@ -171,7 +171,7 @@ def test_a_champion_of_a_later_day_blocks_until_it_is_retired(
     play: Play, root: Path, client: MlflowClient
 ) -> None:
     later = play(ALS).summary.promotion
-    crown(client, OURS, later.version)
+    set_champion(client, OURS, later.version)
 
     def earlier() -> Ran:
         return play(FLOOR, as_of=EARLY)
@@ -193,7 +193,7 @@ def test_a_champion_of_a_later_day_blocks_until_it_is_retired(
 def test_a_damaged_champion_is_neither_compared_nor_asked(
     play: Play, early: Champion, root: Path, client: MlflowClient
 ) -> None:
-    crown(client, OURS, early.version)
+    set_champion(client, OURS, early.version)
     (logged,) = client.get_run(early.run_id).outputs.model_outputs
     place = client.get_logged_model(logged.model_id).artifact_location.removeprefix("file://")
     (file,) = Path(place).rglob("artifacts/*/model.safetensors")

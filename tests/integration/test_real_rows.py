@@ -17,7 +17,7 @@ def test_the_slice_runs_and_says_what_is_missing(real_slice: Path, tmp_path: Pat
     assert not summary.is_demo
     assert set(summary.missing) == {"item_daily_features.csv", "social_network.csv"}
     assert summary.counts["interactions"]["read"] == 52_795
-    assert summary.counts["block"]["kept"] == 56_541
+    assert summary.counts["small_matrix"]["kept"] == 56_541
     assert summary.models["als"].served_users < 1  # most block users have no row in the slice
     assert summary.models["friends"].served_users == 0
     assert summary.models["two_tower"].served_users == 1

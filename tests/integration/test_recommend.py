@@ -18,10 +18,10 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.recommend import as_text, recommend
-from schemas.errors import ContractError, SettingError
+from schemas.errors import ConfigError, ContractError
 from schemas.tables import CONTRACTS
-from tasks.promotion.model_registry import Champion, champion, crown
-from tasks.serving.answer_task import Answer
+from tasks.promotion.model_registry import Champion, champion, set_champion
+from tasks.serving.answer_task import Response
 from tasks.tracking.links import way_to_serve
 from tests.integration.nights import night
 
@@ -40,7 +40,7 @@ def root(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("root")
     ran = night(folder, source="demo", scale=0.05, models=MODELS)
     gate = ran.summary.promotion
-    crown(MlflowClient(ran.summary.tracking_uri), gate.registered_model, gate.version)
+    set_champion(MlflowClient(ran.summary.tracking_uri), gate.registered_model, gate.version)
     return folder
 
 
@@ -51,12 +51,12 @@ def reigning(root: Path) -> Champion:
     return found
 
 
-def asked(root: Path, **settings: Any) -> Answer:
-    answer: Answer = recommend(root=str(root), **settings)
+def asked(root: Path, **settings: Any) -> Response:
+    answer: Response = recommend(root=str(root), **settings)
     return answer
 
 
-def rows_of(answer: Answer) -> pl.DataFrame:
+def rows_of(answer: Response) -> pl.DataFrame:
     assert answer.out is not None
     rows = pl.read_parquet(answer.out)
     CONTRACTS["top_n"].validate(rows, lazy=True)
@@ -111,7 +111,7 @@ def test_a_file_of_users_and_one_of_candidates_are_obeyed_and_spoken_of(root, re
 def test_a_refused_file_leaves_what_was_written_before(root, tmp_path):
     out = tmp_path / "lists.parquet"
     out.write_text("as before")
-    with pytest.raises(SettingError, match=f"the champion knows none of {STRANGER}"):
+    with pytest.raises(ConfigError, match=f"the champion knows none of {STRANGER}"):
         asked(root, candidate_file=ids_in(tmp_path, "video_id", [STRANGER]), out=str(out))
     with pytest.raises(ContractError, match="has no column user_id: it has video_id"):
         asked(root, user_file=ids_in(tmp_path, "video_id", [1]), out=str(out))
@@ -127,12 +127,12 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("reason", "settings"), REFUSED.items(), ids=REFUSED)
 def test_what_makes_no_sense_is_refused(root, reason, settings):
-    with pytest.raises(SettingError, match=reason):
+    with pytest.raises(ConfigError, match=reason):
         asked(root, **settings)
 
 
 def test_a_root_without_a_night_is_refused_and_left_alone(tmp_path):
-    with pytest.raises(SettingError, match="no night has run in"):
+    with pytest.raises(ConfigError, match="no night has run in"):
         asked(tmp_path / "none", user=1)
     assert not (tmp_path / "none").exists()
 

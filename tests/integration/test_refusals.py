@@ -64,7 +64,7 @@ def remove(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()
 
 
-def train_on_the_exam(folder: Path) -> None:
+def train_on_the_eval_set(folder: Path) -> None:
     cell = (folder / "small_matrix.csv").read_text().split("\n")[1].split(",")
     event = (folder / "big_matrix.csv").read_text().split("\n")[1].split(",")
     ratio = repr(int(event[2]) / int(event[3]))
@@ -108,7 +108,7 @@ BROKEN = {
         change("item_categories.csv", third_row(lambda f: [f[0], "[8"])),
         ["item_categories.csv", "row 3", "feat", "[8"],
     ),
-    "pair in training and exam": (train_on_the_exam, ["small_matrix.csv", "pairs"]),
+    "pair in training and eval set": (train_on_the_eval_set, ["small_matrix.csv", "user_item"]),
 }
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.commands.cli import flags
+from flows.commands.cli import parse_cli
 from flows.dev_stack.mlflow_server import MLFLOW_DATABASE, THIS_MACHINE
-from flows.dev_stack.orphans import MARK, marked, sweep
+from flows.dev_stack.orphans import MARK, kill_orphans, marked
 from flows.dev_stack.prefect_api import Pool
-from flows.dev_stack.servers import Servers, only_one
+from flows.dev_stack.servers import Servers, root_lock
 from flows.dev_stack.up import check_driver, elsewhere, environment
 from flows.environment import PREFECT_DATABASE
-from schemas.errors import ServerError, SettingError
+from schemas.errors import ConfigError, ServerError
 from schemas.server_settings import UpConfig
 from tests.integration.up_process import PROJECT, eventually, free_port
 
@@ -35,7 +35,7 @@ def test_what_was_left_is_swept_wherever_it_went(tmp_path: Path) -> None:
         subprocess.Popen(SLEEP, env={**mark, MARK: f"{tmp_path}-other"}) as another,
     ):
         eventually(lambda: len(marked(str(tmp_path))) == 2)
-        assert sweep(str(tmp_path)) == 2
+        assert kill_orphans(str(tmp_path)) == 2
         assert marked(str(tmp_path)) == []
         assert another.poll() is None
         another.kill()
@@ -65,11 +65,11 @@ def test_one_that_never_gets_ready_is_not_waited_for_for_ever(tmp_path: Path) ->
 
 
 def test_a_root_is_held_once_and_free_again(tmp_path: Path) -> None:
-    with only_one(tmp_path, {"prefect": "here"}) as other:
+    with root_lock(tmp_path, {"prefect": "here"}) as other:
         assert other is None
-        with only_one(tmp_path, {}) as other:
+        with root_lock(tmp_path, {}) as other:
             assert other == {"prefect": "here"}
-    with only_one(tmp_path, {"prefect": "there"}) as other:
+    with root_lock(tmp_path, {"prefect": "there"}) as other:
         assert other is None
         assert json.loads((tmp_path / "up.lock").read_text()) == {"prefect": "there"}
 
@@ -217,7 +217,7 @@ def test_make_up_hands_flags_on(words: str, said: str) -> None:
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.dev_stack.up.find_spec", lambda _: None)
-    with pytest.raises(SettingError, match="psycopg2 is not installed: pip install 'psycopg2-bin"):
+    with pytest.raises(ConfigError, match="psycopg2 is not installed: pip install 'psycopg2-bin"):
         check_driver("postgresql://db/mlflow")
 
 
@@ -234,7 +234,7 @@ def test_a_wrong_flag_is_refused_in_one_line(
     argv: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        flags(UpConfig, "up", argv.split())
+        parse_cli(UpConfig, "up", argv.split())
     said = capsys.readouterr().err
     assert caught.value.code == 2
     assert said.count("\n") == 1

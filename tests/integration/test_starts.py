@@ -62,4 +62,4 @@ def test_of_all_threads_of_a_night_the_main_one_alone_imports(tmp_path: Path) ->
         # Prefect's own event loop has a thread for itself, in which it opens connections
         ours = [line for line in heard.read_text().splitlines() if "GlobalEventLoop" not in line]
         assert ours == []
-        shutil.rmtree(root / "audit")
+        shutil.rmtree(root / "offline_metric_audit")

@@ -26,7 +26,7 @@ from flows.dev_stack.credentials import FILE
 from flows.dev_stack.orphans import marked
 from flows.dev_stack.prefect_api import Pool
 from schemas.tables import CONTRACTS
-from tasks.promotion.model_registry import crown
+from tasks.promotion.model_registry import set_champion
 from tests.integration.callers import INTRUDERS, OPERATOR, Caller, run_a_shell
 from tests.integration.up_process import PROJECT, SMALL, Up, deployment_run, eventually, reigning
 
@@ -115,7 +115,7 @@ def test_a_lost_night_is_buried_so_that_the_next_can_start(up: Up) -> None:
     ]
     up.ask(f"flow_runs/{lost[0]}/set_state", state={"type": "RUNNING"})
     with Pool(f"{up.prefect}/api", ":".join(up.login)) as pool:
-        assert pool.bury(str(up.root)) == 1
+        assert pool.crash_orphaned_runs(str(up.root)) == 1
     assert [up.run(run)["state_type"] for run in lost] == ["CRASHED", "PENDING"]
     up.ask(f"flow_runs/{lost[1]}/set_state", state={"type": "CANCELLED"}, force=True)
 
@@ -136,7 +136,7 @@ def test_the_two_lines_that_are_printed_begin_a_night_which_goes_into_root_and_m
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list((up.root / "lists" / "top_n").glob("*/data.parquet"))
+    assert list((up.root / "serving" / "top_n").glob("*/data.parquet"))
     with httpx.Client(base_url=f"{up.mlflow}/api/2.0/mlflow", auth=up.login) as api:
         named = {"experiment_name": "grail-demo"}
         experiment = api.get("/experiments/get-by-name", params=named).json()["experiment"]
@@ -165,7 +165,7 @@ def test_a_wrong_parameter_is_refused_at_once(up: Up) -> None:
 @pytest.fixture(scope="module")
 def known_users(up: Up) -> list[int]:
     """Make the first night's model the champion, whatever the gate thinks of so small a world."""
-    crown(MlflowClient(up.mlflow), "grail-demo-0.02-42", "1")
+    set_champion(MlflowClient(up.mlflow), "grail-demo-0.02-42", "1")
     found = reigning(up.mlflow, "grail-demo-0.02-42")
     assert found is not None
     return [int(user) for user in found.catalogue.user_ids]
@@ -199,7 +199,9 @@ def test_the_past_is_played(up: Up) -> None:
     done = deployment_run(up, "backfill/backfill", "scale=0.02", models, *days)
     assert done.returncode == 0, done.stdout + done.stderr
     (table,) = up.made("staleness/staleness")
-    block = pl.read_parquet(table / "data.parquet").filter(bed="block", model="popularity")
+    block = pl.read_parquet(table / "data.parquet").filter(
+        test_set="small_matrix", model="popularity"
+    )
     assert block["days_old"].to_list() == [0, 2]
     artifacts = up.ask("artifacts/latest/filter", artifacts={"key": {"any_": ["staleness"]}})
     assert len(artifacts) == 1

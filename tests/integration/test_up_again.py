@@ -8,7 +8,7 @@ import pytest
 
 from flows.dev_stack.deployments import PROJECT, changes, differences, pull_steps
 from flows.dev_stack.night_flags import night_parameters, split
-from schemas.errors import SettingError
+from schemas.errors import ConfigError
 from tests.integration.up_process import Up, free_port
 
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect, MLflow and what they import warn
@@ -148,9 +148,9 @@ def test_a_nights_flags_follow_two_dashes(
         "as_of": "2020-08-30",
     }
     assert night_parameters([], "up") == {}
-    with pytest.raises(SettingError, match=r"source: .*nowhere is not there"):
+    with pytest.raises(ConfigError, match=r"source: .*nowhere is not there"):
         night_parameters(["--source", "nowhere"], "up")
-    with pytest.raises(SettingError, match="root: "):
+    with pytest.raises(ConfigError, match="root: "):
         night_parameters(["--root", "elsewhere"], "up")
     with pytest.raises(SystemExit):
         night_parameters(["--scale", "9"], "up")

@@ -14,7 +14,7 @@ from uuid import uuid4
 import psutil
 
 from flows.dev_stack.credentials import CLIENT_LOGIN, FILE, PASSWORD, USER
-from flows.dev_stack.orphans import marked, sweep
+from flows.dev_stack.orphans import kill_orphans, marked
 from flows.dev_stack.prefect_api import Client
 from flows.dev_stack.servers import check_port
 from tasks.promotion.model_registry import Champion, champion
@@ -99,7 +99,7 @@ class Up:
         """End it at once, with all that it started."""
         self.process.kill()
         self.process.wait()
-        sweep(str(self.root))
+        kill_orphans(str(self.root))
 
     def is_gone(self) -> bool:
         """No process of it lives, and both ports may be had."""

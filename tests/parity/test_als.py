@@ -5,7 +5,7 @@ import pytest
 
 from schemas.model_settings import ALSConfig
 from tasks.models.als import factorise, positive_confidence
-from tests.worlds import small_world
+from tests.synthetic_data import small_world
 
 CONFIG = ALSConfig(
     factors=5, regularization=0.3, alpha=2, ratio_weight=1, ratio_cap=1.5, iterations=300

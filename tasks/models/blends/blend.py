@@ -51,11 +51,11 @@ class Blend(ABC):
     """A way to blend. A subclass has a ``name``, writes ``combine``, and stands in ``BLENDS``.
 
     One that learns more than the weights writes ``fit`` and ``without`` too, and names the arrays
-    that it ``learned``, attributes that end in ``_``: they are saved and loaded for it.
+    that it ``state_attributes``, attributes that end in ``_``: they are saved and loaded for it.
     """
 
     name: ClassVar[str]
-    learned: ClassVar[tuple[str, ...]] = ()
+    state_attributes: ClassVar[tuple[str, ...]] = ()
     part_means: ClassVar[str] = (
         "a part is by how much the score falls when that component is silent"
     )
@@ -105,16 +105,18 @@ class Blend(ABC):
 
     def save(self, folder: Path) -> None:
         """Write the learned arrays into ``folder`` as ``<name>.safetensors``, if there are any."""
-        if self.learned:
-            arrays = {attribute: getattr(self, attribute) for attribute in self.learned}
+        if self.state_attributes:
+            arrays = {attribute: getattr(self, attribute) for attribute in self.state_attributes}
             write_arrays(folder / f"{self.name}.safetensors", arrays)
 
     @classmethod
     def load(cls, folder: Path, weights: Mapping[str, float]) -> Self:
         """Read what ``save`` wrote; ModelError if it is not there or not whole."""
         blend = cls(weights)
-        if cls.learned:
-            vars(blend).update(read_arrays(folder / f"{cls.name}.safetensors", cls.learned))
+        if cls.state_attributes:
+            vars(blend).update(
+                read_arrays(folder / f"{cls.name}.safetensors", cls.state_attributes)
+            )
         return blend
 
     def is_silent(self, inputs: Inputs, shape: tuple[int, int]) -> NDArray[np.bool_]:

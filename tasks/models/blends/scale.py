@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
-def standardised(scores: Floats) -> Floats:
+def zscore_by_user(scores: Floats) -> Floats:
     """Bring each row (a user's scores, NaN: not served) to mean 0 and deviation 1; NaN stays NaN.
 
     A row of equal scores says nothing and becomes 0. Blended in the same way on the demo world

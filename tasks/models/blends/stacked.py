@@ -1,4 +1,4 @@
-"""A small network of scikit-learn over component scores and a few traits of user and video."""
+"""A small network of scikit-learn over component scores and a few context features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.models.blends.blend import Blend, BlendTraining, FloatMatrix, Index, Inputs, chunks
-from tasks.models.blends.traits import traits_of
+from tasks.models.blends.context_features import context_features_of
 
 Floats = NDArray[np.float32]
 
@@ -91,9 +91,9 @@ class Stacked(Blend):
     """
 
     name: ClassVar[str] = "stacked"
-    learned: ClassVar[tuple[str, ...]] = ("user_traits_", "video_traits_", *NETWORK)
-    user_traits_: FloatMatrix
-    video_traits_: FloatMatrix
+    state_attributes: ClassVar[tuple[str, ...]] = ("user_context_", "video_context_", *NETWORK)
+    user_context_: FloatMatrix
+    video_context_: FloatMatrix
     silenced: frozenset[str] = frozenset()
     """Inputs that it must not listen to."""
 
@@ -109,13 +109,15 @@ class Stacked(Blend):
         users, videos = (
             training.pairs[name].to_numpy()[taken] for name in ("user_idx", "video_idx")
         )
-        user_traits, video_traits = traits_of(training.users_then, training.videos_then)
-        rows = np.hstack([training.said[taken], user_traits[users], video_traits[videos]])
+        user_context, video_context = context_features_of(training.users_then, training.videos_then)
+        rows = np.hstack([training.said[taken], user_context[users], video_context[videos]])
         network = Stack.fit(
             rows, is_enjoyed[taken], config.hidden_units, config.epochs, training.seed
         )
         blend = cls(training.weights)
-        blend.user_traits_, blend.video_traits_ = traits_of(training.users, training.videos)
+        blend.user_context_, blend.video_context_ = context_features_of(
+            training.users, training.videos
+        )
         for attribute in NETWORK:
             setattr(blend, attribute, getattr(network, attribute[:-1]))
         return blend
@@ -144,8 +146,8 @@ class Stacked(Blend):
         shape = (len(user_idx), len(video_idx))
         silent = np.zeros(shape, dtype=np.float32)
         planes = [np.nan_to_num(inputs.get(name, silent)) for name in self.weights]
-        planes += [np.broadcast_to(t[:, None], shape) for t in self.user_traits_[user_idx].T]
-        planes += [np.broadcast_to(t, shape) for t in self.video_traits_[video_idx].T]
+        planes += [np.broadcast_to(t[:, None], shape) for t in self.user_context_[user_idx].T]
+        planes += [np.broadcast_to(t, shape) for t in self.video_context_[video_idx].T]
         rows = np.stack(planes, axis=-1).reshape(-1, len(planes))
         network = Stack(*(getattr(self, attribute) for attribute in NETWORK))
         return network.log_odds(rows).reshape(shape)

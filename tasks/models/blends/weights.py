@@ -39,13 +39,13 @@ def moments_by_user(
     return moments
 
 
-def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> Floats:
+def select_weights(moments: Floats, seed: int, min_selection_rate: float, least: float) -> Floats:
     """Return the weights (c,), sum 1; 0 for a component that does not help for sure.
 
-    A component is sure to help if its weight is above 0 in the share ``certainty`` of the draws of
-    users with replacement. Components that are not, and then those whose share of the weights is
-    below ``least``, are left out one by one, the first of them first, because components that are
-    alike hide each other. All 0: nothing helps for sure.
+    A component is sure to help if its weight is above 0 in the share ``min_selection_rate`` of the
+    draws of users with replacement. Components that are not, and then those whose share of the
+    weights is below ``least``, are left out one by one, the first of them first, because components
+    that are alike hide each other. All 0: nothing helps for sure.
     """
     n, _, c = moments.shape
     kept = np.ones(c, dtype=bool)
@@ -59,7 +59,7 @@ def sure_weights(moments: Floats, seed: int, certainty: float, least: float) -> 
         weights = _weights(moments.sum(axis=0), kept)
         if not weights.any():
             break
-        if share[kept].min() < certainty:
+        if share[kept].min() < min_selection_rate:
             kept[np.where(kept, share, np.inf).argmin()] = False
         elif weights[kept].min() < least * weights.sum():
             kept[np.where(kept, weights, np.inf).argmin()] = False
