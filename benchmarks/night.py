@@ -136,8 +136,8 @@ def costs_by_task(task_runs: Iterable[Any], memory: Memory) -> list[dict[str, An
 def kind_of(name: str) -> str:
     """Return a task run's name without the day, and of models only those that are trained."""
     name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", name)
-    verb = name.split("-")[0]
-    return verb if verb in {"acquire", "evaluate", "foresee", "ablate"} else name
+    verbs = ("acquire", "evaluate-bounds", "evaluate-holdout", "evaluate", "ablate-blend")
+    return next((verb for verb in verbs if name == verb or name.startswith(f"{verb}-")), name)
 
 
 def finished_tasks(flow_run_id: Any) -> list[Any]:

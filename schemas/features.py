@@ -5,8 +5,9 @@ from typing import Annotated
 import pandera.polars as pa
 import polars as pl
 
+from schemas.column_contracts import holding
 from schemas.order import ascending_by
-from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS, holding
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS
 
 UtcMs = Annotated[pl.Datetime, "ms", "UTC"]
 """All times: UTC with millisecond precision."""

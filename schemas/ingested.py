@@ -3,9 +3,10 @@
 import pandera.polars as pa
 import polars as pl
 
+from schemas.column_contracts import holding
 from schemas.features import UtcMs
 from schemas.order import ascending_by
-from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS, holding
+from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, USER_COLUMNS
 
 MOST_COUNT = 10**12
 """More than one day can hold of anything; sums of counts stay far below what int64 holds."""

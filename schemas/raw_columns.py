@@ -8,15 +8,12 @@ that are worked out (``tasks.features``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import pandera.polars as pa
 import polars as pl
-
-M = TypeVar("M", bound=pa.DataFrameModel)
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -66,12 +63,6 @@ class RawColumn:
             return pl.Int64
         types = {"real": pl.Float64, "flag": pl.Boolean, "text": pl.String, "day": pl.Date}
         return types.get(self.type, pl.Int32)
-
-    @property
-    def rule(self) -> Any:
-        """What a contract asks of its values."""
-        low = {"whole": self.low, "real": 0}.get(self.type)
-        return pa.Field(nullable=True, ge=low, description=self.words)
 
 
 def _with_range(stem: str) -> tuple[RawColumn, RawColumn]:
@@ -127,17 +118,3 @@ def features_among(columns: Iterable[RawColumn], *uses: Use) -> dict[str, Any]:
     """
     declared = tuple(columns)
     return {c.column: c.dtype for use in uses or USES for c in declared if c.use == use}
-
-
-def holding(columns: Iterable[RawColumn]) -> Callable[[type[M]], type[M]]:
-    """Add declared columns to a contract, after its own."""
-    declared = tuple(columns)
-
-    def add(contract: type[M]) -> type[M]:
-        added: dict[str, Any] = {column.column: column.rule for column in declared}
-        added["__annotations__"] = {column.column: column.dtype for column in declared}
-        same = ("__module__", "__qualname__", "__doc__")
-        named = {name: getattr(contract, name) for name in same}
-        return type(contract.__name__, (contract,), added | named)
-
-    return add

@@ -46,6 +46,9 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, Array]:
         raise ModelError(f"{path.name} is not there") from error
     except (SafetensorError, TypeError, AttributeError) as error:  # two are of types NumPy has not
         raise ModelError(f"{path.name} holds no arrays that can be read: {error}") from error
+    # With TensorFlow imported, NumPy knows types that no array of ours has
+    if foreign := [name for name, array in plain.items() if array.dtype.kind not in "biuf"]:
+        raise ModelError(f"{path.name} holds no arrays that can be read: {', '.join(foreign)}")
     return {name: _array(plain, name, path.name) for name in names}
 
 

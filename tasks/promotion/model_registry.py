@@ -8,6 +8,7 @@ leaves behind, ``champion`` is a whole version. Here: the registry. Not here: wh
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from tasks.models.lookup import recommender_class
 from tasks.serving.task import ChampionSource
 from tasks.tracking.names import NIGHT, WAS_CHAMPION
 from tasks.tracking.night_run import EXPERIMENTS
+
+logger = logging.getLogger(__name__)
 
 CHAMPION, PREVIOUS = "champion", "previous"
 WAY_OUT = (
@@ -57,13 +60,24 @@ class Champion:
 
 
 def version_at(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """Return the version that an alias points at, or None if there is none."""
+    """Return the version that an alias points at, or None if there is none.
+
+    One of an earlier version of this project, which has other tags and files, counts as none.
+    """
     try:
-        return client.get_model_version_by_alias(name, alias)
+        found = client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
+    if "grail.as_of" not in found.tags:
+        logger.warning(
+            "%s version %s, the %s, is of an earlier version of Grail, whose models this one does"
+            " not read: it counts as none",
+            *(name, found.version, alias),
+        )
+        return None
+    return found
 
 
 def champion(client: MlflowClient, name: str) -> Champion | None:

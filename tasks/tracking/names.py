@@ -57,9 +57,9 @@ TAGS = (
     Name(BACKFILL, BACKFILLS_RUN, "content of the table of old models' worth: logged once"),
     Name("grail.settings", VERSION, "fingerprint of the settings it was trained with"),
     Name("grail.content", VERSION, "checksum of the model's files"),
-    Name("protocol", VERSION, "fingerprint of how it was measured"),
-    Name("as_of", VERSION, "day before which it learned"),
-    Name("decision", VERSION, "what the gate decided; its reasons are the description"),
+    Name("grail.protocol", VERSION, "fingerprint of how it was measured"),
+    Name("grail.as_of", VERSION, "day before which it learned"),
+    Name("grail.decision", VERSION, "what the gate decided; its reasons are the description"),
     Name(WAS_CHAMPION, VERSION, "it has been champion"),
 )
 """All tags of ours; those that begin with ``mlflow.`` are MLflow's own."""

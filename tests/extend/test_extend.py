@@ -59,7 +59,7 @@ def project(tmp_path: Path) -> Path:
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "worlds.py", tmp_path / "tests")
+    shutil.copy(ROOT / "tests" / "synthetic_data.py", tmp_path / "tests")
     return tmp_path
 
 

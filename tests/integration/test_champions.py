@@ -104,7 +104,7 @@ def blend(world: Training) -> Recommender[Any]:
 
 
 def add(client: MlflowClient, run_ids: dict[str, str], model: str, night: str) -> str:
-    tags = {NIGHT: night, "grail.model": model}
+    tags = {NIGHT: night, "grail.model": model, "grail.as_of": "2020-09-01"}
     return str(register(client, NAME, run_ids[model], tags, "because").version)
 
 
@@ -131,6 +131,19 @@ def test_a_crowned_version_is_champion_and_the_former_one_is_kept(
     set_champion(client, NAME, second)  # as a run does that was killed before it could note it
     assert (at(client, CHAMPION), at(client, PREVIOUS)) == (second, first)
     assert client.get_model_version(NAME, second).tags[WAS_CHAMPION] == "yes"
+
+
+def test_a_champion_of_an_earlier_version_of_the_project_counts_as_none(
+    client: MlflowClient, run_ids: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tags = {NIGHT: "night", "grail.model": "als", "as_of": "2020-09-01"}
+    set_champion(client, NAME, str(register(client, NAME, run_ids["als"], tags, "").version))
+    assert champion(client, NAME) is None
+    (said,) = [message for message in caplog.messages if "earlier version" in message]
+    assert "counts as none" in said
+    newer = add(client, run_ids, "popularity", "night popularity")
+    set_champion(client, NAME, newer)
+    assert at(client, CHAMPION) == newer
 
 
 def test_rollback_is_one_command_and_a_second_one_takes_it_back(

@@ -212,7 +212,7 @@ def test_a_model_with_the_name_of_a_table_has_no_contract(store, monkeypatch):
 
 
 def test_foreign_references_are_refused(store, ref):
-    with pytest.raises(StoreError, match="not table pairs"):
+    with pytest.raises(StoreError, match="not table user_item"):
         store.read(ref.model_copy(update={"name": "user_item"}))
     with pytest.raises(StoreError, match="run the flow again"):
         store.read(ref.model_copy(update={"fingerprint": "0" * 16}))

@@ -208,7 +208,7 @@ def test_swaps_join_the_ranks_of_each_model() -> None:
     assert popularity.get_ydata().tolist() == [2, 1, 2]
     assert friends.get_ydata().tolist() == pytest.approx([3, nan, nan], nan_ok=True)
     assert als.get_color() == colour_of("als")
-    assert xticks(axes) == ["block\nenjoyed", "log\ninverse\npropensity", "log\nplain"]
+    assert xticks(axes) == ["small matrix\nenjoyed", "log\ninverse\npropensity", "log\nall unseen"]
     assert texts(axes) == [
         *("als", "als", ".300", ".400", ".200"),
         *("popularity", "popularity", ".200", ".500", ".100"),

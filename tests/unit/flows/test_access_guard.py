@@ -31,9 +31,9 @@ def code(door: Door, host: str, path: str = "/", **headers: str) -> int:
 def test_this_machine_may_be_called_by_its_names_and_by_any_address(host: str) -> None:
     door = Door(inside, ["localhost", " grail.lan", "*.grail.org"])
     assert code(door, host) == 200
-    assert code(door, host, CodeVersion=f"http://{host}") == 200
-    assert code(door, host, CodeVersion="http://evil.example") == 403
-    assert code(door, host, CodeVersion=f"http://{host}0") == 403
+    assert code(door, host, Origin=f"http://{host}") == 200
+    assert code(door, host, Origin="http://evil.example") == 403
+    assert code(door, host, Origin=f"http://{host}0") == 403
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import polars as pl
 import pytest
-from tasks.ingest.coverage_task import coverage_of, lines_of
 
 from schemas.tables import CONTRACTS
+from tasks.ingest.coverage import coverage_of, lines_of
 
 
 def ids(**columns: list[int]) -> pl.LazyFrame:
@@ -19,7 +19,7 @@ def covered(**tables: pl.LazyFrame) -> pl.DataFrame:
 
 
 def test_shares_are_of_distinct_ids_in_the_log() -> None:
-    table = covered(users=ids(user_id=[1, 2, 3, 99, 98]), videos=ids(video_id=[7, 8, 9, 10]))
+    table = covered(users=ids(user_id=[1, 2, 3, 99, 98]), video_tags=ids(video_id=[7, 8, 9, 10]))
     assert table.select("file", "of", "ids", "covered", "share").rows() == [
         ("user_features.csv", "big_matrix.csv", 4, 3, 0.75),
         ("item_categories.csv", "big_matrix.csv", 4, 4, 1.0),
@@ -27,7 +27,7 @@ def test_shares_are_of_distinct_ids_in_the_log() -> None:
 
 
 def test_a_log_that_was_cut_lacks_users_of_the_block() -> None:
-    table = covered(block=ids(user_id=[1, 2, 5, 6, 7, 8], video_id=[1] * 6))
+    table = covered(small_matrix=ids(user_id=[1, 2, 5, 6, 7, 8], video_id=[1] * 6))
     assert table.select("file", "of", "covered", "share").rows() == [
         ("big_matrix.csv", "small_matrix.csv", 2, 1 / 3)
     ]
@@ -35,7 +35,7 @@ def test_a_log_that_was_cut_lacks_users_of_the_block() -> None:
 
 @pytest.mark.parametrize(("known", "is_little"), [([7], True), ([7, 8, 9, 10], False)])
 def test_little_is_a_warning_that_names_file_and_figures(known: list[int], is_little: bool) -> None:
-    ((line, warned),) = lines_of(covered(videos=ids(video_id=known)))
+    ((line, warned),) = lines_of(covered(video_tags=ids(video_id=known)))
     assert warned is is_little
     assert line.startswith(f"item_categories.csv covers {len(known)} of the 4 videos in big_matrix")
     assert ("is it whole?" in line) is is_little
