@@ -81,7 +81,7 @@ def check(ground: Ground) -> Facts:
     largest = float(np.abs(mine - theirs).max())
     if largest > 1e-6:
         raise BenchmarkError(f"als: scores differ by {largest}")
-    return {"cells": mine.size, "largest_difference": largest}
+    return {"compared_cells": mine.size, "largest_difference": largest}
 
 
 SIDES: dict[str, Side] = {

@@ -127,7 +127,7 @@ class Row:
 
 
 HEADER = (
-    "work", "against", "ours, s", "MiB", "theirs, s", "MiB", "ratio", "goal", "met",
+    "work", "compared with", "ours, s", "MiB", "theirs, s", "MiB", "ratio", "goal", "met",
 )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def prepare(ground: Ground) -> Facts:
         rows, places = np.nonzero(ranked >= 0)
         placed[rows, ranked[rows, places]] = shape[1] - places
         np.save(ground.result(f"scores-{name}.npy"), placed, allow_pickle=False)
-    return {"models": len(ground.snapshot.models), "cells": int(eval_set.candidates.sum())}
+    return {"models": len(ground.snapshot.models), "compared_cells": int(eval_set.candidates.sum())}
 
 
 def eval_set_of(ground: Ground) -> EvalSet:

@@ -197,7 +197,7 @@ def check(ground: Ground) -> Facts:
         cells += mine.size
     if largest > 1e-6:
         raise BenchmarkError(f"neighbours: scores differ by {largest}")
-    return {"cells": cells, "largest_difference": largest}
+    return {"compared_cells": cells, "largest_difference": largest}
 
 
 def _sides() -> Iterator[tuple[str, Side]]:
