@@ -102,8 +102,8 @@ class Ground:
 
     def training(self, required_tables: frozenset[str]) -> Training:
         """Return what the first night's models learned from."""
+        from tasks.artifacts.inputs import Inputs
         from tasks.artifacts.store import Store
-        from tasks.artifacts.table_task import Inputs
         from tasks.training.task import load_training
 
         snapshot = self.snapshot

@@ -9,7 +9,7 @@ from flows.commands.cli import flow_parameters
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
-from flows.pipeline import ingest_files, made
+from flows.pipeline import check_models, ingest_files, made
 from flows.runners import RunnerOfSetting
 from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig
@@ -41,6 +41,7 @@ def backfill(**settings: Any) -> BackfillSummary:
     """Play the nights of the past, and measure how models age. The champion stays who it is."""
     config = checked(BackfillConfig, settings)
     check_summary(config.summary)
+    check_models(config)
     with temporary_files_under(config.root):
         return nights_of_the_past(config)
 
@@ -59,17 +60,16 @@ def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
         for n in nights
     }
 
-    asked: dict[str, Snapshot] = {}
-    ages: dict[str, Handle] = {}
-    for known in (night.snapshot for night in nights):
-        day, until = str(known.as_of), known.as_of + timedelta(days=config.every_days)
-        asked[day] = known
-        holdout = build_holdout.submit(run.at(known.as_of), known.tables, until=until)
-        inputs = inputs_of_ages(asked, holdout["holdout"])
-        ages[f"aged/{day}"] = score_old_models.submit(run.at(known.as_of), inputs)[
-            "model_age_scores"
-        ]
-    curve = compare_ages.submit(run, ages)["staleness"].ref
+    snapshots: dict[str, Snapshot] = {}
+    scores: dict[str, Handle] = {}
+    for snapshot in (night.snapshot for night in nights):
+        day, its = str(snapshot.as_of), run.at(snapshot.as_of)
+        until = snapshot.as_of + timedelta(days=config.every_days)
+        holdout = build_holdout.submit(its, snapshot.tables, until=until)["holdout"]
+        snapshots[day] = snapshot
+        scored = score_old_models.submit(its, inputs_of_ages(snapshots, holdout))
+        scores[f"scores/{day}"] = scored["model_age_scores"]
+    curve = compare_ages.submit(run, scores)["staleness"].ref
 
     first = challenger_of(nights[-1].snapshot, nights[-1].evaluation)
     run_id = track_backfill(config, raw, first, curve)

@@ -25,8 +25,9 @@ from flows.runners import RunnerOfSetting
 from schemas.artifacts import NightResult
 from schemas.errors import BackfillError, IncompleteNightError
 from schemas.settings import BackfillConfig
+from tasks.artifacts.inputs import Refs
 from tasks.artifacts.plain_task import plain_task
-from tasks.artifacts.table_task import Handle, Refs, RunContext
+from tasks.artifacts.table_task import Handle, RunContext
 from tasks.features.task import CutoffDates
 from tasks.reporting.progress import Bar
 

@@ -8,7 +8,7 @@ from flows.commands.cli import flow_parameters
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
-from flows.pipeline import ingest_files, run_night
+from flows.pipeline import check_models, ingest_files, run_night
 from flows.runners import RunnerOfSetting
 from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
@@ -40,6 +40,7 @@ def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
     config = checked_config(settings)
     check_summary(config.summary)
+    check_models(config)
     with temporary_files_under(config.root):
         return whole_night(config)
 

@@ -66,6 +66,15 @@ class Day:
         return Snapshot(as_of=self.run.as_of, tables=tables, models=made)
 
 
+def check_models(config: LearningConfig) -> None:
+    """Import the models' classes, as of two threads none shall, and check their settings.
+
+    ConfigError if one names something that is not there.
+    """
+    for name in config.models:
+        recommender_class(name)(config.model_settings(name)).check_config()
+
+
 def ingest_files(config: LearningConfig, run: RunContext, raw: RawData) -> Handles:
     """Turn every raw file into its validated table, and see what they cover of each other."""
     tables: Handles = {}
@@ -99,8 +108,7 @@ def run_night(
     config: LearningConfig, run: RunContext, tables: Handles, days: CutoffDates
 ) -> NightResult:
     """Do the night as of a day: backtest it on an earlier one, train, evaluate."""
-    for name in config.models:
-        recommender_class(name)  # imported here: of two threads, none imports
+    check_models(config)
     backtest, day = (Day(run.at(date), dict(tables)) for date in days)
     build_features((backtest, day))
     until = days.as_of
@@ -109,40 +117,61 @@ def run_night(
     return evaluate_models(config, day, backtest)
 
 
-def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightResult:
-    """Measure all models on the eval set, compare them, and audit what the log alone would say.
+@dataclass(frozen=True)
+class Measured:
+    """What measures each model of a night, submitted: handles of its tables by model."""
 
-    A model that fails leaves the others as they are; what was not made is in ``failures``.
-    """
+    bounds: Handle
+    on_eval_set: Mapping[str, Handles]
+    on_holdout: Mapping[str, Handles]
+    ablation: Handles
+
+    def outcomes(self, day: Day, backtest: Day) -> Outcomes:
+        """Wait for all models, and for the tables that they need."""
+        stages = {"evaluation on the log": self.on_holdout, "evaluation": self.on_eval_set}
+        figures = {
+            stage: {name: made["per_user"] for name, made in models.items()}
+            for stage, models in stages.items()
+        }
+        trained = {"backtest": backtest.models, "training": day.models}
+        return Outcomes.of(
+            {**trained, **figures, "ablation": self.ablation},
+            needed=[*backtest.tables.values(), *day.tables.values(), self.bounds],
+        )
+
+
+def measure_models(config: LearningConfig, day: Day, backtest: Day) -> Measured:
+    """Measure each model on the eval set, on what the log says, and blends without each part."""
     bounds = evaluate_bounds.submit(day.run, day.tables)["per_user"]
-    measured, on_holdout, ablation = {}, {}, {}
+    on_eval_set, on_holdout, ablation = {}, {}, {}
     for name in config.models:
         ours, its_past = ({**d.tables, "model": d.models[name]} for d in (day, backtest))
         on_holdout[name] = evaluate_holdout.submit(backtest.run, its_past, model=name)
-        measured[name] = evaluate.submit(day.run, ours, model=name)
+        on_eval_set[name] = evaluate.submit(day.run, ours, model=name)
         if MODEL_CONFIGS[name].is_blend:
             ablation[name] = ablate_blend.submit(day.run, ours, model=name)["ablation"]
-    outcomes = Outcomes.of(
-        {
-            "backtest": backtest.models,
-            "training": day.models,
-            "evaluation on the log": {n: made["per_user"] for n, made in on_holdout.items()},
-            "evaluation": {n: made["per_user"] for n, made in measured.items()},
-            "ablation": ablation,
-        },
-        needed=[*backtest.tables.values(), *day.tables.values(), bounds],
-    )
+    return Measured(bounds, on_eval_set, on_holdout, ablation)
+
+
+def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightResult:
+    """Measure all models, compare them, and audit what the log alone would say.
+
+    A model that fails leaves the others as they are; what was not made is in ``failures``.
+    """
+    measured = measure_models(config, day, backtest)
+    outcomes = measured.outcomes(day, backtest)
     whole = outcomes.whole("training", "evaluation")
     whole_before = outcomes.whole("backtest", "evaluation on the log")
-    if not any(not MODEL_CONFIGS[name].is_blend for name in whole) or not whole_before:
+    if all(MODEL_CONFIGS[name].is_blend for name in whole) or not whole_before:
         raise IncompleteNightError(outcomes.complaint())
-    per_user = {ORACLE: bounds} | {name: measured[name]["per_user"] for name in whole}
+    tables = {name: measured.on_eval_set[name] for name in whole}
+    per_user = {ORACLE: measured.bounds} | {n: made["per_user"] for n, made in tables.items()}
     figures = grouped("per_user", per_user)
     leaderboard = build_leaderboard.submit(day.run, figures)["leaderboard"]
     compared = compare_models.submit(day.run, {"leaderboard": leaderboard, **figures})
     seen: Handles = {}
     for table in ("holdout_per_user", "per_user"):
-        seen |= grouped(table, {name: on_holdout[name][table] for name in whole_before})
+        seen |= grouped(table, {name: measured.on_holdout[name][table] for name in whole_before})
     audited = audit_offline_metrics.submit(backtest.run, seen)
     return NightResult(
         backtest=backtest.snapshot(whole_before),
@@ -151,9 +180,9 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
             per_user=made(per_user),
             leaderboard=leaderboard.ref,
             **made(compared),
-            slices={name: measured[name]["slices"].ref for name in whole},
-            beyond_accuracy={name: measured[name]["beyond_accuracy"].ref for name in whole},
-            ablation=made({name: ablation[name] for name in outcomes.whole("ablation")}),
+            slices=made({name: its["slices"] for name, its in tables.items()}),
+            beyond_accuracy=made({name: its["beyond_accuracy"] for name, its in tables.items()}),
+            ablation=made({name: measured.ablation[name] for name in outcomes.whole("ablation")}),
             offline_metric_audit=made(audited),
         ),
         failures=outcomes.failures,

@@ -28,6 +28,8 @@ CARRIERS = {
     "prefect": "runs the tasks",
     "tasks.artifacts.table_task": "looks an artefact up, has it made, measures what that cost",
     "tasks.artifacts.plain_task": "runs what leaves no table",
+    "tasks.artifacts.build": "makes what is not there",
+    "tasks.artifacts.inputs": "hands a task what it reads",
     "tasks.artifacts.cost": "measures what making costs",
     "tasks.artifacts.store": "keeps bytes as they are",
     "tasks.artifacts.writer": "checks rows against their contract, which counts, and writes them",

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
@@ -25,22 +23,12 @@ from pydantic import BaseModel
 
 from schemas.artifacts import ArtifactRef, BuildSpec, Json
 from schemas.tables import CONTRACTS
+from tasks.artifacts.build import build_or_reuse
 from tasks.artifacts.code_fingerprint import code_version_of
-from tasks.artifacts.cost import track_cost
+from tasks.artifacts.inputs import Inputs, Outputs, Parent, Parents, Refs
 from tasks.artifacts.plain_task import ended_after, finished
 from tasks.artifacts.store import Store
 from tasks.models.lookup import recommender_class
-
-if TYPE_CHECKING:
-    from tasks.artifacts.writer import ArtifactWriter
-
-T = TypeVar("T")
-
-Refs: TypeAlias = dict[str, ArtifactRef]
-"""What a task hands on: its artefacts by name."""
-
-Outputs: TypeAlias = "dict[str, ArtifactWriter]"
-"""What a task fills: a writer by name."""
 
 Code: TypeAlias = type | Callable[..., Any]
 """What decides how a table is made: functions and classes of this project."""
@@ -80,66 +68,7 @@ class Handle:
         return refs[self.name]
 
 
-class Parent(Protocol):
-    """What a task reads, known by what is in it: an artefact, a raw file, a registered model."""
-
-    @property
-    def content(self) -> str:
-        """Checksum of its bytes."""
-
-
 Input: TypeAlias = Handle | Parent
-Parents: TypeAlias = Mapping[str, Parent]
-
-
-class Inputs:
-    """What a task may read, by role: the artefacts declared, and no others."""
-
-    def __init__(self, store: Store, parents: Parents) -> None:
-        """Take what may be read by role."""
-        self.store = store
-        self._parents = dict(parents)
-
-    def __contains__(self, role: str) -> bool:
-        """Whether an optional input is there."""
-        return role in self._parents
-
-    def __getitem__(self, role: str) -> ArtifactRef:
-        """Return the reference of an artefact."""
-        return self.given(role, ArtifactRef)
-
-    def given(self, role: str, kind: type[T]) -> T:
-        """Return what is read that is no artefact, of its kind; KeyError if it is not declared."""
-        parent = self._parents[role]
-        if not isinstance(parent, kind):
-            raise TypeError(f"input {role} is a {type(parent).__name__}, not a {kind.__name__}")
-        return parent
-
-    def group(self, prefix: str) -> Refs:
-        """Return the artefacts of the roles ``prefix/name`` by name, in the order given."""
-        start = f"{prefix}/"
-        roles = [role for role in self._parents if role.startswith(start)]
-        return {role.removeprefix(start): self[role] for role in roles}
-
-    def read(self, role: str, columns: list[str] | None = None) -> pl.DataFrame:
-        """Read a table, or some of its columns."""
-        return self.store.read(self[role], columns)
-
-    def scan(self, role: str) -> pl.LazyFrame:
-        """Read a table lazily."""
-        return self.store.scan(self[role])
-
-    def row_groups(self, role: str) -> Iterator[pl.DataFrame]:
-        """Yield a large table piece by piece."""
-        return self.store.row_groups(self[role])
-
-    def concat(self, prefix: str) -> pl.DataFrame:
-        """Read the tables of a group, one below the other."""
-        return pl.concat([self.store.read(ref) for ref in self.group(prefix).values()])
-
-    def folder(self, role: str) -> Path:
-        """Return a local folder with the files of a model."""
-        return self.store.folder(self[role])
 
 
 Function: TypeAlias = Callable[..., None]
@@ -286,26 +215,6 @@ def table_task(
         return TableTask(function, stage, reads, optional, writes, code, key, hours, log)
 
     return decorate
-
-
-def build_or_reuse(
-    store: Store, spec: BuildSpec, names: tuple[str, ...], fill: Callable[[Outputs], None]
-) -> tuple[Refs, bool]:
-    """Return the artefacts ``names`` of a spec, and whether all were there, whole, before.
-
-    ``fill`` is called only if one is not. Its seconds and peak memory are kept in each artefact's
-    metadata.
-    """
-    there = {name: store.find(spec, name) for name in names}
-    refs = {name: ref for name, ref in there.items() if ref is not None}
-    if len(refs) == len(names):
-        return refs, True
-    with store.writers(spec, names) as out:
-        with track_cost() as cost:
-            fill(out)
-        for writer in out.values():
-            writer.metadata |= cost
-    return {name: writer.ref for name, writer in out.items() if writer.ref is not None}, False
 
 
 def classes_of(parents: Parents) -> Iterator[type]:

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from schemas.artifacts import ArtifactRef
+from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, table_task
+from tasks.artifacts.table_task import table_task
 from tasks.evaluation.task import (
     load_eval_set,
     per_user_rows,

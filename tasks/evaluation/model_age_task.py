@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from schemas.artifacts import Snapshot
 from schemas.protocol import Protocol
-from tasks.artifacts.table_task import Input, Inputs, Outputs, table_task
+from tasks.artifacts.inputs import Inputs, Outputs
+from tasks.artifacts.table_task import Input, table_task
 from tasks.evaluation.task import load_eval_set, protocol_of, state_protocol
 from tasks.metrics.eval_set import EvalSet, measure
 from tasks.metrics.holdout_metrics import HoldoutSet, measure_holdout
@@ -103,7 +104,7 @@ def _ids(inputs: Inputs, role: str) -> NDArray[np.int32]:
     return ids
 
 
-@table_task(stage=STAGE, reads=("aged/*",), writes=("staleness",))
+@table_task(stage=STAGE, reads=("scores/*",), writes=("staleness",))
 def compare_ages(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     """Say by age what models lose against those trained on the very day, day by day."""
     out["staleness"].append(staleness_of(inputs.concat("model_age_scores"), seed))

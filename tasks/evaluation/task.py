@@ -12,8 +12,9 @@ from schemas.model_settings import MODEL_CONFIGS
 from schemas.protocol import Protocol, require_same
 from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import code_version_of
+from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, table_task
+from tasks.artifacts.table_task import table_task
 from tasks.evaluation.ablation import ablation_of
 from tasks.metrics.diagnose import diagnose
 from tasks.metrics.eval_protocol import eval_protocol

@@ -8,9 +8,10 @@ import polars as pl
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import ConfigError
+from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, RunContext, table_task
+from tasks.artifacts.table_task import RunContext, table_task
 from tasks.features.cutoff import before
 from tasks.features.eval_pairs import eval_pairs_of, refuse_leak
 from tasks.features.friendships import undirected

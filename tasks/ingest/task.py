@@ -11,7 +11,8 @@ from schemas.artifacts import SourceFile
 from schemas.errors import ContractError
 from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
-from tasks.artifacts.table_task import Inputs, Outputs, table_task
+from tasks.artifacts.inputs import Inputs, Outputs
+from tasks.artifacts.table_task import table_task
 from tasks.artifacts.writer import ArtifactWriter
 from tasks.ingest.clock import disagreement
 from tasks.ingest.coverage import coverage_of, lines_of

@@ -121,6 +121,9 @@ class Recommender(ABC, Generic[C]):
         """The model's name, as in flags, folders and the leaderboard."""
         return self.config.name
 
+    def check_config(self) -> None:
+        """Raise ConfigError if a setting names something that is not there."""
+
     def fit(self, training: Training) -> Self:
         """Learn from ``training``, forgetting all that was learned before."""
         fresh = type(self)(self.config)

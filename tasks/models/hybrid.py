@@ -47,6 +47,10 @@ class Hybrid(Recommender[HybridConfig]):
     components_: dict[str, Recommender[Any]]
     blends_: dict[str, Blend]
 
+    def check_config(self) -> None:
+        """Raise ConfigError if no blend has the name that ``kind`` gives."""
+        blends_asked_for(self.config.kind)
+
     def _fit(self, training: Training) -> None:
         asked = blends_asked_for(self.config.kind)
         if not training.components or training.backtest is None:

@@ -12,9 +12,10 @@ from schemas.artifacts import Snapshot
 from schemas.errors import MonitoringAlertError, TrackingError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import NightlyConfig
+from tasks.artifacts.inputs import Inputs, Outputs, Parent, Refs
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, Parent, Refs, RunContext, table_task
+from tasks.artifacts.table_task import RunContext, table_task
 from tasks.models.servable import sampled_users, served
 from tasks.monitoring.checks import (
     FLAGS,

@@ -204,6 +204,55 @@ def registered_tonight(
     return register(client, family, runs[name], tags, reasons), False
 
 
+def registered_or_promoted(
+    client: MlflowClient,
+    config: NightlyConfig,
+    snapshot: Snapshot,
+    evaluation: EvaluationTables,
+    runs: Runs,
+) -> tuple[Promotion, bool]:
+    """Register the night's version, make it champion if it may be; was that decided before?"""
+    from tasks.promotion.model_registry import CHAMPION, set_champion, version_at
+    from tasks.tracking.names import WAS_CHAMPION
+
+    version, was_there = registered_tonight(client, config, snapshot, evaluation, runs)
+    is_promoted = version.tags["grail.decision"] == PROMOTED
+    # A run killed after registering has not made champion; one rolled back since must stay so
+    is_new_champion = is_promoted and WAS_CHAMPION not in version.tags
+    if is_new_champion:
+        set_champion(client, version.name, str(version.version))
+    now = version_at(client, version.name, CHAMPION)
+    promotion = Promotion(
+        registered_model=version.name,
+        model=version.tags["grail.model"],
+        version=str(version.version),
+        is_promoted=is_promoted,
+        champion=None if now is None else str(now.version),
+        is_news=is_new_champion or not was_there,
+        reasons=(version.description or "").splitlines(),
+    )
+    return promotion, was_there
+
+
+def not_registered(
+    client: MlflowClient, family: str, challenger: str, failures: Sequence[Failure]
+) -> Promotion:
+    """Say that the champion stays who it is, as models of the night failed."""
+    from tasks.promotion.model_registry import CHAMPION, version_at
+
+    now = version_at(client, family, CHAMPION)
+    failed = ", ".join(dict.fromkeys(failure.model for failure in failures))
+    return Promotion(
+        registered_model=family,
+        model=challenger,
+        version=None,
+        is_promoted=False,
+        champion=None if now is None else str(now.version),
+        is_news=True,
+        reasons=[f"not all models were made ({failed}): the champion stays"],
+    )
+
+
 @plain_task("{snapshot.as_of}", retry_on=UnreachableError)
 def promote(
     config: NightlyConfig,
@@ -214,41 +263,18 @@ def promote(
 ) -> State[Promotion]:
     """Register tonight's blend, and make it the champion if it is really better.
 
-    A night of which a model failed registers nothing: the champion stays who it is.
+    A night of which a model failed registers nothing.
     """
-    from tasks.promotion.model_registry import CHAMPION, registered_name, set_champion, version_at
-    from tasks.tracking.names import WAS_CHAMPION
+    from tasks.promotion.model_registry import registered_name
     from tasks.tracking.night_run import reachable
 
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
         if failures:
             family = registered_name(client, config, runs["night"])
-            now = version_at(client, family, CHAMPION)
-            failed = ", ".join(dict.fromkeys(failure.model for failure in failures))
-            promotion = Promotion(
-                registered_model=family,
-                model=challenger_of(snapshot, evaluation),
-                version=None,
-                is_promoted=False,
-                champion=None if now is None else str(now.version),
-                is_news=True,
-                reasons=[f"not all models were made ({failed}): the champion stays"],
+            challenger, was_there = challenger_of(snapshot, evaluation), False
+            promotion = not_registered(client, family, challenger, failures)
+        else:
+            promotion, was_there = registered_or_promoted(
+                client, config, snapshot, evaluation, runs
             )
-            return finished(promotion, was_there=False, message=promotion.reasons[0])
-        version, was_there = registered_tonight(client, config, snapshot, evaluation, runs)
-        is_promoted = version.tags["grail.decision"] == PROMOTED
-        # A run killed after registering has not made champion; one rolled back since must stay so
-        is_new_champion = is_promoted and WAS_CHAMPION not in version.tags
-        if is_new_champion:
-            set_champion(client, version.name, str(version.version))
-        now = version_at(client, version.name, CHAMPION)
-    promotion = Promotion(
-        registered_model=version.name,
-        model=version.tags["grail.model"],
-        version=str(version.version),
-        is_promoted=is_promoted,
-        champion=None if now is None else str(now.version),
-        is_news=is_new_champion or not was_there,
-        reasons=(version.description or "").splitlines(),
-    )
     return finished(promotion, was_there=was_there, message="; ".join(promotion.reasons))

@@ -113,7 +113,7 @@ def _lists(summary: Summary) -> str:
 
 def _fate(gate: Promotion) -> str:
     """Say what became of the night's model: news only once, however often the night is run."""
-    if gate.champion == gate.version:
+    if gate.version is not None and gate.champion == gate.version:
         return "is the champion now" if gate.is_news else "stays the champion"
     if gate.is_promoted:
         return f"was promoted; version {gate.champion} is the champion now"

@@ -13,9 +13,10 @@ from schemas.artifacts import ArtifactRef, EvaluationTables, Snapshot
 from schemas.errors import UnreachableError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import NightlyConfig
+from tasks.artifacts.inputs import Inputs, Outputs, Parent, Refs
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, Parent, Refs, RunContext, table_task
+from tasks.artifacts.table_task import RunContext, table_task
 from tasks.evaluation.frames import challenger_of
 from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.artifacts import SourceFile
 from schemas.errors import SourceError
 from schemas.raw_files import RAW_FILES
+from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Inputs, Outputs, RunContext, table_task
+from tasks.artifacts.table_task import RunContext, table_task
 from tasks.demo_world import write_demo_world
 from tasks.reporting.progress import progress_shown
 from tasks.sources.download import fetch_kuairec

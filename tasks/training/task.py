@@ -10,8 +10,9 @@ import polars as pl
 
 from schemas.artifacts import ArtifactRef, Json
 from schemas.tables import CONTRACTS
+from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import MODELS, Inputs, Outputs, table_task
+from tasks.artifacts.table_task import MODELS, table_task
 from tasks.features.cutoff import cut_at
 from tasks.models.base import Backtest, Recommender, Training
 from tasks.models.lookup import recommender_class

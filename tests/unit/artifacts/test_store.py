@@ -22,9 +22,9 @@ from schemas.errors import ContractError, StoreError
 from schemas.ingested import VideoTags
 from schemas.tables import CONTRACTS
 from tasks.artifacts import manifest as manifests
+from tasks.artifacts.build import build_or_reuse
 from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.store import MANIFEST, Store
-from tasks.artifacts.table_task import build_or_reuse
 from tasks.artifacts.writer import DATA
 
 TABLE = "friendships"

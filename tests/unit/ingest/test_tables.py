@@ -12,8 +12,9 @@ from schemas.artifacts import SourceFile
 from schemas.errors import ContractError, SourceError
 from schemas.raw_files import RAW_FILES
 from schemas.tables import CONTRACTS
+from tasks.artifacts.inputs import Refs
 from tasks.artifacts.store import Store
-from tasks.artifacts.table_task import Refs, RunContext
+from tasks.artifacts.table_task import RunContext
 from tasks.artifacts.writer import ArtifactWriter
 from tasks.ingest.csv_text import has_any
 from tasks.ingest.reader import Chunk, Counts

@@ -484,3 +484,8 @@ def test_a_lost_component_is_named(tmp_path):
         ModelError, match=r"no whole hybrid model in .*: components/random/config\.json"
     ):
         Hybrid.load(tmp_path)
+
+
+def test_a_blend_that_is_not_there_is_refused_before_anything_is_done():
+    with pytest.raises(ConfigError, match=r"unknown blend 'wild': choose from best, linear"):
+        Hybrid(HybridConfig(kind="wild")).check_config()
