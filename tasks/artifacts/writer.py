@@ -6,6 +6,7 @@ Not here: where it goes (``tasks.artifacts.store``).
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ from pandera.errors import SchemaErrors
 from schemas.artifacts import ArtifactRef
 from schemas.errors import ContractError
 from schemas.tables import CONTRACTS
+
+for late in ("builtin_checks", "checks", "components", "container"):
+    # pandera imports them at its first validation, which may be one of two at a time
+    import_module(f"pandera.backends.polars.{late}")
 
 DATA = "data.parquet"
 

@@ -70,7 +70,7 @@ def unserved_shares(inputs: Inputs) -> dict[str, float]:
 
 
 @table_task(
-    stage="watch",
+    stage="monitoring",
     reads=("interactions", "video_tags", "user_index", "video_index", "model/*"),
     writes=("monitoring_checks",),
 )

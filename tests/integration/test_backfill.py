@@ -130,7 +130,7 @@ def test_a_night_of_a_backfill_is_the_nightly_flows_own(
     """NightResult by the nightly flow, only what a backfill leaves out is added."""
     before = made(root)
     night = nightly(source=str(world), root=str(root), as_of=DAYS[0], models=WALK["models"])
-    assert made(root) - before == {"lists/top_n": 1, "watch/watch": 1}
+    assert made(root) - before == {"serving/top_n": 1, "monitoring/monitoring_checks": 1}
     assert night.mlflow_run_id == played.nights[0].mlflow_run_id
 
 
@@ -139,7 +139,7 @@ def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
     played: BackfillSummary, world: Path, root: Path, prefect_server: str, tmp_path: Path
 ) -> None:
     run = start(world, tmp_path, prefect_server)
-    until(run, lambda: made(tmp_path)["features/pairs"] > 2)  # beyond the first night
+    until(run, lambda: made(tmp_path)["features/user_item"] > 2)  # beyond the first night
     pool = {process.pid: process for process in players(run)}
     max(pool.values(), key=lambda process: process.memory_info().rss).kill()
     _, said = run.communicate(timeout=300)

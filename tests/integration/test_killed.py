@@ -48,7 +48,7 @@ def test_a_night_killed_at_any_stage_ends_as_one_that_was_not(
     (tmp_path / "whole").mkdir()
     for stage in (
         "ingest/interactions",
-        "features/pairs",
+        "features/user_item",
         "models/als",
         "models/hybrid",
         "mlflow-artifacts",

@@ -64,7 +64,7 @@ def failed(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Fai
 def test_it_failed_at_its_end(failed: Failed) -> None:
     assert failed.code == 1
     assert "is not as usual" in failed.said.splitlines()[-1]
-    assert list(failed.root.glob("watch/watch/*/data.parquet"))
+    assert list(failed.root.glob("monitoring/monitoring_checks/*/data.parquet"))
     assert (failed.root / "mlflow.db").is_file()
 
 

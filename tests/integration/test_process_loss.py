@@ -64,7 +64,7 @@ def next_night(up: Up, prefect_server: str, tmp_path: Path) -> Callable[..., Sum
 def test_a_night_whose_process_is_killed_has_crashed_and_the_next_goes_on(
     up: Up, begun_night: Callable[..., str], next_night: Callable[..., Summary]
 ) -> None:
-    lost = begun_night("features/pairs", **SMALL, seed=2)
+    lost = begun_night("features/user_item", **SMALL, seed=2)
     up.process_of(lost).kill()
     assert up.ended(lost)["state_type"] == "CRASHED"
     assert up.process.poll() is None

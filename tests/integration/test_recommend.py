@@ -141,7 +141,7 @@ def test_a_root_without_a_night_is_refused_and_left_alone(tmp_path):
 
 
 def test_the_command_explains_one_users_list(root, prefect_server):
-    block = pl.read_parquet(next(root.glob("*/cells/*/data.parquet")))
+    block = pl.read_parquet(next(root.glob("*/eval_pairs/*/data.parquet")))
     index = pl.read_parquet(next(root.glob("*/user_index/*/data.parquet")))
     user = index.filter(user_idx=block["user_idx"][0])["user_id"][0]
     done = subprocess.run(
@@ -176,7 +176,7 @@ def test_a_stranger_is_told_so_and_gets_what_is_popular(root):
 
 
 def test_what_is_no_longer_there_is_not_known(root, reigning):
-    folders = [*root.glob("*/video_features/*"), *root.glob("*/cells/*")]
+    folders = [*root.glob("*/video_features/*"), *root.glob("*/eval_pairs/*")]
     user = int(reigning.catalogue.user_ids[0])
     try:
         for folder in folders:

@@ -125,7 +125,7 @@ def test_a_broken_file_stops_the_run_with_its_place(
     assert code == 1
     for word in named:
         assert word in error
-    assert not list(root.glob("lists/*/*"))
+    assert not list(root.glob("serving/*/*"))
     assert not [p for p in root.glob(".staging/*") if p.is_dir()]
 
 
