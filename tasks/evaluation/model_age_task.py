@@ -107,8 +107,8 @@ def _ids(inputs: Inputs, role: str) -> NDArray[np.int32]:
 @table_task(stage=STAGE, reads=("scores/*",), writes=("staleness",))
 def compare_ages(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     """Say by age what models lose against those trained on the very day, day by day."""
-    out["staleness"].append(staleness_of(inputs.concat("model_age_scores"), seed))
+    out["staleness"].append(staleness_of(inputs.concat("scores"), seed))
     out["staleness"].metadata["protocols"] = {
         day: Protocol.model_validate(ref.metadata["protocol"]).fingerprint
-        for day, ref in inputs.group("model_age_scores").items()
+        for day, ref in inputs.group("scores").items()
     }

@@ -36,7 +36,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # untyped t
 
         Rows (user_id, rank, video_id, score, model). ``model`` says whose list it is: this one's,
         or, for users whom it does not know or cannot serve, that of what is popular, marked as
-        ``flows.recommend`` marks it. ``params``: ``n``, the length of a list, and ``candidates``,
+        ``recommend`` marks it. ``params``: ``n``, the length of a list, and ``candidates``,
         the ids of the videos that may be listed, all if empty. MlflowException, which MLflow's
         server answers with status 400 and the reason, for a request without users, unknown videos,
         and an ``n`` below 1.

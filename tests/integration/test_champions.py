@@ -23,6 +23,7 @@ from schemas.settings import RollbackConfig
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.als import ALS
 from tasks.models.base import Recommender, Training
+from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.hybrid import Hybrid
 from tasks.models.lookup import recommender_class
@@ -232,7 +233,9 @@ def test_a_turned_bit_anywhere_is_noticed_before_the_champion_answers(
     set_champion(client, NAME, add(client, run_ids, "hybrid", "night"))
     folder = artifacts_of(client, run_ids["hybrid"])
     assert {file.name for file in folder.rglob("*")} >= {"network.keras", "stacked.safetensors"}
-    paths = {path.name: str(path) for path in folder.iterdir()}
+    # MLflow names the folders of artefacts as they were called where they were logged from
+    held = {"catalogue" if (at / CATALOGUE).exists() else "model": at for at in folder.iterdir()}
+    paths = {part: str(at) for part, at in held.items()}
     served, packed = (
         ServedModel(),
         SimpleNamespace(artifacts=paths, model_config={"model": "hybrid"}),

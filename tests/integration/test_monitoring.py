@@ -131,14 +131,14 @@ def test_the_table_keeps_its_contract_and_is_what_people_see(first: Watched, fol
     key = ["measure", "slice_value"]
     shown = first.watch.sort(key).select("value", "description").rows()
     assert shown == table.sort(key).select("value", "description").rows()
-    kept = table.filter(measure="rows", part="interactions/kept")["value"].item()
+    kept = table.filter(measure="rows", slice_value="interactions/kept")["value"].item()
     assert kept == first.result.counts["interactions"]["kept"]
 
 
 def test_the_readings_are_metrics_of_the_night(first: Watched, client: MlflowClient) -> None:
     metrics = client.get_run(first.result.mlflow_run_id).data.metrics
     for measure, part, value in first.watch.select("measure", "slice_value", "value").rows():
-        assert metrics[f"watch.{measure}.{part.replace('/', '.')}"] == pytest.approx(value)
+        assert metrics[f"monitoring.{measure}.{part.replace('/', '.')}"] == pytest.approx(value)
 
 
 def test_every_notice_is_there(first: Watched) -> None:

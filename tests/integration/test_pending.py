@@ -74,9 +74,7 @@ def test_a_night_that_mlflow_could_not_take_is_logged_by_the_next(
     assert {run.info.status for run in logged.values()} == {"FINISHED"}
     assert list(PendingNights(str(root))) == []
     again = night(root, **WORLD)
-    assert (
-        again.states[f"track-runs-{day}"] == "Cached"
-    )  # whole, as its own night would be
+    assert again.states[f"track-runs-{day}"] == "Cached"  # whole, as its own night would be
     assert again.summary.mlflow_run_id == logged[str(day)].info.run_id
     assert len(parents(client)) == 2
     assert next_night.summary.as_of == day - timedelta(days=1)
