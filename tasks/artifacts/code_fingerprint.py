@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,12 @@ def code_version_of(*roots: type | Callable[..., Any]) -> CodeVersion:
             raise LookupError(
                 f"{dotted}.{name} is not of this project: its code cannot be followed"
             )
-    return _code_version(tuple(sorted(symbols)))
+    with _parsing:
+        return _code_version(tuple(sorted(symbols)))
+
+
+_parsing = Lock()
+"""Before CPython 3.11.8 two threads that parse at once fail (its issue 106905)."""
 
 
 @cache

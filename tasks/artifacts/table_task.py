@@ -105,6 +105,8 @@ class TableTask:
 
         Of ``inputs`` it takes those that it declares; KeyError if one is missing.
         """
+        # Its code is read here, by the flow's thread: what other threads run may parse code, too
+        code_version_of(*self._roots(settings))
         future = self._task.submit(run, self.chosen(inputs), settings)
         return {name: Handle(future, name) for name in self.outputs(settings)}
 
@@ -143,10 +145,7 @@ class TableTask:
         contracts of what it makes, its inputs, its settings, and seed and day if it takes them. An
         input is named by its content: made anew with the same bytes, it changes nothing here.
         """
-        contracts = [CONTRACTS[name] for name in self.outputs(settings) if name in CONTRACTS]
-        version = code_version_of(
-            self.function, *self.code(**settings), *classes_of(parents), *contracts
-        )
+        version = code_version_of(*self._roots(settings), *classes_of(parents))
         groups = [role for role in (*self.reads, *self.optional) if role.endswith("/*")]
         order = {role: [name for name in parents if name.startswith(role[:-1])] for role in groups}
         context = self._from_context(run)
@@ -159,6 +158,11 @@ class TableTask:
             code=version.code,
             tools=version.tools,
         )
+
+    def _roots(self, settings: Json) -> list[Code]:
+        """Return what decides what it makes, the classes of the models that it reads apart."""
+        contracts = [CONTRACTS[name] for name in self.outputs(settings) if name in CONTRACTS]
+        return [self.function, *self.code(**settings), *contracts]
 
     def _execute(
         self, run: RunContext, inputs: Mapping[str, Input], settings: dict[str, Any]
