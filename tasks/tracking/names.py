@@ -18,7 +18,7 @@ CLAIM = "grail.process"
 BACKFILL = "grail.backfill"
 """Tag with the content of what a run shows: equal backfills are logged once."""
 KIND = "grail.kind"
-"""Tag of a watched night: only nights of one kind of source are compared."""
+"""Tag of a monitored night: only nights of one kind of source are compared."""
 MET = "grail.met_champion"
 """Tag with the day of the champion that a night met first. Run again it may be that itself."""
 WAS_CHAMPION = "grail.was_champion"
@@ -99,6 +99,6 @@ OTHER_METRICS = (
     Name("test_users", NIGHTS_RUN, "users whom the figures are of"),
     Name("base_rate", NIGHTS_RUN, "share of relevant cells"),
     Name("best_{figure}", NIGHTS_RUN, "of the first model by users for choosing"),
-    Name("watch.{measure}.{part}", NIGHTS_RUN, "a check of the night's input"),
+    Name("monitoring.{measure}.{slice_value}", NIGHTS_RUN, "a check of the night's input"),
     Name("{test_set}_lost_ndcg_at_10_{model}", BACKFILLS_RUN, "lost by a model, its age the step"),
 )

@@ -164,12 +164,12 @@ def test_processes_on_one_root_take_turns(tmp_path: Path) -> None:
         with store.turn("tracking"):
             order.append("second")
 
-    logging.getLogger("tasks.artifacts.store").addHandler(listener := Listener())
+    logging.getLogger("tasks.artifacts.locks").addHandler(listener := Listener())
     with store.turn("tracking"):
         thread = threading.Thread(target=second)
         thread.start()
-        waits.wait()
+        assert waits.wait(60)
         order.append("first")
     thread.join()
-    logging.getLogger("tasks.artifacts.store").removeHandler(listener)
+    logging.getLogger("tasks.artifacts.locks").removeHandler(listener)
     assert order == ["first", "second"]

@@ -93,7 +93,7 @@ def test_mlflow_has_each_night_and_one_run_for_their_age(played: BackfillSummary
     client = MlflowClient(played.tracking_uri)
     run = client.get_run(played.mlflow_run_id)
     assert run.info.status == "FINISHED"
-    history = client.get_metric_history(run.info.run_id, "block_lost_ndcg_at_10_popularity")
+    history = client.get_metric_history(run.info.run_id, "small_matrix_lost_ndcg_at_10_popularity")
     lost = {m.step: m.value for m in history}
     shown = {
         a.days_old: -(a.difference.mean or 0.0)

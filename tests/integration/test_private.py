@@ -97,6 +97,7 @@ def test_nothing_of_it_is_a_pickle(failed: Failed) -> None:
 def test_every_flow_keeps_its_errors_as_json() -> None:
     modules = (flows.nightly, flows.backfill, flows.recommend, flows.night_process)
     found = [thing for m in modules for thing in vars(m).values() if isinstance(thing, Flow)]
-    assert {one.name for one in found} == {"nightly", "backfill", "recommend", "replay-nights"}
+    names = {"nightly", "backfill", "recommend", "nights", "night"}
+    assert {one.name for one in found} == names
     assert {one.result_serializer for one in found} == {"json"}
     assert {one.persist_result for one in found} == {False}  # what ends well is in the tables
