@@ -25,6 +25,7 @@ class ALS(Recommender[ALSConfig]):
     """
 
     config_type = ALSConfig
+    libraries = ("implicit.cpu.als", "threadpoolctl")
     state_attributes = ("user_factors_", "video_factors_")
     user_factors_: FloatMatrix
     video_factors_: FloatMatrix

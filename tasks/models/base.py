@@ -109,6 +109,8 @@ class Recommender(ABC, Generic[C]):
 
     config_type: ClassVar[type[ModelConfig]]
     required_tables: ClassVar[frozenset[str]] = frozenset({"user_item"})
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that only ``fit`` needs and that take long to import: of two threads one imports."""
     state_attributes: ClassVar[tuple[str, ...]] = ()
     config: C
 

@@ -27,6 +27,7 @@ class Content(Recommender[ContentConfig]):
     """
 
     config_type = ContentConfig
+    libraries = ("sklearn.preprocessing", "sklearn.feature_extraction.text")
     required_tables: ClassVar[frozenset[str]] = frozenset({"user_item", "videos"})
     state_attributes = ("features_", "profiles_")
     features_: sparse.csr_matrix

@@ -40,6 +40,7 @@ class Hybrid(Recommender[HybridConfig]):
     """
 
     config_type = HybridConfig
+    libraries = ("sklearn.neural_network", "scipy.optimize")
     required_tables = frozenset({"users", "videos", "components"})
     state_attributes = ("moments_", "weights_")
     moments_: NDArray[np.float64]

@@ -41,6 +41,7 @@ class TwoTower(Recommender[TwoTowerConfig]):
     """
 
     config_type = TwoTowerConfig
+    libraries = ("tasks.models.towers.objectives", "tasks.models.towers.training")
     required_tables = frozenset({"user_item", "users", "videos"})
     state_attributes = ("user_vectors_", "video_vectors_", "loss_", "validation_loss_")
     user_vectors_: FloatMatrix

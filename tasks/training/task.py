@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from importlib import import_module
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +21,9 @@ from tasks.models.lookup import recommender_class
 from tasks.reporting.progress import progress_shown
 
 V = TypeVar("V")
+
+_importing = Lock()
+"""Models are trained side by side, and nothing may be imported by two threads at once."""
 
 TABLES = {
     "user_item": "user_item",
@@ -73,6 +78,9 @@ def train(
 ) -> None:
     """Fit one model on what was known by a day, and save it."""
     kind = recommender_class(model)
+    with _importing:
+        for library in kind.libraries:
+            import_module(library)
     training = load_training(inputs, kind.required_tables, as_of, seed)
     with progress_shown(f"train-{model.replace('_', '-')}", f"Training of {model}"):
         fitted = kind(kind.config_type.model_validate(config)).fit(training)
