@@ -1,8 +1,8 @@
 """The best that can be learned of eval-set users from a world's log, by one who knows the rest.
 
 An ideal learner is given the true factors, tags and quality of every video and how tastes are
-spread over users. All that it has to learn is each eval set user's own taste, from the labels of
-his views: the most probable taste under a logistic likelihood and a Gaussian prior, by Newton's
+spread over users. All that it has to learn is each eval-set user's own taste, from the labels of
+their views: the most probable taste under a logistic likelihood and a Gaussian prior, by Newton's
 method (Bishop (2006), "Pattern Recognition and Machine Learning", section 4.5). A model that learns
 videos from the same log too cannot be expected to do better. What friends share is left out.
 """

@@ -12,9 +12,6 @@ from prefect.futures import PrefectFuture
 from schemas.artifacts import Failure
 from tasks.artifacts.table_task import Handle
 
-MADE = "made"
-SKIPPED = "skipped"
-
 
 @dataclass(frozen=True)
 class Outcomes:

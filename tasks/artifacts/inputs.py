@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 import polars as pl
@@ -76,7 +75,3 @@ class Inputs:
     def concat(self, prefix: str) -> pl.DataFrame:
         """Read the tables of a group, one below the other."""
         return pl.concat([self.store.read(ref) for ref in self.group(prefix).values()])
-
-    def folder(self, role: str) -> Path:
-        """Return a local folder with the files of a model."""
-        return self.store.folder(self[role])

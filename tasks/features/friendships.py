@@ -6,7 +6,7 @@ import polars as pl
 def undirected(friend_lists: pl.DataFrame, index: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return ``friendships``, both directions of each, and how many listed friends nobody knows.
 
-    A user who lists himself is no friendship and is counted there too.
+    A user who lists their own id is no friendship and is counted there too.
     """
     listed = friend_lists.explode("friend_ids").drop_nulls().rename({"friend_ids": "friend_id"})
     friend = index.select(friend_idx="user_idx", friend_id="user_id")

@@ -1,7 +1,7 @@
 """Test set 2, the holdout: what test users saw and enjoyed after the cut, and what it may prove.
 
 The log says only what became of videos that somebody chose to show, so every figure on it is an
-estimate, and there are several. ``exposed_only`` ranks, for each user, the videos he was then
+estimate, and there are several. ``exposed_only`` ranks, for each user, the videos they were then
 shown. ``all_unseen`` is the usual hold-out: all unseen videos are candidates, what was not shown
 counts as not enjoyed. ``popularity_corrected`` and ``inverse_propensity`` weigh the hits of that
 same ranking, less for videos that many enjoyed before (Steck 2011, "Item popularity and

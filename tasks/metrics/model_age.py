@@ -14,7 +14,7 @@ AGE = ["model", "test_set", "days_old"]
 def staleness_of(model_age_scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Return ``staleness`` from rows of ``model_age_scores``.
 
-    A user asked on several days counts once, with the mean of his figures: days of one user are
+    A user asked on several days counts once, with the mean of their figures: days of one user are
     not independent, so the bootstrap draws users.
     """
     fresh = model_age_scores.filter(pl.col("trained_as_of") == pl.col("day")).drop("trained_as_of")

@@ -22,7 +22,7 @@ REPORTED_K = 1000
 def notebook_rows(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
     """Return ``notebook``: every metric of each model by the notebook's rule.
 
-    ``whose`` is "user N" for ``user_id``, be he for choosing or for reporting, and "all" for the
+    ``user_group`` is "user N" for ``user_id``, for choosing or for reporting, and "all" for the
     mean over test users. The column ``notebook`` stands beside the notebook's own figures only:
     recall at 1,000 of user 14.
     """
@@ -41,9 +41,9 @@ def notebook_rows(per_user: pl.DataFrame, user_id: int) -> pl.DataFrame:
 
 
 def whom_to_show(per_user: pl.DataFrame) -> int:
-    """Return the notebook's user 14 if he has figures, else the smallest user id that has.
+    """Return the notebook's user 14 if they have figures, else the smallest user id that has.
 
-    It is 14 as well if nobody has any: then there is nothing to show of him.
+    It is 14 as well if nobody has any: then there is nothing to show of them.
     """
     user_ids = set(_figures(per_user)["user_id"])
     return USER if USER in user_ids else min(user_ids, default=USER)

@@ -50,7 +50,7 @@ def comparisons_of(per_user: pl.DataFrame, baseline: Sequence[str], seed: int) -
 def _by_user(test: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.float64]]:
     """Spread the models' figures: their names with ``column``, and float64 (n users, columns).
 
-    Users ascend by id. One without any figure keeps his row, NaN, so that the bootstrap draws from
+    Users ascend by id. One without any figure keeps a row, NaN, so that the bootstrap draws from
     the same users as the leaderboard.
     """
     user_ids = np.unique(test["user_id"].to_numpy())

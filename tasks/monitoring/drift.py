@@ -120,7 +120,7 @@ def _aligned(counts: pl.DataFrame, reference: pl.DataFrame) -> tuple[Counts, Cou
 
 
 def _activity(visits: pl.DataFrame, users: int) -> NDArray[np.int64]:
-    """Views of each of ``users`` known by then on each day with any views; 0 where he stayed away.
+    """Views of each of ``users`` known by then on each day with any views; 0 for who stayed away.
 
     By the day, so that stretches of different length compare.
     """

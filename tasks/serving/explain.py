@@ -14,7 +14,7 @@ from tasks.serving.explanation_text import Line, Names, as_text
 from tasks.serving.reasons import Reason, reasons
 
 UNKNOWN = {
-    "user_item": "what the user and his friends watched",
+    "user_item": "what the user and their friends watched",
     "friendships": "the user's friends",
     "video_features": "captions and tags",
     "captions": "names of tags",

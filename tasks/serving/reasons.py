@@ -50,7 +50,7 @@ def reasons(
 ) -> list[Reason]:
     """Explain videos of one user, in their order.
 
-    ``pairs`` (user_idx, video_idx, enjoyed) are those of the user and of his friends, who stand in
+    ``pairs`` (user_idx, video_idx, enjoyed) are those of the user and their friends, who stand in
     ``friendships``. A friend is named where the component of friends speaks for the video, a
     watched video where content or ALS does.
     """

@@ -108,7 +108,7 @@ BROKEN = {
         change("item_categories.csv", third_row(lambda f: [f[0], "[8"])),
         ["item_categories.csv", "row 3", "feat", "[8"],
     ),
-    "pair in training and eval set": (train_on_the_eval_set, ["small_matrix.csv", "pairs"]),
+    "pair in training and eval set": (train_on_the_eval_set, ["pairs of small_matrix.csv"]),
 }
 
 

@@ -1,4 +1,4 @@
-"""One scale for all components: each user's scores, standardised over all that he is served."""
+"""One scale for all components: each user's scores, standardised over all that they are served."""
 
 import numpy as np
 from numpy.typing import NDArray
