@@ -145,8 +145,13 @@ def _path(dotted: str) -> Path:
 
 @cache
 def _parse(dotted: str) -> _Module:
+    return _parse_text(dotted, _path(dotted).read_text(encoding="utf-8"))
+
+
+@cache
+def _parse_text(dotted: str, text: str) -> _Module:
     module = _Module()
-    tree = ast.parse(_path(dotted).read_text(encoding="utf-8"))
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         _drop_texts(node)
         if isinstance(node, ast.ImportFrom):

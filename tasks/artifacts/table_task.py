@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from prefect import task
@@ -88,6 +89,10 @@ class TableTask:
     key: str
     hours: float
     log: Callable[[Inputs], None] | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Name it, for another process, by where it is declared: its function's module holds it."""
+        return declared, (self.function.__module__, self.function.__name__)
 
     @property
     def name(self) -> str:
@@ -219,6 +224,11 @@ def table_task(
         return TableTask(function, stage, reads, optional, writes, code, key, hours, log)
 
     return decorate
+
+
+def declared(module: str, name: str) -> Any:
+    """Return the task that a module declares under a name."""
+    return getattr(import_module(module), name)
 
 
 def classes_of(parents: Parents) -> Iterator[type]:

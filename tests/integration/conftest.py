@@ -1,5 +1,6 @@
 """All that `python -m flows up` starts, once a module."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,3 +21,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
             yield one
     finally:
         one.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_registry_of_another_night() -> None:
+    """Let a module's clients find the registry beside their runs, not a former module's."""
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_registry_uri(None)

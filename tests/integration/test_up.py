@@ -165,7 +165,7 @@ def test_a_wrong_parameter_is_refused_at_once(up: Up) -> None:
 @pytest.fixture(scope="module")
 def known_users(up: Up) -> list[int]:
     """Make the first night's model the champion, whatever the gate thinks of so small a world."""
-    set_champion(MlflowClient(up.mlflow), "grail-demo-0.02-42", "1")
+    set_champion(MlflowClient(up.mlflow, up.mlflow), "grail-demo-0.02-42", "1")
     found = reigning(up.mlflow, "grail-demo-0.02-42")
     assert found is not None
     return [int(user) for user in found.catalogue.user_ids]
