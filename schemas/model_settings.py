@@ -21,6 +21,8 @@ class ModelConfig(BaseModel):
     """Whether it is made of the night's other models."""
     is_noise: ClassVar[bool] = False
     """Whether it knows nothing of anybody: in a blend it never weighs anything."""
+    is_control: ClassVar[bool] = False
+    """A ranking that knows no user, to be beaten: on every board, in no blend, never a list."""
 
 
 class RandomConfig(ModelConfig):
