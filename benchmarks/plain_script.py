@@ -79,7 +79,7 @@ def champion_of(config: NightlyConfig, night: NightResult) -> ChampionSource | N
     store, snapshot = Store(config.root), night.snapshot
     if not decided(config, snapshot, night.evaluation, None).is_promoted:
         return None
-    ref = snapshot.models[challenger_of(snapshot, night.evaluation)]
+    ref = snapshot.models[challenger_of(night.evaluation)]
     return ChampionSource(
         ref.name,
         ref.content,

@@ -71,7 +71,7 @@ def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
         scores[f"scores/{day}"] = scored["model_age_scores"]
     curve = compare_ages.submit(run, scores)["staleness"].ref
 
-    first = challenger_of(nights[-1].snapshot, nights[-1].evaluation)
+    first = challenger_of(nights[-1].evaluation)
     run_id = track_backfill(config, raw, first, curve)
     publish_backfill(config, curve, run_id)
     return summarise_backfill(config, raw, nights, runs, curve, run_id)

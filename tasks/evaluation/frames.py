@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from schemas.artifacts import ArtifactRef, EvaluationTables, Snapshot
-from schemas.model_settings import MODEL_CONFIGS
+from schemas.choice import Choice
 from tasks.artifacts.store import Store
 
 
-def challenger_of(snapshot: Snapshot, evaluation: EvaluationTables) -> str:
-    """Return whom the gate looks at: the blend, or without one the best on validation users."""
-    blends = [name for name in snapshot.models if MODEL_CONFIGS[name].is_blend]
-    order: list[str] = evaluation.leaderboard.metadata["order_by_validation_users"]
-    return blends[-1] if blends else order[0]
+def choice_of(evaluation: EvaluationTables) -> Choice:
+    """Return the night's choice of a model for the lists, and what it rests on."""
+    return Choice.model_validate(evaluation.leaderboard.metadata["choice"])
+
+
+def challenger_of(evaluation: EvaluationTables) -> str:
+    """Return whom the gate looks at: the model chosen for the lists."""
+    return choice_of(evaluation).model
 
 
 def with_cost(ablation: pl.DataFrame, models: Mapping[str, ArtifactRef]) -> pl.DataFrame:

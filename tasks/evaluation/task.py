@@ -21,6 +21,7 @@ from tasks.metrics.eval_protocol import eval_protocol
 from tasks.metrics.eval_set import ORACLE, EvalSet, measure, oracle_and_base_rate
 from tasks.metrics.labels import LABELS, PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of, order_models
+from tasks.metrics.model_choice import choose_model
 from tasks.metrics.notebook_reference import notebook_rows, whom_to_show
 from tasks.metrics.paired_differences import comparisons_of
 from tasks.metrics.rank_correlation_tables import boards_by_label, rank_correlations_of
@@ -107,7 +108,7 @@ def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
 
 @table_task(stage=STAGE, reads=("per_user/*",), writes=("leaderboard",))
 def build_leaderboard(inputs: Inputs, out: Outputs, *, seed: int) -> None:
-    """Compare all models on test users, and put them in order by validation users.
+    """Compare all models on test users; order them, and choose one for the lists, by the others.
 
     Stops a night whose figures cannot be: ProtocolError, EvaluationError.
     """
@@ -120,11 +121,16 @@ def build_leaderboard(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     check_random(figures, seed)
     models = tuple(name for name in measured if name != ORACLE)
     out["leaderboard"].append(leaderboard)
+    choice = choose_model(figures, models, seed)
     out["leaderboard"].metadata["order_by_validation_users"] = order_models(figures, models)
+    out["leaderboard"].metadata["choice"] = choice.model_dump(mode="json")
 
 
 def rivals(order: Sequence[str]) -> tuple[str, ...]:
-    """Return whom all are compared with: popularity and validation users' best single model."""
+    """Return whom all are compared with: popularity and validation users' best single model.
+
+    That is the bare best, a control too: a rival makes no list, and luck makes it no weaker.
+    """
     single = next(name for name in order if not MODEL_CONFIGS[name].is_blend)
     return tuple(dict.fromkeys(["popularity", single]))
 

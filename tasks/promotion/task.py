@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, Snapshot
 from schemas.errors import ModelError, UnreachableError
+from schemas.model_settings import config_class
 from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
@@ -115,7 +116,10 @@ def decided(
             store, {table: getattr(evaluation, table)[name] for table in MEASURED}
         )
 
-    challenger = tonight(challenger_of(snapshot, evaluation))
+    name = challenger_of(evaluation)
+    if config_class(name).is_noise or config_class(name).is_control:
+        return refused(f"{name} is there to be beaten: add popularity to --models")
+    challenger = tonight(name)
     baseline = next((rival for rival in ("popularity", "random") if rival in snapshot.models), None)
     if baseline is None:
         return refused("there is neither popularity nor random to beat: add popularity to --models")
@@ -191,7 +195,7 @@ def registered_tonight(
     reasons = "\n".join(decision.reasons)
     if found is not None:
         return decide_again(client, found, decision.outcome, reasons)
-    name = challenger_of(snapshot, evaluation)
+    name = challenger_of(evaluation)
     tags = {
         NIGHT: night,
         "grail.model": name,
@@ -271,7 +275,7 @@ def promote(
     with Store(config.root).turn("tracking"), reachable(config.tracking_address) as client:
         if failures:
             family = registered_name(client, config, runs["night"])
-            challenger, was_there = challenger_of(snapshot, evaluation), False
+            challenger, was_there = challenger_of(evaluation), False
             promotion = not_registered(client, family, challenger, failures)
         else:
             promotion, was_there = registered_or_promoted(

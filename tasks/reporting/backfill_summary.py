@@ -94,7 +94,7 @@ def _night(store: Store, night: NightResult, run_id: str) -> NightPlayed:
     ndcg = board.filter(metric="ndcg", k=K).select("model", "mean", "low", "high")
     return NightPlayed(
         as_of=night.snapshot.as_of,
-        first=challenger_of(night.snapshot, night.evaluation),
+        first=challenger_of(night.evaluation),
         ndcg_at_10={
             row.pop("model"): Figure(**row)
             for row in ndcg.iter_rows(named=True)

@@ -58,12 +58,15 @@ def _models(summary: Summary) -> Table:
 
 
 def _differences(summary: Summary) -> list[str]:
-    """Say how far the best on validation users is ahead, user by user."""
-    first = summary.order_by_validation_users[0]
+    """Say whom validation users chose, and how far that model is ahead on test users."""
+    first = summary.choice.model
     return [
-        f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
-        f" better for {by.win_rate:.0%}"
-        for other, by in summary.models[first].baseline.items()
+        summary.choice.words,
+        *(
+            f"{first} - {other}: {signed(by.mean)} {interval(by)} in NDCG@10, paired by user;"
+            f" better for {by.win_rate:.0%}"
+            for other, by in summary.models[first].baseline.items()
+        ),
     ]
 
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel
 
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, NightResult, Snapshot
+from schemas.choice import Choice
 from schemas.errors import ConfigError
 from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.artifacts.writer import DATA
-from tasks.evaluation.frames import EvaluationFrames
+from tasks.evaluation.frames import EvaluationFrames, choice_of
 from tasks.metrics.eval_set import ORACLE
 from tasks.metrics.holdout_metrics import COLD
 from tasks.metrics.labels import PRIMARY
@@ -99,6 +100,7 @@ class Summary(BaseModel):
     oracle: dict[str, Figure]
     models: dict[str, ModelSummary]
     order_by_validation_users: list[str]
+    choice: Choice
     blends: dict[str, dict[str, Component]]
     offline_metric_audit: Audit
     test_users: int
@@ -174,6 +176,7 @@ def summarise(
             name: _model(name, snapshot, evaluation, frames, runs[name]) for name in snapshot.models
         },
         order_by_validation_users=evaluation.leaderboard.metadata["order_by_validation_users"],
+        choice=choice_of(evaluation),
         blends={blend: _components(table) for blend, table in frames.ablation.items()},
         offline_metric_audit=_audit(past, evaluation, frames),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints

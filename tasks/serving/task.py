@@ -96,7 +96,7 @@ def build_top_n(inputs: Inputs, out: Outputs, *, champion: str | None, top_n: in
 
 def stand_in_of(snapshot: Snapshot, evaluation: EvaluationTables) -> str:
     """Return the model that says what is popular where no champion can: popularity, if there."""
-    return "popularity" if "popularity" in snapshot.models else challenger_of(snapshot, evaluation)
+    return "popularity" if "popularity" in snapshot.models else challenger_of(evaluation)
 
 
 def top_n_table(

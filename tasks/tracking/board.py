@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from schemas.artifacts import EvaluationTables, Snapshot
+from schemas.choice import Choice
 from schemas.model_settings import config_class
 from tasks.evaluation.frames import EvaluationFrames
 from tasks.metrics.eval_set import ORACLE
@@ -63,14 +64,17 @@ def heading(title: str, eval_set: dict[str, float]) -> str:
     return f"{title}: {eval_set['test_users']:.0f} test users of the block{rate}."
 
 
-def words_for_night(title: str, board: pl.DataFrame, eval_set: dict[str, float]) -> str:
-    """Describe a night for its run in MLflow: what was measured, and how the models did."""
+def words_for_night(
+    title: str, board: pl.DataFrame, eval_set: dict[str, float], choice: Choice
+) -> str:
+    """Describe a night for its run in MLflow: what was measured, who did how, who was chosen."""
     order = ", ".join(
         f"{row['model']} {row[FIRST[0]]:.3f}"
         for row in board.drop_nulls(FIRST[0]).iter_rows(named=True)
     )
     return (
-        f"{heading(title, eval_set)}\n\nNDCG@{K}, best first: {order}.\n\nThe models' own runs are"
+        f"{heading(title, eval_set)}\n\nNDCG@{K}, best first: {order}.\n\nFor the lists,"
+        f" {choice.words}.\n\nThe models' own runs are"
         " nested in this one; the pictures and tables here compare them."
     )
 

@@ -98,7 +98,7 @@ OTHER_METRICS = (
     ),
     Name("test_users", NIGHTS_RUN, "users whom the figures are of"),
     Name("base_rate", NIGHTS_RUN, "share of relevant cells"),
-    Name("best_{figure}", NIGHTS_RUN, "of the first model by users for choosing"),
+    Name("best_{figure}", NIGHTS_RUN, "of the model chosen for the lists"),
     Name("monitoring.{measure}.{slice_value}", NIGHTS_RUN, "a check of the night's input"),
     Name("{test_set}_lost_ndcg_at_10_{model}", BACKFILLS_RUN, "lost by a model, its age the step"),
 )

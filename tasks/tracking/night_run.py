@@ -24,7 +24,7 @@ from mlflow.entities import Metric
 from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.model_settings import config_class
 from schemas.tracked_settings import TRACKING
-from tasks.evaluation.frames import EvaluationFrames, challenger_of
+from tasks.evaluation.frames import EvaluationFrames, challenger_of, choice_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
@@ -42,7 +42,7 @@ EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""
 
 BEST = ("ndcg_at_10", "precision_at_10", "coverage_at_10")
-"""Figures of the first model that the night's own run shows, for the course over the nights."""
+"""Figures of the chosen model that the night's own run shows, for the course over the nights."""
 
 INPUTS = (
     *("user_item", "user_features", "video_features", "eval_pairs"),  # what models learn and sit
@@ -73,8 +73,8 @@ class Night:
 
     @property
     def best(self) -> str:
-        """The first model by validation users: the one whose figures stand for the night."""
-        return str(self.evaluation.leaderboard.metadata["order_by_validation_users"][0])
+        """The model chosen for the lists: the one whose figures stand for the night."""
+        return challenger_of(self.evaluation)
 
     @property
     def title(self) -> str:
@@ -175,13 +175,18 @@ def log_night(
         mlflow.start_run(
             run_name=f"{night.snapshot.as_of} {night.source}",
             tags={NIGHT: night.fingerprint, CLAIM: claim(), **night.tags},
-            description=words_for_night(night.title, night.board, eval_set_figures(night.frames)),
+            description=words_for_night(
+                night.title,
+                night.board,
+                eval_set_figures(night.frames),
+                choice_of(night.evaluation),
+            ),
         ) as parent,
     ):
         come_first(client, experiment, night.tag, parent.info.run_id)
         ids["night"] = parent.info.run_id
         packing = Packing.of(catalogue, Path(scratch))
-        mlflow.log_params(_flat({**night.settings, "best_by_validation_users": night.best}))
+        mlflow.log_params(_flat({**night.settings, "chosen_by_validation_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_night_figures(night))
         _log_tables(night)
         for model in night.snapshot.models:
@@ -213,7 +218,7 @@ def _log_model_run(
         )
         mlflow.log_input(dataset, context="test" if name == "eval_pairs" else "training")
     # Whom the gate may make champion is tried out; all are packed in the same way
-    is_challenger = model == challenger_of(night.snapshot, night.evaluation)
+    is_challenger = model == night.best
     components = [m for m in night.snapshot.models if not config_class(m).is_blend]
     packing.log_model(
         model,
