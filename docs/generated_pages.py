@@ -25,6 +25,7 @@ from pydantic_core import to_jsonable_python
 from flows.commands.argument_parser import option_strings
 from flows.commands.subcommands import SUBCOMMANDS
 from schemas.model_settings import MODEL_CONFIGS
+from schemas.search_space import OneOf, search_space
 from schemas.tables import CONTRACTS
 from tasks.tracking.names import TAGS, metrics
 
@@ -179,7 +180,7 @@ def config_section(
             f"`{named(name, field)}`",
             kind(shapes[name]),
             default_of(config, name),
-            field.description or "",
+            f"{field.description or ''}{searched(config, name)}",
         )
         for name, field in config.model_fields.items()
         if name in own_fields(config)
@@ -215,6 +216,16 @@ def default_of(config: type[BaseModel], name: str) -> str:
     if isinstance(value, tuple):
         return "all of them"
     return "" if value is None else f"`{json.dumps(to_jsonable_python(value))}`"
+
+
+def searched(config: type[BaseModel], name: str) -> str:
+    """Say where tuning searches a setting, if it does."""
+    tried = search_space(config).get(name)
+    if tried is None:
+        return ""
+    if isinstance(tried, OneOf):
+        return f" Tuned: one of {', '.join(map(str, tried.values))}."
+    return f" Tuned: {tried.low:g} to {tried.high:g}{', by size' if tried.log else ''}."
 
 
 def modules_page() -> str:

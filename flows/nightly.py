@@ -22,6 +22,7 @@ from tasks.serving.task import recommend_from_champion
 from tasks.sources.task import acquire
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
+from tasks.tuning.task import resolve_settings
 
 NAMED_BY = ("source", "as_of")
 """Settings in the name of a run."""
@@ -54,6 +55,7 @@ def whole_night(config: NightlyConfig) -> Summary:
     tables = ingest_files(config, run, raw)
     days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.backtest_days)
     add_day(days.as_of, *NAMED_BY)
+    config = resolve_settings(config, raw, days.as_of)
     night = run_night(config, run, tables, days)
     snapshot, evaluation = night.snapshot, night.evaluation
 

@@ -8,7 +8,7 @@ from flows.outcomes import Outcomes
 from schemas.artifacts import ArtifactRef, EvaluationTables, NightResult, Snapshot
 from schemas.errors import IncompleteNightError
 from schemas.model_settings import MODEL_CONFIGS
-from schemas.settings import LearningConfig
+from schemas.settings import DataConfig, LearningConfig
 from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.audit_task import audit_offline_metrics, evaluate_holdout
 from tasks.evaluation.task import (
@@ -75,7 +75,7 @@ def check_models(config: LearningConfig) -> None:
         recommender_class(name)(config.model_settings(name)).check_config()
 
 
-def ingest_files(config: LearningConfig, run: RunContext, raw: RawData) -> Handles:
+def ingest_files(config: DataConfig, run: RunContext, raw: RawData) -> Handles:
     """Turn every raw file into its validated table, and see what they cover of each other."""
     tables: Handles = {}
     for table in raw.files:

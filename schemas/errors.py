@@ -33,6 +33,10 @@ class ModelError(GrailError):
     """A model cannot be fitted, loaded or asked as requested."""
 
 
+class TuningError(GrailError):
+    """Settings cannot be searched: there is nothing to choose them by."""
+
+
 class EvaluationError(GrailError):
     """Figures that cannot be true: the measuring is broken, whatever the models are worth."""
 

@@ -1,14 +1,16 @@
 """Hyper-parameters: one closed, documented config class for each model.
 
 A new model costs one class here and one file ``tasks/models/<name>.py``; nothing else lists models.
-What belongs to a run and not to a model (seed, device, paths) is not here.
+What belongs to a run and not to a model (seed, device, paths) is not here. A setting that tuning
+searches says from where to where in its type.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import ConfigError
+from schemas.search_space import OneOf, Search, search_space
 
 
 class ModelConfig(BaseModel):
@@ -42,7 +44,9 @@ class PopularityConfig(ModelConfig):
     """Popularity by the mean enjoyed label, shrunk towards the mean of all videos."""
 
     name: ClassVar[str] = "popularity"
-    shrinkage: float = Field(100.0, ge=0, description="Pseudo-views at the overall mean.")
+    shrinkage: Annotated[float, Search(1, 10_000, log=True)] = Field(
+        100.0, ge=0, description="Pseudo-views at the overall mean."
+    )
 
 
 class ALSConfig(ModelConfig):
@@ -68,13 +72,21 @@ class ContentConfig(ModelConfig):
 
     name: ClassVar[str] = "content"
     tag_weight: float = Field(1.0, ge=0, description="Share of the tags in the squared length.")
-    category_weight: float = Field(1.0, ge=0, description="Share of each of the three levels.")
-    author_weight: float = Field(1.0, ge=0, description="Share of the author.")
-    length_weight: float = Field(1.0, ge=0, description="Share of the log length.")
+    category_weight: Annotated[float, Search(0.1, 10, log=True)] = Field(
+        1.0, ge=0, description="Share of each of the three levels."
+    )
+    author_weight: Annotated[float, Search(0.1, 10, log=True)] = Field(
+        1.0, ge=0, description="Share of the author."
+    )
+    length_weight: Annotated[float, Search(0.1, 10, log=True)] = Field(
+        1.0, ge=0, description="Share of the log length."
+    )
     type_weight: float = Field(1.0, ge=0, description="Share of the video type.")
-    caption_weight: float = Field(3.0, ge=0, description="Share of the caption's bigrams.")
+    caption_weight: Annotated[float, Search(0.1, 10, log=True)] = Field(
+        3.0, ge=0, description="Share of the caption's bigrams."
+    )
     caption_bigrams: int = Field(4_000, ge=1, description="Only so many, the most frequent ones.")
-    half_life_days: float | None = Field(
+    half_life_days: Annotated[float | None, OneOf((None, 3.0, 7.0, 14.0, 30.0))] = Field(
         None, gt=0, description="A view this old counts half; None: all views count the same."
     )
 
@@ -86,8 +98,10 @@ class TagsConfig(ModelConfig):
     preference: Literal["views", "total_watch_ratio", "mean_watch_ratio", "shrunk_mean"] = Field(
         "shrunk_mean", description="How a user's liking of a tag is measured."
     )
-    shrinkage: float = Field(50.0, ge=0, description="Pseudo-views of a tag (shrunk_mean only).")
-    popularity_weight: float = Field(
+    shrinkage: Annotated[float, Search(1, 1_000, log=True)] = Field(
+        50.0, ge=0, description="Pseudo-views of a tag (shrunk_mean only)."
+    )
+    popularity_weight: Annotated[float, Search(0.001, 1, log=True)] = Field(
         0.01, ge=0, description="What the most popular video gains over the least popular one."
     )
 
@@ -96,7 +110,9 @@ class FriendsConfig(ModelConfig):
     """Videos that the user's friends enjoyed."""
 
     name: ClassVar[str] = "friends"
-    shrinkage: float = Field(5.0, ge=0, description="Pseudo-friends with the video's general rate.")
+    shrinkage: Annotated[float, Search(0.1, 100, log=True)] = Field(
+        5.0, ge=0, description="Pseudo-friends with the video's general rate."
+    )
     authors_are_friends: bool = Field(
         default=False, description="Read an author_id as a user_id: not documented, so off."
     )
@@ -109,13 +125,19 @@ class TwoTowerConfig(ModelConfig):
     loss: Literal["pointwise", "softmax"] = Field(
         "pointwise", description="The label of each pair, or each enjoyed video against its batch."
     )
-    dim: int = Field(32, ge=1, description="Length of the user and video vectors.")
+    dim: Annotated[int, Search(8, 64, log=True)] = Field(
+        32, ge=1, description="Length of the user and video vectors."
+    )
     epochs: int = Field(16, ge=1, description="At most so many passes over the pairs.")
     patience: int = Field(2, ge=1, description="Stop after so many epochs without a better one.")
     validation_days: int = Field(2, ge=1, description="Last days of the log, held out to stop by.")
-    learning_rate: float = Field(0.01, gt=0, description="Of the first epoch.")
+    learning_rate: Annotated[float, Search(0.002, 0.05, log=True)] = Field(
+        0.01, gt=0, description="Of the first epoch."
+    )
     decay: float = Field(0.85, gt=0, le=1, description="Learning rate of an epoch over the last's.")
-    l2: float = Field(50.0, ge=0, description="Penalty on all tables, against the loss of a pair.")
+    l2: Annotated[float, Search(1, 500, log=True)] = Field(
+        50.0, ge=0, description="Penalty on all tables, against the loss of a pair."
+    )
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of ids hidden in training, so that features learn too."
     )
@@ -168,3 +190,8 @@ def config_class(name: str) -> type[ModelConfig]:
     if name not in MODEL_CONFIGS:
         raise ConfigError(f"unknown model {name!r}: choose from {', '.join(MODEL_CONFIGS)}")
     return MODEL_CONFIGS[name]
+
+
+def searched_models() -> tuple[str, ...]:
+    """Return the models that declare a search space, in their order."""
+    return tuple(name for name, config in MODEL_CONFIGS.items() if search_space(config))

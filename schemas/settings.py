@@ -41,10 +41,10 @@ def named_or_place(source: str) -> str:
     return source if source in {"demo", "kuairec"} else place(source)
 
 
-class LearningConfig(TrackedConfig):
-    """What decides what is learned, as of whatever day."""
+class DataConfig(TrackedConfig):
+    """What is learned from, and in what way the work is done."""
 
-    heading: ClassVar[str] = "what is learned, and from what"
+    heading: ClassVar[str] = "from what data"
 
     source: Annotated[str, AfterValidator(named_or_place), Metavar("demo|kuairec|PATH")] = Field(
         "demo",
@@ -56,6 +56,21 @@ class LearningConfig(TrackedConfig):
         0.3, gt=0, le=4, description="size of the demo world: 1 is KuaiRec's, 12.5 M log rows"
     )
     seed: int = Field(42, ge=0, lt=2**32, description="decides every random choice of a run")
+    max_reject_share: float = Field(
+        0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
+    )
+    runner: Literal["threads", "processes"] = Field(
+        "threads",
+        description="what runs tasks that do not need each other side by side: threads of one"
+        " process, or a process for each",
+    )
+
+
+class LearningConfig(DataConfig):
+    """What decides what is learned, as of whatever day."""
+
+    heading: ClassVar[str] = "what is learned"
+
     backtest_days: int = Field(
         7,
         ge=1,
@@ -68,15 +83,7 @@ class LearningConfig(TrackedConfig):
     model_params: Annotated[dict[str, dict[str, Any]], WithJsonSchema(SETTINGS_BY_MODEL)] = Field(
         default_factory=dict,
         description='hyper-parameters by model that differ from the defaults: {"als": {"factors":'
-        " 128}}",
-    )
-    max_reject_share: float = Field(
-        0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
-    )
-    runner: Literal["threads", "processes"] = Field(
-        "threads",
-        description="what runs tasks that do not need each other side by side: threads of one"
-        " process, or a process for each",
+        " 128}} (default: what tuning has found, or none; {} for a model: its defaults)",
     )
 
     @field_validator("models")

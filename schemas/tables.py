@@ -2,7 +2,7 @@
 
 import pandera.polars as pa
 
-from schemas import evaluation, features
+from schemas import evaluation, features, tuning
 from schemas import ingested as ingest
 
 CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
@@ -37,6 +37,8 @@ CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "holdout_leaderboard": evaluation.Leaderboard,
     "model_age_scores": evaluation.ModelAgeScores,
     "staleness": evaluation.Staleness,
+    "trial_scores": tuning.TrialScores,
+    "tuning_comparison": tuning.TuningComparison,
     "top_n": evaluation.TopN,
     "monitoring_checks": evaluation.MonitoringChecks,
 }

@@ -23,7 +23,7 @@ from flows.commands.temporary_server import TemporaryServer
 from flows.commands.terminal import show
 from flows.environment import prefect_database
 from schemas.paths import absolute, is_url
-from schemas.settings import LearningConfig
+from schemas.settings import DataConfig
 from schemas.tracked_settings import TrackedConfig
 from tasks.reporting.rendering import Printed
 from tasks.reporting.summary import check_summary
@@ -47,7 +47,7 @@ def run_flow(
 
 def start_server(config: TrackedConfig) -> TemporaryServer:
     """Start a temporary server, for this process and all that it starts."""
-    if isinstance(config, LearningConfig) and not is_url(config.root):
+    if isinstance(config, DataConfig) and not is_url(config.root):
         with suppress(OSError):  # the store will say so
             absolute(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = get_current_settings().to_environment_variables(exclude_unset=True)

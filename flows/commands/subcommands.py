@@ -18,6 +18,7 @@ from schemas.settings import (
     RecommendConfig,
     RollbackConfig,
 )
+from schemas.tuning_settings import TuneConfig
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ def backfill(config: BackfillConfig) -> None:
     from tasks.reporting.backfill_summary import backfill_report
 
     run_flow(flow, config, backfill_report)
+
+
+def tune(config: TuneConfig) -> None:
+    """Search models' settings and print what the best are worth."""
+    from flows.commands.run import run_flow
+    from flows.tune import tune as flow
+    from tasks.reporting.tuning_summary import tuning_report
+
+    run_flow(flow, config, tuning_report)
 
 
 def recommend(config: RecommendConfig) -> None:
@@ -94,6 +104,14 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         BackfillConfig,
         backfill,
         ("python -m flows backfill --from 2020-08-06 --to 2020-09-05 --every-days 7",),
+    ),
+    "tune": Subcommand(
+        TuneConfig,
+        tune,
+        (
+            "python -m flows tune --model tags --trials 40 --seconds 600",
+            "python -m flows tune --source ~/KuaiRec.zip",
+        ),
     ),
     "recommend": Subcommand(
         RecommendConfig,

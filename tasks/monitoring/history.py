@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from tasks.promotion.model_registry import CHAMPION, version_at
+from tasks.sources.task import kind_of
 from tasks.tracking.names import KIND, MET
 
 NIGHTS = 7
@@ -33,15 +34,6 @@ class Trailing:
 
     medians: Mapping[str, float]
     champion_as_of: date | None
-
-
-def kind_of(source: str, shown: str) -> str:
-    """Return the kind of a source: a generated world by its settings, a download, or files.
-
-    ``source`` is the flag and ``shown`` what people read. Demo worlds in folders are kept apart
-    from real files by their MLflow experiment.
-    """
-    return shown if source in {"demo", "kuairec"} else "files"
 
 
 def trailing(client: MlflowClient, run_id: str, source: str, family: str) -> Trailing:

@@ -136,6 +136,18 @@ def publish_backfill(config: TrackedConfig, staleness: ArtifactRef, run_id: str)
 
 
 @plain_task()
+def publish_tuning(rows: list[dict[str, str]], config: TrackedConfig, run_id: str) -> None:
+    """Show what the best of many settings are worth, and where the first search is in MLflow."""
+    create_table_artifact(
+        table=rows,
+        key="tuning",
+        description="NDCG@10 of settings, on the validation users who chose and the test users who"
+        " did not; differences are to the defaults, paired by user",
+    )
+    show_run(config, run_id)
+
+
+@plain_task()
 def publish_response(text: str) -> None:
     """Show what was answered: a deployment's run has no screen."""
     create_markdown_artifact(

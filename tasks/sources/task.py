@@ -43,6 +43,15 @@ class RawData(BaseModel):
         return {RAW_FILES[table].file_name: RAW_FILES[table].costs for table in self.missing}
 
 
+def kind_of(source: str, shown: str) -> str:
+    """Return the kind of a source: a generated world by its settings, a download, or files.
+
+    ``source`` is the flag and ``shown`` what people read. Demo worlds in folders are kept apart
+    from real files by who asks.
+    """
+    return shown if source in {"demo", "kuairec"} else "files"
+
+
 @plain_task("{source}", hours=6)
 def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
     """Find or make the raw files of ``source``, and say what is missing and what that costs."""

@@ -17,6 +17,10 @@ CLAIM = "grail.process"
 """Tag with the process that is logging a run."""
 BACKFILL = "grail.backfill"
 """Tag with the content of what a run shows: equal backfills are logged once."""
+TUNING = "grail.tuning"
+"""Tag with the fingerprint of a search: a longer one goes on in the same run."""
+TRIAL = "grail.trial"
+"""Tag with the number of a try in its search."""
 KIND = "grail.kind"
 """Tag of a monitored night: only nights of one kind of source are compared."""
 MET = "grail.met_champion"
@@ -40,21 +44,32 @@ class Name:
 
 
 NIGHTS_RUN, MODELS_RUN, BACKFILLS_RUN = "a night's run", "a model's run", "a backfill's run"
+TUNINGS_RUN, TRIALS_RUN = "a tuning's run", "a try's run"
 VERSION = "a version"
 
 TAGS = (
     Name(NIGHT, "all of a night", "fingerprint of all that its runs show: logged once"),
     Name("grail.source", "all runs", "where the raw files came from, as people read it"),
-    Name("grail.as_of", "all of a night's runs", "day before which everything was learned"),
+    Name(
+        "grail.as_of", "all of a night's and a tuning's", "day before which everything was learned"
+    ),
     Name("grail.protocol", "all of a night's runs", "fingerprint of how it was measured"),
     Name("grail.data", "all of a night's runs", "content of what the models learned from"),
     Name("grail.code", "all runs", "commit of this project, and whether it was changed since"),
     Name("grail.prefect_flow_run", "all runs", "id of the flow run in Prefect"),
-    Name(CLAIM, f"{NIGHTS_RUN}, {BACKFILLS_RUN}", "machine and process that logs or logged it"),
+    Name(
+        CLAIM,
+        f"{NIGHTS_RUN}, {BACKFILLS_RUN}, {TUNINGS_RUN}",
+        "machine and process that logs or logged it",
+    ),
     Name(KIND, NIGHTS_RUN, "kind of source: only nights of one kind are compared"),
     Name(MET, NIGHTS_RUN, "day of the champion that it met first, or none"),
-    Name("grail.model", f"{MODELS_RUN}, {VERSION}", "name of the model"),
+    Name(
+        "grail.model", f"{MODELS_RUN}, {TUNINGS_RUN}, {TRIALS_RUN}, {VERSION}", "name of the model"
+    ),
     Name(BACKFILL, BACKFILLS_RUN, "content of the table of old models' worth: logged once"),
+    Name(TUNING, TUNINGS_RUN, "fingerprint of the search: a longer one goes on in the same run"),
+    Name(TRIAL, TRIALS_RUN, "number of the try"),
     Name("grail.settings", VERSION, "fingerprint of the settings it was trained with"),
     Name("grail.content", VERSION, "checksum of the model's files"),
     Name("grail.protocol", VERSION, "fingerprint of how it was measured"),
@@ -101,4 +116,10 @@ OTHER_METRICS = (
     Name("best_{figure}", NIGHTS_RUN, "of the model chosen for the lists"),
     Name("monitoring.{measure}.{slice_value}", NIGHTS_RUN, "a check of the night's input"),
     Name("{test_set}_lost_ndcg_at_10_{model}", BACKFILLS_RUN, "lost by a model, its age the step"),
+    Name("validation_ndcg_at_10", TRIALS_RUN, "with its settings, on users for choosing"),
+    Name("seconds", f"{TRIALS_RUN}, {TUNINGS_RUN}", "of a try, of all tries"),
+    Name("trials", TUNINGS_RUN, "settings tried"),
+    Name("{settings}_{users}_ndcg_at_10", TUNINGS_RUN, "of the defaults, in force, the winner"),
+    Name("winner_{users}_ndcg_at_10_minus_default", TUNINGS_RUN, "difference, paired by user"),
+    Name("optimism_ndcg_at_10", TUNINGS_RUN, "lead on users for choosing less that on test users"),
 )

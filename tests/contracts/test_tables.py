@@ -160,6 +160,19 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     "holdout": CELL | {"is_test": True, "is_cold": False, "watch_ratio": 0.0, "enjoyed": 0.0},
     "holdout_per_user": FIGURE | {"user_id": 0, "is_test": False, "value": 0.0},
     "holdout_leaderboard": FIGURE | {"mean": 0.0, "low": 0.0, "high": 0.0, "users": 0},
+    "trial_scores": {"user_id": 0, "value": 0.5},
+    "tuning_comparison": {
+        "settings": "winner",
+        "baseline": "default",
+        "users": "test",
+        "n_users": 1,
+        "mean": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "difference": -0.1,
+        "difference_low": -0.2,
+        "difference_high": 0.0,
+    },
     "top_n": {"user_id": 0, "rank": 1, "video_id": 0, "score": -1.5, "model": "als"},
     "model_age_scores": {
         "model": "als",
@@ -239,13 +252,20 @@ def bad_frames(table: str) -> Iterator[tuple[str, pl.DataFrame]]:
             yield f"{name}: {check.name} {value}", replaced(name, value, dtype)
 
 
+ANOTHER_WORD = {
+    "small_matrix": "exposed_only",
+    "exposed_only": "small_matrix",
+    "winner": "default",
+    "default": "in_force",
+    "test": "validation",
+}
+
+
 def another(value: Any) -> Any:
     if isinstance(value, date):
         return value + timedelta(days=1)
-    if isinstance(value, str):  # of the two test sets the other one
-        return {"small_matrix": "exposed_only", "exposed_only": "small_matrix"}.get(
-            value, f"{value}s"
-        )
+    if isinstance(value, str):  # of words in a closed list another one
+        return ANOTHER_WORD.get(value, f"{value}s")
     return value + 1
 
 

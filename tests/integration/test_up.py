@@ -41,7 +41,7 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     assert f"mlflow   {up.mlflow}\n" in up.said.read_text()
     (worker,) = up.ask("work_pools/grail/workers/filter")
     assert worker["status"] == "ONLINE"
-    for name in ("backfill", "nightly", "recommend"):
+    for name in ("backfill", "nightly", "recommend", "tune"):
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
         assert up.deployment(name)["parameters"] == where
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
@@ -59,7 +59,7 @@ def test_no_page_and_no_user_of_the_machine_can_run_anything(
     runs = up.ask("flow_runs/count")
     assert set(run_a_shell(up, caller, f"touch {tmp_path}/evil")) <= {401, 403}
     assert up.ask("flow_runs/count") == runs
-    assert up.ask("deployments/count") == 3
+    assert up.ask("deployments/count") == 4
     made = caller.post(up, up.mlflow, "/api/2.0/mlflow/experiments/create", name="evil")
     assert made.status_code in (401, 403)
 

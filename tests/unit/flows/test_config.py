@@ -6,9 +6,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import ConfigError
-from schemas.model_settings import MODEL_CONFIGS, config_class
+from schemas.model_settings import MODEL_CONFIGS, config_class, searched_models
 from schemas.settings import DemoDataConfig, NightlyConfig, checked_config
-from schemas.validation import complaint
+from schemas.tuning_settings import TuneConfig
+from schemas.validation import checked, complaint
 
 REFUSED = {
     "scale below": ({"scale": 0}, "scale: Input should be greater than 0 (got 0)"),
@@ -51,6 +52,31 @@ REFUSED = {
     "unknown setting": ({"depth": 3}, "depth: Extra inputs are not permitted (got 3)"),
     "two at once": ({"scale": 0, "top_n": 0}, "; top_n: "),
 }
+
+
+REFUSED_TO_TUNE = {
+    "no tries": ({"trials": 0}, "trials: Input should be greater than or equal to 1 (got 0)"),
+    "no seconds": ({"seconds": 0}, "seconds: Input should be greater than 0 (got 0)"),
+    "more tries than MLflow lists": ({"trials": 1_001}, "trials: "),
+    "a model without a search space": (
+        {"model": "random"},
+        "model: 'random' declares no search space: choose from popularity, ",
+    ),
+    "an unknown model": ({"model": "nope"}, "model: 'nope' is no model: choose from popularity, "),
+    "a setting of another command": ({"top_n": 3}, "top_n: Extra inputs are not permitted (got 3)"),
+}
+
+
+@pytest.mark.parametrize(("settings", "reason"), REFUSED_TO_TUNE.values(), ids=REFUSED_TO_TUNE)
+def test_what_cannot_be_tuned_is_refused_in_one_line(settings, reason):
+    with pytest.raises(ConfigError) as caught:
+        checked(TuneConfig, settings)
+    assert reason in str(caught.value)
+
+
+def test_without_a_name_all_models_with_a_space_are_tuned():
+    assert TuneConfig().models == searched_models()
+    assert TuneConfig(model="tags").models == ("tags",)
 
 
 @pytest.mark.parametrize(("settings", "reason"), REFUSED.values(), ids=REFUSED)

@@ -14,7 +14,9 @@ from flows.backfill import backfill
 from flows.commands.cli import flow_parameters, parse_cli
 from flows.nightly import nightly
 from flows.recommend import recommend
+from flows.tune import tune
 from schemas.settings import BackfillConfig, DemoDataConfig, NightlyConfig, RecommendConfig
+from schemas.tuning_settings import TuneConfig
 
 FIELDS = NightlyConfig.model_fields
 
@@ -50,7 +52,12 @@ def test_prefect_has_the_types():
     assert types(parameter_schema(nightly).properties) == types(own)
 
 
-FLOWS = [(nightly, NightlyConfig), (backfill, BackfillConfig), (recommend, RecommendConfig)]
+FLOWS = [
+    (nightly, NightlyConfig),
+    (backfill, BackfillConfig),
+    (recommend, RecommendConfig),
+    (tune, TuneConfig),
+]
 
 
 @pytest.mark.parametrize(("flow", "config"), FLOWS, ids=[flow.name for flow, _ in FLOWS])
@@ -97,7 +104,7 @@ def test_a_field_without_default_is_a_required_parameter():
     assert write(out="x", seed=3) == {"out": "x", "seed": 3}
 
 
-@pytest.mark.parametrize("config", [NightlyConfig, DemoDataConfig])
+@pytest.mark.parametrize("config", [NightlyConfig, DemoDataConfig, TuneConfig])
 def test_the_command_has_every_field_with_its_description(config, capsys):
     shown = help_of(config, capsys)
     for name, field in config.model_fields.items():
