@@ -11,6 +11,7 @@ from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import DataConfig, LearningConfig
 from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.audit_task import audit_offline_metrics, evaluate_holdout
+from tasks.evaluation.live_test_task import simulate_live_test
 from tasks.evaluation.task import (
     ablate_blend,
     build_leaderboard,
@@ -169,6 +170,9 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
     figures = grouped("per_user", per_user)
     leaderboard = build_leaderboard.submit(day.run, figures)["leaderboard"]
     compared = compare_models.submit(day.run, {"leaderboard": leaderboard, **figures})
+    shares = grouped("list_shares", {name: made["list_shares"] for name, made in tables.items()})
+    asked = {**day.tables, "leaderboard": leaderboard, **shares}
+    live_test = simulate_live_test.submit(day.run, asked)["live_test"]
     seen: Handles = {}
     for table in ("holdout_per_user", "per_user"):
         seen |= grouped(table, {name: measured.on_holdout[name][table] for name in whole_before})
@@ -180,6 +184,7 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
             per_user=made(per_user),
             leaderboard=leaderboard.ref,
             **made(compared),
+            live_test=live_test.ref,
             slices=made({name: its["slices"] for name, its in tables.items()}),
             beyond_accuracy=made({name: its["beyond_accuracy"] for name, its in tables.items()}),
             ablation=made({name: measured.ablation[name] for name in outcomes.whole("ablation")}),

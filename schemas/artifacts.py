@@ -51,6 +51,7 @@ class EvaluationTables(BaseModel):
     rank_correlations: ArtifactRef = Field(description="of labels with the primary one")
     rank_inversions: ArtifactRef
     notebook_reference: ArtifactRef
+    live_test: ArtifactRef = Field(description="simulated, of the chosen model")
     slices: dict[str, ArtifactRef] = Field(description="by model")
     beyond_accuracy: dict[str, ArtifactRef] = Field(description="by model")
     ablation: dict[str, ArtifactRef] = Field(description="by blend")

@@ -2,7 +2,7 @@
 
 import pandera.polars as pa
 
-from schemas import evaluation, features, tuning
+from schemas import evaluation, features, live_test, tuning
 from schemas import ingested as ingest
 
 CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
@@ -31,6 +31,8 @@ CONTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "slices": evaluation.Slices,
     "beyond_accuracy": evaluation.BeyondAccuracy,
     "ablation": evaluation.Ablation,
+    "list_shares": live_test.ListShares,
+    "live_test": live_test.LiveTest,
     "notebook_reference": evaluation.NotebookReference,
     "holdout": evaluation.Holdout,
     "holdout_per_user": evaluation.PerUser,

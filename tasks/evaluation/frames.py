@@ -44,6 +44,7 @@ class EvaluationFrames:
     rank_correlations: pl.DataFrame
     rank_inversions: pl.DataFrame
     notebook_reference: pl.DataFrame
+    live_test: pl.DataFrame
     slices: pl.DataFrame
     beyond_accuracy: pl.DataFrame
     ablation: Mapping[str, pl.DataFrame]
@@ -66,6 +67,7 @@ class EvaluationFrames:
             rank_correlations=store.read(evaluation.rank_correlations),
             rank_inversions=store.read(evaluation.rank_inversions),
             notebook_reference=store.read(evaluation.notebook_reference),
+            live_test=store.read(evaluation.live_test),
             slices=together(evaluation.slices),
             beyond_accuracy=together(evaluation.beyond_accuracy),
             ablation={

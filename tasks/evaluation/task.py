@@ -16,6 +16,7 @@ from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import table_task
 from tasks.evaluation.ablation import ablation_of
+from tasks.metrics.ab_test import LONGEST, share_rows, shares_by_visits
 from tasks.metrics.diagnose import diagnose
 from tasks.metrics.eval_protocol import eval_protocol
 from tasks.metrics.eval_set import ORACLE, EvalSet, measure, oracle_and_base_rate
@@ -84,18 +85,21 @@ def evaluate_bounds(inputs: Inputs, out: Outputs) -> None:
 @table_task(
     stage=STAGE,
     reads=("model", "eval_pairs", "user_index", "user_features", "video_features"),
-    writes=("per_user", "slices", "beyond_accuracy"),
+    writes=("per_user", "slices", "beyond_accuracy", "list_shares"),
     key="model",
 )
 def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
-    """Measure one model on the eval set: by user, on parts of it, and what its lists are like."""
+    """Measure one model on the eval set: by user, on parts of it, what its lists are like.
+
+    And visit by visit, for the live test.
+    """
     eval_set = load_eval_set(inputs.store, inputs["eval_pairs"])
     index, users, videos = (
         inputs.read(table) for table in ("user_index", "user_features", "video_features")
     )
     scored = load_model(inputs.store, inputs["model"]).score(eval_set.user_idx)
     scores = np.ascontiguousarray(scored[:, eval_set.video_idx])
-    ranked = rank(scores, eval_set.candidates, max(eval_set.ks))
+    ranked = rank(scores, eval_set.candidates, max(*eval_set.ks, LONGEST))
     check_lists(ranked, eval_set.candidates, ~np.isnan(scores), max(eval_set.ks), model)
     figures, served = measure(eval_set, scores, ranked, eval_set.ks)
     out["per_user"].append(per_user_rows(figures, model, index))
@@ -103,6 +107,9 @@ def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
     parts = diagnose(eval_set.of_test_users, scores[eval_set.is_test], users, videos, seed)
     for table, rows in parts.items():
         out[table].append(rows.select(pl.lit(model).alias("model"), pl.all()))
+    test = eval_set.is_test
+    shares = shares_by_visits(ranked[test], eval_set.enjoyed[test])
+    out["list_shares"].append(share_rows(shares, model, eval_set.user_idx[test], index))
     state_protocol(out, protocol_of(inputs["eval_pairs"]))
 
 

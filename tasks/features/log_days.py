@@ -29,6 +29,17 @@ def days_with_views(log: pl.LazyFrame) -> list[date]:
     return _split(views_by_day(log))[0]["day"].to_list()
 
 
+def activity_of_users(log: pl.LazyFrame, user_ids: pl.Series) -> pl.Series:
+    """Return the share of the log's days on which each user viewed anything; 0 without a view."""
+    days = days_with_views(log)
+    day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
+    theirs = log.filter(pl.col("user_id").is_in(user_ids.implode())).select("user_id", day=day)
+    theirs = theirs.filter(pl.col("day").is_in(days))
+    came = theirs.group_by("user_id").agg(pl.col("day").n_unique()).collect()
+    users = user_ids.to_frame().join(came, on="user_id", how="left", maintain_order="left")
+    return users["day"].fill_null(0) / max(len(days), 1)
+
+
 def strays(log: pl.LazyFrame) -> str:
     """Say which days the log has a few views on, far from its mass; empty if there are none."""
     few = _split(views_by_day(log))[1]

@@ -9,6 +9,7 @@ from tasks.figures.plot_ablation import ablation_figure
 from tasks.figures.plot_audit import audit_figure
 from tasks.figures.plot_differences import comparisons_figure
 from tasks.figures.plot_leaderboard import curves_figure, leaderboard_figure
+from tasks.figures.plot_live_test import live_test_figure
 from tasks.figures.plot_rank_inversions import rank_inversions_figure
 from tasks.figures.plot_slices import slices_figure
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
@@ -30,6 +31,7 @@ def night_figures(tables: Mapping[str, pl.DataFrame], title: str) -> dict[str, F
         "leaderboard.png": leaderboard_figure(primary, title),
         "ndcg_over_k.png": curves_figure(primary, title),
         "comparisons.png": comparisons_figure(tables["comparisons"].filter(label=PRIMARY), title),
+        "live_test.png": live_test_figure(tables["live_test"], title),
         "slices.png": slices_figure(tables["slices"], title),
         "label_rank_inversions.png": rank_inversions_figure(
             boards_by_label(tables["leaderboard"], "small_matrix"), title

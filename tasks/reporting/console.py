@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from tasks.metrics.ab_test import words_for
 from tasks.models.popularity_fallback import is_fallback
 from tasks.promotion.task import Promotion
 from tasks.reporting.rendering import Printed, table
@@ -27,6 +28,7 @@ def night_report(summary: Summary) -> list[Printed]:
         *_differences(summary),
         *(_blend(name, parts) for name, parts in summary.blends.items()),
         *_cold(summary),
+        *words_for(summary.choice.model, summary.smallest_live_test),
         _audit(summary),
         *(f"\n{file} is missing: {costs}" for file, costs in summary.missing.items()),
         "",

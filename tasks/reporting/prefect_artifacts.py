@@ -16,7 +16,8 @@ from schemas.settings import NightlyConfig
 from schemas.tracked_settings import TrackedConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.evaluation.frames import EvaluationFrames
+from tasks.evaluation.frames import EvaluationFrames, challenger_of
+from tasks.metrics.ab_test import smallest_tests, words_for
 from tasks.metrics.registry import METRICS
 from tasks.promotion.task import Promotion
 from tasks.tracking.board import board_of, eval_set_figures, heading
@@ -46,7 +47,10 @@ def publish_night(
     evaluation: EvaluationTables,
     runs: Mapping[str, str],
 ) -> None:
-    """Show the leaderboard, and where the night is in MLflow; ``source`` is as people read it."""
+    """Show leaderboard, live test, and where the night is in MLflow.
+
+    ``source`` is as people read it.
+    """
     frames = EvaluationFrames.of(Store(config.root), snapshot, evaluation)
     title = f"{source}, as of {snapshot.as_of}"
     create_table_artifact(
@@ -55,6 +59,12 @@ def publish_night(
         description=f"{heading(title, eval_set_figures(frames))}"
         f" The primary label; best first by NDCG@{K},"
         " with its 95 % interval.",
+    )
+    smallest = smallest_tests(frames.live_test)
+    create_table_artifact(
+        table=frames.live_test.with_columns(pl.selectors.float().round(3)).to_dicts(),
+        key="live-test",
+        description="; ".join(words_for(challenger_of(evaluation), smallest)),
     )
     show_models(config, runs["night"])
     logger.info("leaderboard of %d models, MLflow run %s", len(snapshot.models), runs["night"])

@@ -13,11 +13,13 @@ from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, NightResult, Snapshot
 from schemas.choice import Choice
 from schemas.errors import ConfigError
+from schemas.live_test import LiveTestSize
 from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.artifacts.writer import DATA
 from tasks.evaluation.frames import EvaluationFrames, choice_of
+from tasks.metrics.ab_test import smallest_tests
 from tasks.metrics.eval_set import ORACLE
 from tasks.metrics.holdout_metrics import COLD
 from tasks.metrics.labels import PRIMARY
@@ -89,7 +91,8 @@ class Audit(BaseModel):
 class Summary(BaseModel):
     """One night, for programs to read.
 
-    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are.
+    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are;
+    ``smallest_live_test`` is by the model compared with, null where none simulated was enough.
     """
 
     source: str
@@ -101,6 +104,7 @@ class Summary(BaseModel):
     models: dict[str, ModelSummary]
     order_by_validation_users: list[str]
     choice: Choice
+    smallest_live_test: dict[str, LiveTestSize | None]
     blends: dict[str, dict[str, Component]]
     offline_metric_audit: Audit
     test_users: int
@@ -177,6 +181,7 @@ def summarise(
         },
         order_by_validation_users=evaluation.leaderboard.metadata["order_by_validation_users"],
         choice=choice_of(evaluation),
+        smallest_live_test=smallest_tests(frames.live_test),
         blends={blend: _components(table) for blend, table in frames.ablation.items()},
         offline_metric_audit=_audit(past, evaluation, frames),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints

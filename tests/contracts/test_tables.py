@@ -149,6 +149,11 @@ GOOD_ROWS: dict[str, dict[str, Any]] = {
     | {"users": 0},
     "ablation": {"component": "als", "weight": 0.0, "ndcg_gain": -0.1, "low": -0.2, "high": 0.0}
     | {"reach_users": 0.0, "reach_cells": 0.0, "users": 0},
+    "list_shares": {"model": "als", "user_id": 0, "visits": 1, "enjoyed_share": 1.0},
+    "live_test": {"model": "als", "baseline": "popularity", "users": 2, "days": 1, "tests": 1}
+    | {"base_rate": 0.0, "baseline_share": 1.0, "difference": -1.0}
+    | {"power": 1.0, "power_low": 0.0, "power_high": 1.0}
+    | {"false_alarms": 0.0, "false_alarms_low": 0.0, "false_alarms_high": 1.0},
     "notebook_reference": {
         "model": "als",
         "user_group": "all",

@@ -142,7 +142,10 @@ def test_the_readings_are_metrics_of_the_night(first: Watched, client: MlflowCli
 
 
 def test_every_notice_is_there(first: Watched) -> None:
-    assert set(first.notices) == {"leaderboard", "mlflow", "monitoring", "promotion"}
+    notices = {"leaderboard", "live-test", "mlflow", "monitoring", "promotion"}
+    assert set(first.notices) == notices
+    tests = first.notices["live-test"]
+    assert {row["baseline"] for row in tests} == set(first.result.smallest_live_test)
     board = pl.DataFrame(first.notices["leaderboard"])
     assert set(board["model"]) == set(MODELS)
     for row in board.iter_rows(named=True):
@@ -177,7 +180,7 @@ def test_it_is_compared_with_the_night_before(first: Watched, second: Watched) -
 def test_a_stopped_night_is_logged_and_leaves_the_champion(
     first: Watched, second: Watched, client: MlflowClient
 ) -> None:
-    assert set(second.notices) == {"leaderboard", "mlflow", "monitoring"}
+    assert set(second.notices) == {"leaderboard", "live-test", "mlflow", "monitoring"}
     champion = version_at(client, FAMILY, CHAMPION)
     assert champion is not None
     assert str(champion.version) == first.result.promotion.version

@@ -117,7 +117,8 @@ PUBLISHING = ("track-runs", "monitor", "promote", "recommend-from-champion")
 
 def comparing(summary: Summary) -> set[str]:
     """Tasks that put all models side by side."""
-    compared = on(summary.as_of, "build-leaderboard", "compare-models", *PUBLISHING)
+    made = ("build-leaderboard", "compare-models", "simulate-live-test")
+    compared = on(summary.as_of, *made, *PUBLISHING)
     return compared | on(summary.offline_metric_audit.as_of, "audit-offline-metrics")
 
 
@@ -226,6 +227,7 @@ def test_runs_in_mlflow_are_nested_and_comparable(first: Ran) -> None:
         "ndcg_over_k",
         "comparisons",
         "slices",
+        "live_test",
         "label_rank_inversions",
         "offline_metric_audit",
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.features.cutoff import SHANGHAI
-from tasks.features.log_days import days_with_views, strays
+from tasks.features.log_days import activity_of_users, days_with_views, strays
 from tasks.features.task import resolved_days
 
 FIRST = date(2020, 7, 5)
@@ -86,3 +86,27 @@ def test_most_views_are_on_days_that_count(days: dict[date, int]) -> None:
     assert set(counted) <= set(days)
     if sum(days[day] for day in counted) < sum(days.values()):
         assert strays(views_on(days))
+
+
+def test_activity_is_the_share_of_the_logs_days_with_a_view():
+    """Four days, as people in Shanghai count them; two views on one are one, and 9 is not known."""
+    moments = [
+        (1, 1, 0),
+        (1, 1, 23),
+        (1, 3, 0),
+        (2, 2, 0),
+        (3, 1, 1),
+        (3, 2, 1),
+        (3, 3, 23),
+        (3, 4, 0),
+    ]
+    log = pl.LazyFrame(
+        {
+            "user_id": [user for user, _, _ in moments],
+            "viewed_at": [
+                datetime(2020, 7, day, hour, tzinfo=SHANGHAI) for _, day, hour in moments
+            ],
+        }
+    ).cast({"user_id": pl.Int32, "viewed_at": pl.Datetime("ms", "UTC")})
+    asked = pl.Series("user_id", [3, 9, 1], dtype=pl.Int32)
+    assert activity_of_users(log, asked).to_list() == [1.0, 0.0, 0.5]

@@ -15,9 +15,11 @@ from tasks.figures.plot_ablation import ablation_figure
 from tasks.figures.plot_audit import SIDES, audit_figure, free_sides
 from tasks.figures.plot_differences import comparisons_figure
 from tasks.figures.plot_leaderboard import curves_figure, leaderboard_figure
+from tasks.figures.plot_live_test import live_test_figure
 from tasks.figures.plot_rank_inversions import rank_inversions_figure, ranks_of
 from tasks.figures.plot_slices import WHISKERED, slices_figure
 from tasks.figures.plot_style import BASE_RATE, COLOURS, INK, colour_of, signed, whiskers
+from tasks.metrics.ab_test import DAYS
 
 FIVE = ("two_tower", "als", "popularity", "friends", "random")
 
@@ -343,6 +345,40 @@ def test_leaderboard_and_curves_have_the_colours_of_the_models() -> None:
     assert xticks(axes) == ["10", "20"]
 
 
+# --- the live test -----------------------------------------------------------------------------
+
+
+def live(baseline: str, users: int, days: int, power: float) -> dict:
+    row = {"model": "hybrid", "baseline": baseline, "users": users, "days": days, "tests": 400}
+    shares = {"base_rate": 0.15, "baseline_share": 0.3, "difference": 0.01 * days}
+    alarms = {"false_alarms": 0.05, "false_alarms_low": 0.03, "false_alarms_high": 0.08}
+    ends = {"power": power, "power_low": power - 0.05, "power_high": power + 0.05}
+    return row | shares | alarms | ends
+
+
+def test_live_test_has_a_panel_a_rival_and_a_line_a_number_of_days() -> None:
+    rows = [
+        live(baseline, users, days, days / 20 + users / 10_000)
+        for baseline in ("popularity", "als")
+        for days in DAYS
+        for users in (100, 1_000)
+    ]
+    figure = drawn(live_test_figure(frame("live_test", rows), "a night"))
+    assert [axes.get_title() for axes in figure.axes] == [
+        *("hybrid against popularity", "hybrid against als")
+    ]
+    axes = figure.axes[0]
+    powers = [bars.lines[0].get_ydata().tolist() for bars in axes.containers[: len(DAYS)]]
+    assert powers == [pytest.approx([days / 20 + 0.01, days / 20 + 0.1]) for days in DAYS]
+    assert all(bars.lines[0].get_ydata().tolist() == [0.05] * 2 for bars in axes.containers[5:])
+    assert xticks(axes) == ["100", "1000"]
+    named = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
+    assert named == [
+        *("1 day: +.010", "2 days: +.020", "3 days: +.030", "7 days: +.070", "14 days: +.140"),
+        "false alarms, all days",
+    ]
+
+
 # --- nothing to draw ---------------------------------------------------------------------------
 
 
@@ -354,3 +390,4 @@ def test_empty_tables_make_empty_figures() -> None:
     drawn(audit_figure({}, {}, frame("rank_correlations", []), "nothing"))
     drawn(audit_figure({"log/all_unseen": {}}, BLOCK, rank_correlations(None), "nothing"))
     drawn(comparisons_figure(frame("comparisons", []), "nothing"))
+    drawn(live_test_figure(frame("live_test", []), "nothing"))
