@@ -50,21 +50,20 @@ class PopularityConfig(ModelConfig):
 
 
 class ALSConfig(ModelConfig):
-    """Implicit-feedback matrix factorisation by alternating least squares."""
+    """Implicit-feedback matrix factorisation by alternating least squares (iALS)."""
 
     name: ClassVar[str] = "als"
-    factors: int = Field(64, ge=1, description="Length of the user and video vectors.")
-    regularization: float = Field(0.1, gt=0, description="L2 penalty on the factors.")
+    factors: int = Field(32, ge=1, description="Length of the user and video vectors.")
+    regularization: float = Field(
+        0.028, gt=0, description="L2 penalty on the factors, by the weight of their cells."
+    )
+    frequency_exponent: float = Field(
+        1.0, ge=0, description="Of that weight in the penalty; 0: the same penalty for all."
+    )
+    unobserved_weight: float = Field(
+        0.13, gt=0, description="Of the error of a cell that is not positive, whose own weighs 1."
+    )
     iterations: int = Field(15, ge=1, description="Alternating sweeps.")
-    alpha: float = Field(
-        1.0, gt=0, description="Confidence of a positive pair; every other cell has 1."
-    )
-    ratio_weight: float = Field(
-        0.0, ge=0, description="Raises it by this share for each 1 of watch ratio."
-    )
-    ratio_cap: float = Field(
-        3.0, gt=0, description="Watch ratios above this count as this: the tail must not rule."
-    )
 
 
 class ContentConfig(ModelConfig):

@@ -124,7 +124,7 @@ def test_every_flag_sets_its_field():
         "as_of": date(2020, 8, 30),
         "backtest_days": 3,
         "models": ("als", "popularity"),
-        "model_params": {"als": {"factors": 128, "alpha": 2.5}},
+        "model_params": {"als": {"factors": 128, "regularization": 2.5}},
         "registered_model": "ours",
         "top_n": 10,
         "promotion_margin": 0.01,
@@ -149,7 +149,12 @@ def test_every_flag_sets_its_field():
         *("--promotion-margin", "0.01", "--max-coverage-drop", "0.5", "--max-slice-drop", "0.05"),
         *("--max-row-change", "0.2", "--max-psi", "0.1", "--max-champion-age-days", "7"),
         *("--max-unserved-share", "0.5", "--fail-on-alert"),
-        *("--model-params", '{"als": {"factors": 128, "alpha": 2.5}}', "--root", "somewhere/else"),
+        *(
+            "--model-params",
+            '{"als": {"factors": 128, "regularization": 2.5}}',
+            "--root",
+            "somewhere/else",
+        ),
         *("--tracking-uri", "http://localhost:5000", "--summary", "summary.json"),
     ]
     assert given.keys() == FIELDS.keys()
