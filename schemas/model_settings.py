@@ -49,6 +49,21 @@ class PopularityConfig(ModelConfig):
     )
 
 
+class ShortestConfig(ModelConfig):
+    """The shortest videos first: a control."""
+
+    name: ClassVar[str] = "shortest"
+    is_control: ClassVar[bool] = True
+
+
+class RecentlyViewedConfig(ModelConfig):
+    """Popularity by the number of users who viewed a video of late: a control."""
+
+    name: ClassVar[str] = "recently_viewed"
+    is_control: ClassVar[bool] = True
+    days: int = Field(3, ge=1, description="So many days before the cut are of late.")
+
+
 class ALSConfig(ModelConfig):
     """Implicit-feedback matrix factorisation by alternating least squares (iALS)."""
 
@@ -150,7 +165,7 @@ class TwoTowerConfig(ModelConfig):
 
 
 class HybridConfig(ModelConfig):
-    """All other models of the night blended, by weights learned on days before the cut."""
+    """All other models of the night blended, by weights learned on validation users."""
 
     name: ClassVar[str] = "hybrid"
     is_blend: ClassVar[bool] = True
@@ -165,7 +180,7 @@ class HybridConfig(ModelConfig):
         description="At most so many users' holdout days are learned from, by the seed.",
     )
     min_selection_rate: float = Field(
-        0.995,
+        0.975,
         ge=0,
         le=1,
         description="A component whose weight is above 0 in fewer of the resamples gets 0.",

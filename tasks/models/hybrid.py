@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,39 +13,42 @@ from numpy.typing import NDArray
 
 from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
-from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet
-from tasks.metrics.ranking import rank
+from tasks.metrics.model_choice import FLOOR, better_for_sure
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
+from tasks.models.blends.block_cells import BlockCells, mean_of
 from tasks.models.blends.scale import zscore_by_user
-from tasks.models.blends.weights import moments_by_user, select_weights
+from tasks.models.blends.weights import Floats, evenness, moments_by_user, select_weights
 from tasks.models.lookup import recommender_class
-
-K = 10
 
 
 class Hybrid(Recommender[HybridConfig]):
     """Scores by what the components say, each standardised by user; silence is neutral.
 
-    How to combine is learned from a backtest: components as they were some days before the cut, and
-    what users enjoyed of the videos they first saw after that. Only components that help for sure
-    count, each by a non-negative weight; a blend of ``BLENDS`` makes one score of what they say. By
-    default all blends are learned, and the one with the highest NDCG@10 on validation users is
-    used.
+    How to combine is learned where exposure did not choose the cells: on the fully observed block,
+    from validation users. What users first saw in a backtest, from components as they were some
+    days before the cut, counts as far as the log showed its videos evenly. Only components that
+    help for sure count, each by a non-negative weight (``tasks.models.blends.weights``); a blend of
+    ``BLENDS`` makes one score of what they say. If none helps for sure it is popularity alone.
+    Noise and controls have no say.
 
-    NaN where no component that counts can serve. If none helps for sure, or nothing was seen in the
-    backtest, all weigh the same, what is known to be noise apart, and it is the simplest blend.
+    By default that is the weighted sum, unless another blend, or a component alone, has a higher
+    NDCG@10 on validation users for sure, each user's weights learned without them.
+
+    NaN where no component that counts can serve.
     """
 
     config_type = HybridConfig
     libraries = ("sklearn.neural_network", "scipy.optimize")
     required_tables = frozenset({"users", "videos", "components"})
     state_attributes = ("moments_", "weights_")
-    moments_: NDArray[np.float64]
-    weights_: NDArray[np.float64]
+    moments_: Floats
+    weights_: Floats
     components_: dict[str, Recommender[Any]]
+    telling_: tuple[str, ...]
     blends_: dict[str, Blend]
 
     def check_config(self) -> None:
@@ -58,26 +61,31 @@ class Hybrid(Recommender[HybridConfig]):
             raise ModelError("hybrid blends other models: name at least one beside it in --models")
         self.components_ = dict(training.components)
         self.names_ = tuple(self.components_)
+        self.telling_ = telling_of(self.components_)
         self.seed_ = training.seed
-        learnable = self._learnable(training, training.backtest)
+        users = EvalSet.of(training.validation_pairs)
+        cells = BlockCells(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
+        learnable = self._learnable(training, training.backtest, cells)
         fitted = [blend.fit(learnable) for blend in asked]
         self.blends_ = {blend.name: blend for blend in fitted if blend is not None}
-        self.validation_ndcg_ = self._tried(EvalSet.of(training.validation_pairs))
-        # Of equals the first, which is the simpler one
-        best = max(self.validation_ndcg_, key=lambda kind: self.validation_ndcg_[kind])
-        self.kind_ = self.config.kind if self.config.kind in self.validation_ndcg_ else best
+        self._choose(self._tried(cells), cells.ndcg_of_parts())
 
-    def _learnable(self, training: Training, backtest: Backtest) -> BlendTraining:
-        """Weigh the components by the backtest, and return what blends learn from."""
+    def _learnable(
+        self, training: Training, backtest: Backtest, cells: BlockCells
+    ) -> BlendTraining:
+        """Weigh the components, and return what blends learn from beside the weights."""
         pairs = self._sampled(backtest.seen_next)
-        heard = _heard([backtest.components[name] for name in self.names_], pairs)
+        heard = _heard([backtest.components[name] for name in self.telling_], pairs)
         starts = np.flatnonzero(np.diff(pairs["user_idx"].to_numpy(), prepend=-1))
-        self.moments_ = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
+        shown = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
+        shown *= evenness(pairs["video_idx"].to_numpy())
+        self.moments_ = np.concatenate([cells.moments, shown])
         self.weights_, is_sure = self._weights(self.names_)
+        weighing = self._weighing()
         return BlendTraining(
-            weights=self._weighing(),
+            weights=weighing,
             is_sure=is_sure,
-            said=heard[:, self.weights_ > 0],
+            said=heard[:, [name in weighing for name in self.telling_]],
             pairs=pairs,
             users_then=backtest.users,
             videos_then=backtest.videos,
@@ -96,40 +104,68 @@ class Hybrid(Recommender[HybridConfig]):
             "user_idx", "video_idx"
         )
 
-    def _weights(self, names: Sequence[str]) -> tuple[NDArray[np.float64], bool]:
+    def _weights(self, names: Sequence[str]) -> tuple[Floats, bool]:
         """Return the weight of each component as learned from those called ``names``.
 
-        And whether they are sure; if none is, they are equal. Noise is asked only where it is all
-        there is.
+        And whether they are sure; if none is, all of it is popularity's, and without popularity all
+        weigh the same. Noise is asked only where it is all there is.
         """
-        telling = [name for name in names if not self.components_[name].config.is_noise] or names
-        places = [self.names_.index(name) for name in telling]
         weights = np.zeros(len(self.names_))
+        telling = [name for name in self.telling_ if name in names]
+        sure = self._sure_weights(self.moments_, telling)
+        is_sure = bool(sure.any())
+        if not is_sure:
+            telling = [n for n in telling if n == FLOOR] or telling or list(names)
+            sure = np.full(len(telling), 1 / max(len(telling), 1))
+        weights[[self.names_.index(name) for name in telling]] = sure
+        return weights, is_sure
+
+    def _sure_weights(self, moments: Floats, telling: Sequence[str]) -> Floats:
+        places = [self.telling_.index(name) for name in telling]
         if not places:
-            return weights, False
-        moments = self.moments_[:, [*places, -1]][:, :, places]
-        sure = select_weights(
-            moments, self.seed_, self.config.min_selection_rate, self.config.least_weight
+            return np.zeros(0)
+        return select_weights(
+            moments[:, [*places, -1]][:, :, places],
+            self.seed_,
+            self.config.min_selection_rate,
+            self.config.least_weight,
         )
-        weights[places] = sure if sure.any() else 1 / len(places)
-        return weights, bool(sure.any())
 
     def _weighing(self) -> dict[str, float]:
         return {name: weight for name, weight in self.weights.items() if weight > 0}
 
-    def _tried(self, validation: EvalSet) -> dict[str, float]:
-        """Return NDCG@10 on validation users by kind; 0 where there is nobody to try it on."""
-        inputs = self.inputs(validation.user_idx, validation.video_idx, self.names_)
+    def _tried(self, cells: BlockCells) -> dict[str, Floats]:
+        """Return each validation user's NDCG@10 (n,) by kind, learned without that user."""
+        n = len(cells.users.user_idx)
+
+        def learned(kept: NDArray[np.bool_]) -> Floats:
+            others = np.concatenate([self.moments_[:n][kept], self.moments_[n:]])
+            sure = self._sure_weights(others, self.telling_)
+            its_own = self.weights_[[self.names_.index(name) for name in self.telling_]]
+            return sure if sure.any() else its_own
+
         tried = {}
         for kind, blend in self.blends_.items():
-            scores = _blended(blend, inputs, validation.user_idx, validation.video_idx)
-            ranked = rank(scores, validation.candidates, K)
-            figures = accuracy_at_k(ranked, validation.enjoyed, [K], validation.candidates).of(
-                "ndcg", K
-            )
-            known = figures[~np.isnan(figures)]
-            tried[kind] = float(known.mean()) if known.size else 0.0
+            if kind == BLENDS[0].name:
+                tried[kind] = cells.ndcg_of_weighted_sum(learned)
+            else:  # it has learned from the log, where these users' cells are not
+                users = cells.users
+                scores = _blended(blend, cells.said, users.user_idx, users.video_idx)
+                tried[kind] = cells.ndcg(scores)
         return tried
+
+    def _choose(self, kinds: Mapping[str, Floats], parts: Mapping[str, Floats]) -> None:
+        """Settle which blend is used, or which component alone, and keep what that rests on."""
+        self.validation_ndcg_ = {kind: mean_of(figures) for kind, figures in kinds.items()}
+        is_free = self.config.kind not in kinds
+        kind = better_for_sure(kinds, BLENDS[0].name, self.seed_) if is_free else self.config.kind
+        used = better_for_sure({**parts, kind: kinds[kind]}, kind, self.seed_) if is_free else kind
+        self.kind_, self.alone_ = kind, used if used in parts else None
+        self.lead_ = lead_on_best(kinds[kind], parts, self.seed_)
+        if self.alone_ is not None:
+            self.weights_ = np.array([float(name == used) for name in self.names_])
+            self.kind_ = BLENDS[0].name
+            self.blends_[self.kind_] = BLENDS[0](self._weighing())
 
     @property
     def weights(self) -> dict[str, float]:
@@ -172,7 +208,8 @@ class Hybrid(Recommender[HybridConfig]):
         other.__dict__.update(self.__dict__)
         left = [name for name in self.names_ if name != component]
         other.components_ = {name: self.components_[name] for name in left}
-        other.weights_, _ = other._weights(left)
+        if self.weights[component] > 0:
+            other.weights_, _ = self._weights(left)
         weighing = other._weighing()
         blend = self.blend.without(component, weighing) or BLENDS[0](weighing)
         other.kind_, other.blends_ = blend.name, {blend.name: blend}
@@ -187,12 +224,17 @@ class Hybrid(Recommender[HybridConfig]):
         return scores
 
     def fit_summary(self) -> dict[str, float | str]:
-        """Return the kind in use, the weights, and NDCG@10 on validation users by kind."""
+        """Return what is used, the weights, and what the choice rests on.
+
+        That is NDCG@10 on validation users by kind, and by how much the kind in use leads the best
+        component alone.
+        """
         weights = {f"weight_{name}": weight for name, weight in self.weights.items()}
         tried = {
             f"validation_ndcg_at_10_{kind}": value for kind, value in self.validation_ndcg_.items()
         }
-        return {"kind": self.kind_, **weights, **tried}
+        used = self.kind_ if self.alone_ is None else f"{self.alone_} alone"
+        return {"kind": used, **weights, **tried, **self.lead_}
 
     def _save(self, folder: Path) -> None:
         """Write the components, each in a folder of its own, and what holds them together."""
@@ -205,8 +247,10 @@ class Hybrid(Recommender[HybridConfig]):
         description = {
             "components": self.names_,
             "kind": self.kind_,
+            "alone": self.alone_,
             "seed": self.seed_,
             "validation_ndcg_at_10": self.validation_ndcg_,
+            "lead": self.lead_,
         }
         (folder / "blend.json").write_text(json.dumps(description, indent=2) + "\n")
 
@@ -214,13 +258,36 @@ class Hybrid(Recommender[HybridConfig]):
         description = json.loads((folder / "blend.json").read_text())
         self.names_ = tuple(description["components"])
         self.kind_, self.seed_ = description["kind"], description["seed"]
+        self.alone_, self.lead_ = description["alone"], description["lead"]
         self.validation_ndcg_ = description["validation_ndcg_at_10"]
         self.components_ = {
             name: recommender_class(name).load(folder / "components" / name) for name in self.names_
         }
+        self.telling_ = telling_of(self.components_)
         by_name = {blend.name: blend for blend in BLENDS}
         weights = self._weighing()
         self.blends_ = {kind: by_name[kind].load(folder, weights) for kind in self.validation_ndcg_}
+
+
+def telling_of(components: Mapping[str, Recommender[Any]]) -> tuple[str, ...]:
+    """Return the components that may have a say: neither noise nor a control."""
+    configs = {name: component.config for name, component in components.items()}
+    return tuple(n for n, its in configs.items() if not its.is_noise and not its.is_control)
+
+
+def lead_on_best(figures: Floats, parts: Mapping[str, Floats], seed: int) -> dict[str, float | str]:
+    """Return which component alone is the best on validation users, and the lead on it.
+
+    The lead is the mean difference in NDCG@10, paired by user, with its 95 % interval; what is not
+    defined is left out.
+    """
+    if not parts:
+        return {}
+    best = max(parts, key=lambda name: mean_of(parts[name]))
+    interval = bootstrap_mean((figures - parts[best])[:, None], seed)
+    ends = {"": interval.mean, "_low": interval.low, "_high": interval.high}
+    known = {f"lead_on_best_part{end}": float(value[0]) for end, value in ends.items()}
+    return {"best_part": best, **{k: v for k, v in known.items() if not np.isnan(v)}}
 
 
 def _blended(blend: Blend, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:

@@ -111,6 +111,9 @@ OTHER_METRICS = (
     Name(
         "validation_ndcg_at_10_{kind}", MODELS_RUN, "of each kind of blend, on users for choosing"
     ),
+    Name("lead_on_best_part", MODELS_RUN, "of the blend on its best component alone, there"),
+    Name("lead_on_best_part_low", MODELS_RUN, "low end of its 95 % interval"),
+    Name("lead_on_best_part_high", MODELS_RUN, "high end of its 95 % interval"),
     Name("test_users", NIGHTS_RUN, "users whom the figures are of"),
     Name("base_rate", NIGHTS_RUN, "share of relevant cells"),
     Name("best_{figure}", NIGHTS_RUN, "of the model chosen for the lists"),

@@ -1,14 +1,18 @@
 r"""Non-negative weights, learned by least squares inside each user, and only where they are sure.
 
 With the standardised scores :math:`z_{uvc}` of component c (0 where it cannot serve) and the share
-enjoyed :math:`y_{uv}` of the pairs a user saw next, both centred by user, the weights minimise
+enjoyed :math:`y_{uv}` of a user's cells, both centred by user, the weights minimise
 :math:`\sum_{uv} (y_{uv} - \sum_c w_c z_{uvc})^2` with :math:`w_c \ge 0` (stacked regression:
 Breiman 1996). Centring leaves out what a list cannot use: how much a user enjoys in general.
+
+A user's cells of the fully observed block count 1 each. Those of the log, which somebody chose to
+show, count as much as exposure was even (``evenness``).
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +41,17 @@ def moments_by_user(
         moments[user, :-1] = own.T @ own
         moments[user, -1] = own.T @ (share - share.mean())
     return moments
+
+
+def evenness(video_idx: NDArray[np.integer[Any]]) -> float:
+    """Return how evenly the cells of a log are spread over its videos: above 0, 1 at most.
+
+    It is the share of them that is left in effect when each is weighed by the inverse of how often
+    its video is there (effective sample size: Kish 1965, "Survey Sampling"); 1 without any.
+    """
+    shown = np.bincount(video_idx)
+    shown = shown[shown > 0]
+    return float(len(shown) ** 2 / (shown.sum() * (1 / shown).sum())) if len(shown) else 1.0
 
 
 def select_weights(moments: Floats, seed: int, min_selection_rate: float, least: float) -> Floats:

@@ -1,4 +1,4 @@
-"""random, most_viewed and popularity on worlds small enough to count by hand."""
+"""Baselines and controls on worlds small enough to count by hand."""
 
 from dataclasses import replace
 
@@ -11,6 +11,8 @@ from tasks.models.lookup import recommender_class
 from tasks.models.most_viewed import MostViewed
 from tasks.models.popularity import Popularity
 from tasks.models.random import Random
+from tasks.models.recently_viewed import RecentlyViewed
+from tasks.models.shortest import Shortest
 from tests.synthetic_data import literal_world
 
 WORLD = literal_world(
@@ -35,6 +37,23 @@ def test_popularity_is_the_shrunk_mean_label():
 def test_popularity_without_shrinkage_is_the_plain_mean():
     scores = Popularity(PopularityConfig(shrinkage=0)).fit(WORLD).score(np.array([1]))
     np.testing.assert_allclose(scores, [[2 / 3, 0.5, 1.0, np.nan]], rtol=1e-6)
+
+
+def test_shortest_first_and_silent_where_the_length_is_unknown():
+    world = literal_world([(0, 0, 1.0)], (2, 3), videos={"duration_ms": [9_000, None, 3_500]})
+    scores = Shortest().fit(world).score(np.array([0, 1]))
+    np.testing.assert_array_equal(scores, [[-9, np.nan, -3.5]] * 2)
+
+
+def test_of_late_a_user_counts_once_and_older_views_do_not():
+    world = literal_world(
+        [(0, 0, 1.0), (1, 0, 0.0), (2, 0, 1.0), (0, 1, 1.0), (1, 2, 1.0)],
+        (3, 4),
+        views=[7, 1, 1, 1, 1],
+        age_days=[2.5, 3, 3.5, 0.5, 9],
+    )
+    scores = RecentlyViewed().fit(world).score(np.array([0]))
+    np.testing.assert_array_equal(scores, [[2, 1, 0, np.nan]])
 
 
 def test_random_is_uniform_and_different_for_each_user():

@@ -10,11 +10,16 @@ import pytest
 from schemas.errors import ConfigError, ModelError
 from schemas.evaluation import EvalPairs
 from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.ranking import rank
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import USERS_AT_ONCE
+from tasks.models.blends.block_cells import FOLDS
 from tasks.models.blends.scale import zscore_by_user
+from tasks.models.blends.weights import evenness
 from tasks.models.hybrid import Hybrid
 from tasks.models.random import Random
+from tasks.models.shortest import Shortest
 from tasks.serving.reasons import parts_of
 from tests.synthetic_data import literal_world, small_world, with_components
 
@@ -252,6 +257,102 @@ def test_it_learns_from_so_many_users_by_the_seed():
     assert other.weights != first.weights
 
 
+# --- where exposure did not choose the cells -----------------------------------------------------
+
+
+def test_it_learns_from_validation_users_what_an_uneven_log_hides():
+    """The log shows one video to everybody and others to few; what it says counts for little."""
+    scores = drawn("a", "b")
+    seen = shares(scores, b=1)
+    rng = np.random.default_rng(3)
+    seen[rng.random((N, M)) > np.linspace(1, 0.01, M) ** 3] = NAN
+    seen[20:] = NAN
+    asked = (shares(scores, a=1) > 0.55).astype(float)
+    asked[:20] = NAN
+    log_alone = Hybrid(LINEAR).fit(night(scores, seen)).weights
+    both = Hybrid(LINEAR).fit(night(scores, seen, validation=asked)).weights
+    assert log_alone == {"a": 0, "b": 1}
+    assert both["a"] > 0.9
+
+
+def test_evenness_by_hand():
+    assert evenness(np.array([4, 1, 4, 1])) == 1
+    assert evenness(np.array([], dtype=np.int32)) == 1
+    # three cells of one video and one of another: 2^2 / (4 * (1/3 + 1))
+    assert evenness(np.array([0, 0, 0, 7])) == pytest.approx(0.75)
+
+
+def test_a_part_that_is_better_for_sure_is_used_alone():
+    """The log says b, and says it evenly; validation users, who are few, enjoy what a says."""
+    scores = drawn("a", "b", n=400)
+    seen = (zscore_by_user(scores["b"]) > 1).astype(float)
+    asked = (zscore_by_user(scores["a"]) > 1).astype(float)
+    seen[350:], asked[:350] = NAN, NAN
+    blend = Hybrid().fit(night(scores, seen, validation=asked))
+    summary = blend.fit_summary()
+    assert summary["kind"] == "a alone"
+    assert (summary["best_part"], summary["weight_a"], summary["weight_b"]) == ("a", 1, 0)
+    assert summary["lead_on_best_part_high"] < 0
+    expected = zscore_by_user(scores["a"])
+    np.testing.assert_allclose(blend.score(everybody(400)), expected, atol=1e-6)
+    assert blend.without("b").weights == {"a": 1, "b": 0}
+    assert blend.without("a").weights == {"a": 0, "b": 1}
+
+
+def test_each_validation_user_is_tried_with_weights_that_never_saw_them():
+    scores = drawn("a", "b", n=25)
+    fold = np.arange(25) % FOLDS
+    enjoyed = np.where(fold[:, None] == 0, *(zscore_by_user(z) > 1 for z in scores.values()))
+    asked, seen = enjoyed.astype(float), np.full((25, M), NAN)
+    config = HybridConfig(kind="linear", min_selection_rate=0, least_weight=0)
+    figures = np.empty(25)
+    for left_out in range(FOLDS):
+        others = np.where(fold[:, None] == left_out, NAN, asked)
+        without_them = Hybrid(config).fit(night(scores, seen, validation=others))
+        they = np.flatnonzero(fold == left_out)
+        ranked = rank(without_them.score(they), k=10)
+        figures[they] = accuracy_at_k(ranked, enjoyed[they], [10]).of("ndcg", 10)
+    summary = Hybrid(config).fit(night(scores, seen, validation=asked)).fit_summary()
+    assert summary["validation_ndcg_at_10_linear"] == pytest.approx(np.nanmean(figures))
+    assert figures[fold == 0].mean() < 0.5 < figures[fold != 0].mean()
+
+
+def test_a_validation_user_who_enjoyed_nothing_counts_nowhere():
+    scores = drawn("a", "b")
+    asked = (shares(scores, a=1) > 0.55).astype(float)
+    seen = np.full((N, M), NAN)
+    first = everybody()[:, None] < 40
+    missing, nothing = np.where(first, asked, NAN), np.where(first, asked, 0.0)
+    before = Hybrid(LINEAR).fit(night(scores, seen, validation=missing)).fit_summary()
+    after = Hybrid(LINEAR).fit(night(scores, seen, validation=nothing)).fit_summary()
+    assert after["validation_ndcg_at_10_linear"] == before["validation_ndcg_at_10_linear"]
+    assert after["weight_a"] == before["weight_a"] == 1
+
+
+def test_where_nothing_helps_for_sure_it_is_popularity():
+    scores = drawn("a", "popularity", "b")
+    blend = Hybrid().fit(night(scores, shares(drawn("c", seed=9), c=1)))
+    assert blend.weights == {"a": 0, "popularity": 1, "b": 0}
+    assert blend.active_components == ("popularity",)
+
+
+def test_controls_have_no_say():
+    scores = drawn("a", "b")
+    training = night(scores, shares(scores, noise=0.1, a=0.6, b=0.4))
+    control = Shortest().fit(training)
+    control.shortness_ = np.arange(M, dtype=np.float32)
+    backtest = replace(
+        training.backtest, components={"shortest": control, **training.backtest.components}
+    )
+    with_control = replace(
+        training, components={"shortest": control, **training.components}, backtest=backtest
+    )
+    blend = Hybrid(LINEAR).fit(with_control)
+    assert blend.weights["shortest"] == 0
+    alone = Hybrid(LINEAR).fit(training)
+    np.testing.assert_array_equal(blend.score(everybody()), alone.score(everybody()))
+
+
 # --- silence -----------------------------------------------------------------------------------
 
 
@@ -379,7 +480,8 @@ def test_a_kind_asked_for_is_used_though_it_is_worse(kind, validation, tried):
         Hybrid(HybridConfig(kind=kind, **THOROUGH)).fit(two_minds(validation)).fit_summary()
     )
     assert fit_summary["kind"] == kind
-    assert set(fit_summary) == {"kind", "weight_a", "weight_b"} | tried
+    lead = {"best_part", *(f"lead_on_best_part{end}" for end in ("", "_low", "_high"))}
+    assert set(fit_summary) == {"kind", "weight_a", "weight_b"} | tried | lead
 
 
 def test_ndcg_on_validation_users_by_hand():

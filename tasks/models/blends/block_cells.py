@@ -1,0 +1,74 @@
+"""The block's cells of validation users, as a blend learns from them and is tried on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.accuracy import accuracy_at_k
+from tasks.metrics.eval_set import EvalSet
+from tasks.metrics.ranking import rank
+from tasks.models.blends.blend import FloatMatrix, Inputs
+from tasks.models.blends.weights import Floats, moments_by_user
+
+K = 10
+FOLDS = 5
+"""So many parts the users are cut into; each is tried with weights that the others gave."""
+
+
+@dataclass(frozen=True)
+class BlockCells:
+    """What c components say of the n validation users' m videos, and what was enjoyed of them.
+
+    ``said`` are their standardised scores by name, (n, m) each, NaN where silent.
+    """
+
+    users: EvalSet
+    said: Inputs
+
+    @cached_property
+    def moments(self) -> Floats:
+        """What weights are learned from, user by user: float64 (n, c + 1, c)."""
+        rows, columns = np.nonzero(self.users.candidates)
+        inputs = np.empty((len(rows), len(self.said)), dtype=np.float32)
+        for c, scores in enumerate(self.said.values()):
+            inputs[:, c] = np.nan_to_num(scores[rows, columns])
+        enjoyed = self.users.enjoyed[rows, columns].astype(np.float32)
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        return moments_by_user(inputs, enjoyed, starts)
+
+    def ndcg(self, scores: FloatMatrix) -> Floats:
+        """Return each user's NDCG@10 (n,); NaN for those who enjoyed nothing."""
+        ranked = rank(scores, self.users.candidates, K)
+        return accuracy_at_k(ranked, self.users.enjoyed, [K], self.users.candidates).of("ndcg", K)
+
+    def ndcg_of_parts(self) -> dict[str, Floats]:
+        """Return each user's NDCG@10 by component alone."""
+        return {name: self.ndcg(scores) for name, scores in self.said.items()}
+
+    def ndcg_of_weighted_sum(self, learned: Callable[[NDArray[np.bool_]], Floats]) -> Floats:
+        """Return each user's NDCG@10 of the weighted sum whose weights never saw that user.
+
+        ``learned`` gives the weights (c,) learned with some of the users only, bool (n,).
+        """
+        fold = np.arange(len(self.users.user_idx)) % FOLDS
+        weights = np.empty((len(fold), len(self.said)), dtype=np.float32)
+        for left_out in np.unique(fold):
+            weights[fold == left_out] = learned(fold != left_out)
+        scores = np.zeros(self.users.candidates.shape, dtype=np.float32)
+        silent = np.ones(scores.shape, dtype=bool)
+        for weight, said in zip(weights.T[:, :, None], self.said.values(), strict=True):
+            scores += np.nan_to_num(weight * said)
+            silent &= np.isnan(said) | (weight == 0)
+        scores[silent] = np.nan
+        return self.ndcg(scores)
+
+
+def mean_of(figures: NDArray[np.float64]) -> float:
+    """Return the mean over users who enjoyed something; 0 where nobody did."""
+    known = figures[~np.isnan(figures)]
+    return float(known.mean()) if known.size else 0.0
