@@ -68,14 +68,16 @@ class ALSConfig(ModelConfig):
     """Implicit-feedback matrix factorisation by alternating least squares (iALS)."""
 
     name: ClassVar[str] = "als"
-    factors: int = Field(32, ge=1, description="Length of the user and video vectors.")
-    regularization: float = Field(
+    factors: Annotated[int, Search(8, 128, log=True)] = Field(
+        32, ge=1, description="Length of the user and video vectors."
+    )
+    regularization: Annotated[float, Search(0.002, 0.5, log=True)] = Field(
         0.028, gt=0, description="L2 penalty on the factors, by the weight of their cells."
     )
-    frequency_exponent: float = Field(
+    frequency_exponent: Annotated[float, Search(0, 1)] = Field(
         1.0, ge=0, description="Of that weight in the penalty; 0: the same penalty for all."
     )
-    unobserved_weight: float = Field(
+    unobserved_weight: Annotated[float, Search(0.01, 1, log=True)] = Field(
         0.13, gt=0, description="Of the error of a cell that is not positive, whose own weighs 1."
     )
     iterations: int = Field(15, ge=1, description="Alternating sweeps.")
