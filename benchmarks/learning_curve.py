@@ -1,10 +1,8 @@
 """What holds the blend back: its share of the planted oracle's lead, over the size of the log.
 
 The same demo world (users, videos, tastes, eval set) with logs of a quarter to four times as many
-views a user. The planted oracle ranks by the expected enjoyment that the generator knows. The ideal
-learner (``benchmarks.ideal_learner``) knows every video and learns the eval set's users alone, from
-their own views in the same log. Shares are of the oracle's lead over random in NDCG@10 on test
-users; intervals are bootstraps over users.
+views a user. The planted oracle ranks by the expected enjoyment that the generator knows. Shares are
+of its lead over random in NDCG@10 on test users; intervals are bootstraps over users.
 
     python -m benchmarks.learning_curve --scale 0.3 --seed 42 --densities 0.25 0.5 1 2 4
 """
@@ -17,12 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from benchmarks.ideal_learner import ideal_scores
 from tasks.demo_world import write_demo_world
-from tasks.demo_world.world import World
-from tasks.features.cutoff import before
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet
@@ -31,7 +25,7 @@ from tasks.metrics.ranking import rank
 from tasks.reporting.summary import Summary
 
 K = 10
-PLANTED, IDEAL = "planted", "ideal"
+PLANTED = "planted"
 
 
 def night_of(folder: Path, root: Path, seed: int) -> Summary:
@@ -48,11 +42,11 @@ def night_of(folder: Path, root: Path, seed: int) -> Summary:
     return Summary.model_validate_json(target.read_text())
 
 
-def beyond_models(summary: Summary, folder: Path, world: World) -> pl.DataFrame:
-    """Return test users' NDCG@10 by the planted truth and by the ideal learner."""
-    cells, curve, views, user_index, video_index = (
+def by_the_truth(summary: Summary, folder: Path) -> pl.DataFrame:
+    """Return test users' NDCG@10 by the planted truth."""
+    cells, user_index, video_index = (
         pl.read_parquet(f"{summary.artifacts[name]}/data.parquet")
-        for name in ("eval_pairs", "label_threshold", "interactions", "user_index", "video_index")
+        for name in ("eval_pairs", "user_index", "video_index")
     )
     eval_set = EvalSet.of(cells).of_test_users
     users = user_index["user_id"].gather(eval_set.user_idx).to_numpy()
@@ -61,23 +55,19 @@ def beyond_models(summary: Summary, folder: Path, world: World) -> pl.DataFrame:
         rows = np.searchsorted(truth["user_id"], users)
         columns = np.searchsorted(truth["video_id"], videos)
         planted = truth["expected_enjoyment"][np.ix_(rows, columns)].astype(np.float32)
-
-    def ndcg(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        ranked = rank(scores, eval_set.candidates, K)
-        return accuracy_at_k(ranked, eval_set.enjoyed, [K], eval_set.candidates).of("ndcg", K)
-
-    ideal = ideal_scores(world, views.filter(before(summary.as_of)), curve, users, videos)
-    return pl.DataFrame({"user_id": users, PLANTED: ndcg(planted), IDEAL: ndcg(ideal)})
+    ranked = rank(planted, eval_set.candidates, K)
+    accuracy = accuracy_at_k(ranked, eval_set.enjoyed, [K], eval_set.candidates)
+    return pl.DataFrame({"user_id": users, PLANTED: accuracy.of("ndcg", K)})
 
 
-def lead_shares(summary: Summary, folder: Path, world: World) -> dict[str, dict[str, float]]:
+def lead_shares(summary: Summary, folder: Path) -> dict[str, dict[str, float]]:
     """Return, by model: NDCG@10 (mean, low, high) and its share of the planted oracle's lead."""
     figures = pl.concat(
         pl.read_parquet(f"{model.tables['per_user']}/data.parquet")
         for model in summary.models.values()
     ).filter(pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)
     wide = figures.pivot("model", index="user_id", values="value").join(
-        beyond_models(summary, folder, world), on="user_id"
+        by_the_truth(summary, folder), on="user_id"
     )
     models = [name for name in wide.columns if name != "user_id"]
     interval = bootstrap_mean(wide.select(models).to_numpy(), seed=1)
@@ -98,24 +88,23 @@ def main() -> None:
     asked = parser.parse_args()
     print(
         "| density | log rows | pairs a user | base rate | random | best single | hybrid"
-        " | its share of the lead | ideal learner | its share | planted |"
+        " | its share of the lead | planted |"
     )
-    print("|" + "---|" * 11)
+    print("|" + "---|" * 9)
     for density in asked.densities:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / f"world-{density}"
             folder.mkdir()
             write_demo_world(folder, asked.scale, asked.seed, density=density)
             summary = night_of(folder, Path(scratch), asked.seed)
-            world = World.draw(asked.scale, asked.seed, density)
-            print(row_of(density, summary, lead_shares(summary, folder, world)), flush=True)
+            print(row_of(density, summary, lead_shares(summary, folder)), flush=True)
 
 
 def row_of(density: float, summary: Summary, figures: dict[str, dict[str, float]]) -> str:
     """Lay one density out as a row of the table."""
-    others = {n: by["mean"] for n, by in figures.items() if n not in ("hybrid", PLANTED, IDEAL)}
+    others = {n: by["mean"] for n, by in figures.items() if n not in ("hybrid", PLANTED)}
     best = max(others, key=lambda name: others[name])
-    hybrid, ideal = figures["hybrid"], figures[IDEAL]
+    hybrid = figures["hybrid"]
     cells = (
         f"{density:g}",
         f"{summary.rows['interactions']:,}",
@@ -125,8 +114,6 @@ def row_of(density: float, summary: Summary, figures: dict[str, dict[str, float]
         f"{best} {others[best]:.3f}",
         f"{hybrid['mean']:.3f} [{hybrid['low']:.3f}, {hybrid['high']:.3f}]",
         f"{hybrid['share']:.0%}",
-        f"{ideal['mean']:.3f} [{ideal['low']:.3f}, {ideal['high']:.3f}]",
-        f"{ideal['share']:.0%}",
         f"{figures[PLANTED]['mean']:.3f}",
     )
     return "| " + " | ".join(cells) + " |"

@@ -1,13 +1,15 @@
 """``item_daily_features.csv``: the app's own totals of every video on every day.
 
-Plays grow with the planted popularity; likes and what else people do after a play carry a noisy
-trace of the planted quality. Counts of a day are drawn down a tree: shows, plays, likes, ...
+Plays grow with the planted popularity. What people do after a play carries a noisy trace of the
+planted quality, and each kind of reaction a noise of its own: a video can be liked more than it is
+watched. Counts of a day are drawn down a tree: shows, plays, likes, ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,22 @@ PRESENT_SHARE = 0.625
 SHOWS_MEDIAN = 9_000.0
 SHOWS_SD, SHOWS_BY_RANK = 1.0, 3.0
 """Spread of log shows, and its rise from the rarest to the most popular video."""
-QUALITY_NOISE_SD = 0.35
-"""What the app's audience likes beyond the planted quality, in logits."""
+REACTION_NOISE_SD = 0.25
+"""What moves one kind of reaction to a video beyond the planted quality, in logits of quality."""
+COMPLETION_BY_LENGTH = -0.5
+"""Logits of completion per log length: people watch as long whatever the length."""
 NO_LENGTH_SHARE, NO_TAG_NAME_SHARE = 0.031, 0.094
 COLLECT_FROM_DAY = 14
 """The collect columns are empty before."""
+
+
+class Reaction(IntEnum):
+    """Ways in which an audience answers; how it answers in one says little of the others."""
+
+    WATCH = 0
+    LIKE = 1
+    TALK = 2
+    KEEP = 3
 
 
 @dataclass(frozen=True)
@@ -40,14 +53,17 @@ class Count:
     parent: str
     share: float
     quality: float = 0.0
-    """Logits of the share gained per logit of the video's quality."""
+    """Logits of the share gained per logit of how the video does in this reaction."""
+    reaction: Reaction = Reaction.WATCH
+    length: float = 0.0
+    """Logits of the share gained per log of the video's length over the median one."""
 
 
 COUNTS = (
     Count("show_user_num", "show_cnt", 0.82),
     Count("play_cnt", "show_cnt", 0.55, 0.3),
     Count("play_user_num", "play_cnt", 0.85),
-    Count("complete_play_cnt", "play_cnt", 0.38, 0.8),
+    Count("complete_play_cnt", "play_cnt", 0.38, 0.8, length=COMPLETION_BY_LENGTH),
     Count("complete_play_user_num", "complete_play_cnt", 0.87),
     Count("valid_play_cnt", "play_cnt", 0.58, 0.8),
     Count("valid_play_user_num", "valid_play_cnt", 0.88),
@@ -55,33 +71,33 @@ COUNTS = (
     Count("long_time_play_user_num", "long_time_play_cnt", 0.88),
     Count("short_time_play_cnt", "play_cnt", 0.27, -0.8),
     Count("short_time_play_user_num", "short_time_play_cnt", 0.92),
-    Count("like_cnt", "play_cnt", 0.025, 1.5),
+    Count("like_cnt", "play_cnt", 0.025, 1.5, Reaction.LIKE),
     Count("like_user_num", "like_cnt", 0.98),
     Count("click_like_cnt", "like_cnt", 0.55),
     Count("double_click_cnt", "like_cnt", 0.45),
     Count("cancel_like_cnt", "like_cnt", 0.04),
     Count("cancel_like_user_num", "cancel_like_cnt", 0.97),
-    Count("comment_cnt", "play_cnt", 0.0025, 0.8),
+    Count("comment_cnt", "play_cnt", 0.0025, 0.8, Reaction.TALK),
     Count("comment_user_num", "comment_cnt", 0.85),
     Count("direct_comment_cnt", "comment_cnt", 0.7),
     Count("reply_comment_cnt", "comment_cnt", 0.3),
     Count("delete_comment_cnt", "comment_cnt", 0.03),
     Count("delete_comment_user_num", "delete_comment_cnt", 0.9),
-    Count("comment_like_cnt", "play_cnt", 0.003, 0.8),
+    Count("comment_like_cnt", "play_cnt", 0.003, 0.8, Reaction.TALK),
     Count("comment_like_user_num", "comment_like_cnt", 0.7),
-    Count("follow_cnt", "play_cnt", 0.002, 1.0),
+    Count("follow_cnt", "play_cnt", 0.002, 1.0, Reaction.LIKE),
     Count("follow_user_num", "follow_cnt", 0.99),
     Count("cancel_follow_cnt", "follow_cnt", 0.08),
     Count("cancel_follow_user_num", "cancel_follow_cnt", 0.98),
-    Count("share_cnt", "play_cnt", 0.0008, 1.0),
+    Count("share_cnt", "play_cnt", 0.0008, 1.0, Reaction.KEEP),
     Count("share_user_num", "share_cnt", 0.9),
-    Count("download_cnt", "play_cnt", 0.0006, 0.8),
+    Count("download_cnt", "play_cnt", 0.0006, 0.8, Reaction.KEEP),
     Count("download_user_num", "download_cnt", 0.95),
-    Count("report_cnt", "play_cnt", 0.00004, -1.0),
+    Count("report_cnt", "play_cnt", 0.00004, -1.0, Reaction.TALK),
     Count("report_user_num", "report_cnt", 0.95),
-    Count("reduce_similar_cnt", "play_cnt", 0.0002, -1.0),
+    Count("reduce_similar_cnt", "play_cnt", 0.0002, -1.0, Reaction.LIKE),
     Count("reduce_similar_user_num", "reduce_similar_cnt", 0.97),
-    Count("collect_cnt", "play_cnt", 0.0012, 1.0),
+    Count("collect_cnt", "play_cnt", 0.0012, 1.0, Reaction.KEEP),
     Count("collect_user_num", "collect_cnt", 0.98),
     Count("cancel_collect_cnt", "collect_cnt", 0.05),
     Count("cancel_collect_user_num", "cancel_collect_cnt", 0.98),
@@ -155,9 +171,12 @@ def _draw_counts(
     level = SHOWS_BY_RANK * (videos.rank[video_id] - 0.5) + rng.normal(0, SHOWS_SD, n)
     shows = SHOWS_MEDIAN * np.exp(level[row] + rng.normal(0, 0.5, len(row)))
     drawn: dict[str, NDArray[np.int64]] = {"show_cnt": np.rint(shows).astype(np.int64)}
-    felt = videos.quality[video_id] + rng.normal(0, QUALITY_NOISE_SD, n)
+    noise = rng.normal(0, REACTION_NOISE_SD, (len(Reaction), n))
+    felt = videos.quality[video_id] + noise
+    length = np.log(videos.duration_ms[video_id] / np.median(videos.duration_ms))
     for count in COUNTS:
-        odds = count.share / (1 - count.share) * np.exp(count.quality * felt)[row]
+        lift = count.quality * felt[count.reaction] + count.length * length
+        odds = count.share / (1 - count.share) * np.exp(lift)[row]
         drawn[count.name] = rng.binomial(drawn[count.parent], odds / (1 + odds))
     return {name: pl.Series(values) for name, values in drawn.items()}
 

@@ -13,20 +13,19 @@ UserItem = tuple[Ints, Ints]
 
 
 def choose_videos(
-    taste: Floats,
-    pull: float,
+    pull: Floats,
     users: Users,
     user_idx: Ints,
     videos: Videos,
     rng: np.random.Generator,
 ) -> UserItem:
-    """Choose each user's videos by popularity and taste, never a block video for a block user.
+    """Choose each user's videos by popularity and a guess of taste, never the block to its users.
 
-    A video wins with weight ``w_v exp(pull * taste)``: the user's n smallest exponential races,
-    which is the same as the n largest of log weight + Gumbel noise.
+    A video wins with weight ``w_v exp(pull)``, pull being (users, videos): the user's n smallest
+    exponential races, which is the same as the n largest of log weight + Gumbel noise.
     """
-    races = rng.standard_exponential(taste.shape, dtype=np.float32)
-    races *= np.exp(-pull * taste)
+    races = rng.standard_exponential(pull.shape, dtype=np.float32)
+    races *= np.exp(-pull)
     races /= videos.weight
     races[np.ix_(users.in_block[user_idx], videos.in_block)] = np.inf
     chosen = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.errors import ConfigError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same scale and seed give other bytes."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.01, 4.0
@@ -95,22 +95,27 @@ class Taste:
 
     axes: int = 8
     """Latent factors K."""
-    axis_decay: float = 0.8
+    axis_decay: float = 0.9
     """Each axis matters this much of the one before."""
     tag_share: float = 0.25
     sub_share: float = 0.25
     author_share: float = 0.15
     """What of a video's factors its tag, subcategory and author tell; the rest is its own."""
-    quality_sd: float = 0.235
+    quality_sd: float = 0.225
     quality_author_share: float = 0.3
     quality_tag_sd: float = 0.05
-    latent_sd: float = 0.56
-    tag_sd: float = 0.32
+    latent_sd: float = 1.0
+    tag_sd: float = 0.27
+    strength_sd: float = 0.8
+    """How much people differ in the strength of their taste (log)."""
     group_sd: float = 0.8
     """Shared likes of friends, video by video: likeness of factors alone does not help friends."""
     friend_likeness: float = 0.6
     exposure_pull: float = 0.6
-    """How far the log's policy follows taste, in units of the taste's own spread."""
+    """How far the log's policy follows its guess of taste (log weight per sd of the guess)."""
+    guess_of_user: float = 0.3
+    guess_of_video: float = 0.1
+    """What of the guess's factors is the users' taste and the videos' content; the rest is error."""
     quality_popularity: float = 0.55
     """Correlation of quality and popularity rank: below .5, the most viewed videos are no better
     than random ones in some worlds, which in real life they are."""
@@ -122,7 +127,7 @@ class Taste:
     """Popularity rank (0 to 1) below which no short video lies."""
     block_floor: float = 0.006
     """Least chance to be seen of a block video: it was collected, so somebody saw it."""
-    log_shift: float = 0.068
+    log_shift: float = 0.082
     """People stay longer (log seconds) on what the policy chose; trims the block's base rate."""
 
     @classmethod
@@ -136,10 +141,9 @@ class Taste:
         at = np.log([0.05, 0.1, 0.3, 1.0])
         measured: dict[str, list[float]] = {
             "axes": [2, 3, 5, 8],
-            "quality_sd": [0.4, 0.38, 0.36, 0.235],
-            "latent_sd": [1.2, 1.0, 0.75, 0.56],
-            "exposure_pull": [1.4, 1.2, 0.9, 0.6],
-            "log_shift": [-0.04, 0.005, 0.026, 0.068],
+            "quality_sd": [0.33, 0.3, 0.27, 0.225],
+            "latent_sd": [1.8, 1.6, 1.3, 1.0],
+            "log_shift": [0.055, 0.065, 0.073, 0.082],
         }
         now = {name: float(np.interp(log(scale), at, row)) for name, row in measured.items()}
         return replace(
@@ -147,7 +151,6 @@ class Taste:
             axes=round(now["axes"]),
             quality_sd=now["quality_sd"],
             latent_sd=now["latent_sd"],
-            exposure_pull=now["exposure_pull"],
             log_shift=now["log_shift"],
         )
 
@@ -174,7 +177,7 @@ class Habit:
     @classmethod
     def log(cls, taste: Taste) -> Habit:
         """In the ordinary log, where the policy already chose."""
-        return cls(spread=1.32, shift=taste.log_shift, skip=0.36)
+        return cls(spread=1.25, shift=taste.log_shift, skip=0.26)
 
     @classmethod
     def block(cls) -> Habit:

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     CAPTIONS = 6
     DAILY = 7
     REWATCH = 8
+    POLICY = 9
 
 
 def stream(seed: int, purpose: Stream, *part: int) -> np.random.Generator:

@@ -16,8 +16,8 @@ from tasks.demo_world.videos import Floats, Ints, Videos
 class TasteModel:
     r"""Personal taste of users for videos.
 
-    .. math:: t_{uv} = \sigma_{lat} p_u \cdot f_v / \sqrt K
-              + \sigma_{tag} \overline{A_{u,tags(v)}} + \sigma_{grp} e_{group(u),v}
+    .. math:: t_{uv} = h_u (\sigma_{lat} p_u \cdot f_v / \sqrt K
+              + \sigma_{tag} \overline{A_{u,tags(v)}}) + \sigma_{grp} e_{group(u),v}
 
     The signal that drives play time is :math:`q_v + t_{uv}`.
     """
@@ -28,20 +28,18 @@ class TasteModel:
     """(n_videos, K + 31)."""
     group: Ints
     group_sd: float
-    spread: float
-    """Standard deviation of the taste without friends."""
     seed: int
 
     @classmethod
     def of(cls, users: Users, videos: Videos, taste: Taste, seed: int) -> TasteModel:
         """Lay out both sides so that one product gives the taste."""
         latent = users.factors * (taste.latent_sd / np.sqrt(taste.axes))
+        both = np.hstack([latent, users.tag_taste * taste.tag_sd])
         return cls(
-            user_side=np.hstack([latent, users.tag_taste * taste.tag_sd]).astype(np.float32),
+            user_side=(users.strength[:, None] * both).astype(np.float32),
             video_side=np.hstack([videos.factors, videos.tag_means()]).astype(np.float32),
             group=users.group,
             group_sd=taste.group_sd,
-            spread=float(np.hypot(taste.latent_sd, taste.tag_sd)),
             seed=seed,
         )
 

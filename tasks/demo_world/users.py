@@ -11,7 +11,7 @@ from tasks.demo_world.params import Taste, WorldShape
 from tasks.demo_world.random_streams import Stream, even_normal, stream
 from tasks.demo_world.videos import TAG_PER_MILLE, Flags, Floats, Ints
 
-FRESH_SHARE = 0.814
+FRESH_SHARE = 0.806
 """Different videos seen, as a share of a user's activity; tuned to 10.3 M pairs."""
 
 
@@ -23,6 +23,8 @@ class Users:
     """(n, K) latent factors p_u."""
     tag_taste: Floats
     """(n, 31) liking of each tag, A_u."""
+    strength: Floats
+    """(n,) factor on both tastes, mean square 1: some know what they like, most take what comes."""
     pace: Floats
     """(n,) personal shift of log play time, g_u."""
     spread: Floats
@@ -52,6 +54,7 @@ def draw_users(shape: WorldShape, taste: Taste, rewatch_sd: float, seed: int) ->
     return Users(
         factors=_draw_alike(group, taste.axes, taste, rng),
         tag_taste=_draw_alike(group, len(TAG_PER_MILLE), taste, rng),
+        strength=_draw_strength(in_block, taste, rng),
         pace=(0.17 * _even(in_block, rng)).astype(np.float32),
         spread=np.clip(0.168 * np.exp(0.6 * _even(in_block, rng)), 0.04, 0.5).astype(np.float32),
         skip=np.exp(0.8 * _even(in_block, rng) - 0.8**2 / 2).astype(np.float32),
@@ -103,11 +106,17 @@ def _draw_alike(group: Ints, width: int, taste: Taste, rng: np.random.Generator)
     return np.where(group[:, None] >= 0, mixed, own).astype(np.float32)
 
 
+def _draw_strength(in_block: Flags, taste: Taste, rng: np.random.Generator) -> Floats:
+    """Draw log-normal strengths of taste (n,) whose mean square is 1."""
+    sd = taste.strength_sd
+    return np.exp(sd * _even(in_block, rng) - sd**2).astype(np.float32)
+
+
 def _draw_activity(shape: WorldShape, in_block: Flags, rng: np.random.Generator) -> Ints:
     """Draw how many different videos each user sees; block users see few outside the block."""
     n = len(in_block)
-    inside = np.clip(rng.normal(405, 180, n), 100, 1_200)
-    outside = np.clip(rng.normal(2_090, 760, n), 100, 5_200)
+    inside = np.clip(rng.normal(500, 220, n), 100, 1_400)
+    outside = np.clip(rng.normal(2_090, 840, n), 100, 5_200)
     seen = FRESH_SHARE * shape.activity * np.where(in_block, inside, outside)
     most = 0.9 * (shape.videos - shape.block_videos)  # reached in logs denser than KuaiRec's alone
     return np.clip(np.rint(seen), 3, max(3, int(most))).astype(np.int64)

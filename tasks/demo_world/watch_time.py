@@ -15,6 +15,8 @@ from tasks.demo_world.videos import Floats, Ints
 N_BUCKETS = 20
 ENJOYED_QUANTILE = 0.8
 LOOP_LEAST = 1.5
+SKIP_MOST = -0.65
+"""Log play time (around the typical) that no view swiped away exceeds."""
 
 
 def draw_play_ms(
@@ -32,7 +34,7 @@ def draw_play_ms(
     loops = rng.random(n) < habit.loop
     log_play[loops] = np.abs(log_play[loops]) + np.log(LOOP_LEAST + rng.pareto(1.6, loops.sum()))
     skips = rng.random(n) < skip_chance(users.skip[user_idx], habit)
-    log_play[skips] = -0.35 - rng.standard_exponential(skips.sum())
+    log_play[skips] = SKIP_MOST - rng.standard_exponential(skips.sum())
     seconds = habit.typical_s * np.exp(np.minimum(log_play, habit.longest_log_play))
     seconds[rng.random(n) < habit.zero] = 0.0
     return np.asarray(np.rint(seconds * 1000), dtype=np.int64)

@@ -12,6 +12,7 @@ from tasks.demo_world import log_events as events
 from tasks.demo_world import watch_time as play
 from tasks.demo_world.calendar import LOG_DAYS
 from tasks.demo_world.params import Defects, Habit, Taste, WorldShape
+from tasks.demo_world.policy import Policy
 from tasks.demo_world.random_streams import Stream, stream
 from tasks.demo_world.taste import TasteModel
 from tasks.demo_world.users import Users, draw_users
@@ -28,6 +29,8 @@ class World:
     users: Users
     videos: Videos
     model: TasteModel
+    policy: Policy
+    """What the log's recommender believed."""
     rewatch_rate: Floats
     """(n_videos,) mean number of further views of a pair."""
     day_table: Floats
@@ -48,6 +51,7 @@ class World:
             users=users,
             videos=videos,
             model=TasteModel.of(users, videos, taste, seed),
+            policy=Policy.of(users, videos, taste, seed),
             rewatch_rate=exposure.draw_rewatch_rates(shape.videos, defects, rewatch),
             day_table=exposure.day_table(videos),
             seed=seed,
@@ -76,8 +80,8 @@ def log_chunk(world: World, user_id: Ints, number: int) -> pl.DataFrame:
     rng = stream(world.seed, Stream.LOG, number)
     users, videos = world.users, world.videos
     taste = world.model.dense(user_id)
-    pull = world.taste.exposure_pull / world.model.spread
-    pairs = exposure.choose_videos(taste, pull, users, user_id, videos, rng)
+    pull = world.taste.exposure_pull * world.policy.guess(user_id)
+    pairs = exposure.choose_videos(pull, users, user_id, videos, rng)
     views = exposure.draw_views(pairs, users.rewatch[user_id], world.rewatch_rate, rng)
     if number == 0:
         views[rng.integers(len(views))] = world.shape.longest_rewatch

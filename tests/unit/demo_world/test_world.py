@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from tasks.demo_world import check_scale, scale_range, write_demo_world
 from tasks.demo_world.calendar import yyyymmdd
 from tasks.demo_world.params import WorldShape
 from tasks.demo_world.watch_time import ThresholdCurve
+from tasks.demo_world.world import World, log_chunk
 
 SCALE, SEED = 0.1, 7
 EVENT = ("user_id", "video_id", "play_duration", "timestamp")
@@ -51,7 +53,7 @@ def daily(folder):
     wanted = ["video_id", "date", "video_duration", "video_tag_name", "collect_cnt"]
     return pl.read_csv(
         folder / "item_daily_features.csv",
-        columns=[*wanted, "play_cnt", "like_cnt"],
+        columns=[*wanted, "play_cnt", "like_cnt", "complete_play_cnt"],
         infer_schema_length=None,
     )
 
@@ -93,7 +95,7 @@ def test_files_are_kuairecs_and_marked_as_demo(folder):
         header = (folder / raw.file_name).read_text().split("\n", 1)[0]
         assert tuple(header.split(",")) == raw.columns
     marker = json.loads((folder / "demo.json").read_text())
-    assert marker == {"demo": True, "scale": SCALE, "seed": SEED, "generator": 1}
+    assert marker == {"demo": True, "scale": SCALE, "seed": SEED, "generator": 2}
 
 
 def test_users_and_videos_grow_with_the_scale(folder, log, block):
@@ -240,6 +242,33 @@ def test_taste_is_visible_in_likes(folder, daily):
     truth = np.load(folder / "truth.npz", allow_pickle=False)
     liked = [ratio[video] for video in truth["video_id"].tolist()]
     assert np.corrcoef(liked, truth["expected_enjoyment"].mean(axis=0))[0, 1] > 0.2
+
+
+def test_daily_ratios_are_noisy_measures_that_agree_in_part(daily):
+    total = daily.group_by("video_id").agg(pl.col("like_cnt", "complete_play_cnt", "play_cnt").sum())
+    ratios = total.select(pl.col("like_cnt", "complete_play_cnt") / pl.col("play_cnt"))
+    agreement = ratios.select(pl.corr("like_cnt", "complete_play_cnt", method="spearman")).item()
+    assert 0.2 < agreement < 0.7
+
+
+def test_exposure_follows_a_guess_that_is_hardly_taste():
+    world = World.draw(SCALE, SEED)
+    users = np.arange(len(world.users))
+    guess, taste = world.policy.guess(users), world.model.dense(users)
+    assert guess.std() == pytest.approx(1, abs=0.1)
+    assert 0.05 < np.corrcoef(guess.ravel(), taste.ravel())[0, 1] < 0.2
+
+
+def test_exposure_does_not_know_what_is_liked():
+    """Whatever people feel about single videos, tags, friends' videos: they are shown the same."""
+    world, users = World.draw(SCALE, SEED), np.arange(50)
+    model = replace(world.model, user_side=-world.model.user_side, group_sd=5.0)
+    videos = replace(world.videos, quality=-world.videos.quality)
+    other = replace(world, model=model, videos=videos)
+    first, second = (log_chunk(which, users, 1) for which in (world, other))
+    assert not first["play_duration"].equals(second["play_duration"])
+    seen = [log.select("user_id", "video_id").unique().sort(pl.all()) for log in (first, second)]
+    assert seen[0].equals(seen[1])
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 0.001, 4.5, math.inf, math.nan])
