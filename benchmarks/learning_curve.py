@@ -1,8 +1,8 @@
 """What holds the blend back: its share of the planted oracle's lead, over the size of the log.
 
 The same demo world (users, videos, tastes, eval set) with logs of a quarter to four times as many
-views a user. The planted oracle ranks by the expected enjoyment that the generator knows. Shares are
-of its lead over random in NDCG@10 on test users; intervals are bootstraps over users.
+views a user. The planted oracle ranks by the expected enjoyment that the generator knows. Shares
+are of its lead over random in NDCG@10 on test users; intervals are bootstraps over users.
 
     python -m benchmarks.learning_curve --scale 0.3 --seed 42 --densities 0.25 0.5 1 2 4
 """

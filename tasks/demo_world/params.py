@@ -115,7 +115,7 @@ class Taste:
     """How far the log's policy follows its guess of taste (log weight per sd of the guess)."""
     guess_of_user: float = 0.3
     guess_of_video: float = 0.1
-    """What of the guess's factors is the users' taste and the videos' content; the rest is error."""
+    """What of the guess's factors is the users' taste and the videos' content; the rest errs."""
     quality_popularity: float = 0.55
     """Correlation of quality and popularity rank: below .5, the most viewed videos are no better
     than random ones in some worlds, which in real life they are."""

@@ -46,6 +46,6 @@ class Policy:
 
 
 def _blurred(factors: Floats, share: float, rng: np.random.Generator) -> Floats:
-    """Mix factors (n, K) with noise of the same spread on each axis; ``share`` of variance stays."""
+    """Mix factors (n, K) with noise as large on each axis; ``share`` of their variance stays."""
     noise = factors.std(axis=0) * rng.standard_normal(factors.shape, dtype=np.float32)
     return np.asarray(np.sqrt(share) * factors + np.sqrt(1 - share) * noise, dtype=np.float32)

@@ -245,7 +245,8 @@ def test_taste_is_visible_in_likes(folder, daily):
 
 
 def test_daily_ratios_are_noisy_measures_that_agree_in_part(daily):
-    total = daily.group_by("video_id").agg(pl.col("like_cnt", "complete_play_cnt", "play_cnt").sum())
+    counts = pl.col("like_cnt", "complete_play_cnt", "play_cnt")
+    total = daily.group_by("video_id").agg(counts.sum())
     ratios = total.select(pl.col("like_cnt", "complete_play_cnt") / pl.col("play_cnt"))
     agreement = ratios.select(pl.corr("like_cnt", "complete_play_cnt", method="spearman")).item()
     assert 0.2 < agreement < 0.7
