@@ -57,6 +57,17 @@ def test_luck_is_a_lead_only_to_those_who_chose() -> None:
     assert abs(means["test"]) < 0.01
 
 
+def test_where_nothing_is_to_be_found_hardly_anything_is() -> None:
+    """What would be sure by the flattered figure in one search of five is so in one of twenty."""
+    sure = dict.fromkeys(("validation", "cross_fitted"), 0)
+    for _ in range(100):
+        comparison = searched(lead=0.0)
+        for users in sure:
+            sure[users] += (of_winner(comparison, users)["difference_low"] or 0) > 0
+    assert sure["validation"] >= 15
+    assert sure["cross_fitted"] <= 8
+
+
 def test_a_true_lead_is_one_to_everybody() -> None:
     comparison = CONTRACTS["tuning_comparison"].validate(searched(lead=0.1))
     for users in ("validation", "cross_fitted", "test"):
