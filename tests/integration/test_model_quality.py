@@ -77,13 +77,11 @@ def block_scores(warm: Ran, eval_set: EvalSet) -> Scores:
     }
 
 
-TO_BE_GOOD = [
-    n for n, config in MODEL_CONFIGS.items() if not (config.is_noise or config.is_control)
-]
-"""Controls are there to be beaten: what is shortest is enjoyed no more than anything else."""
+LEARNING = [n for n, its in MODEL_CONFIGS.items() if not its.is_noise and not its.is_control]
+"""Controls need not beat chance: what is shortest is enjoyed no more than anything else."""
 
 
-@pytest.mark.parametrize("name", TO_BE_GOOD)
+@pytest.mark.parametrize("name", LEARNING)
 def test_every_model_beats_random_on_whom_it_serves(
     name: str, eval_set: EvalSet, block_scores: Scores
 ) -> None:
@@ -137,19 +135,21 @@ def test_models_without_features_cannot_serve_cold_videos(warm: Ran) -> None:
     )
 
 
-def test_the_hybrid_beats_the_best_single_model(warm: Ran) -> None:
+def test_the_hybrid_beats_popularity_and_is_not_below_the_best_single_model(warm: Ran) -> None:
     hybrid = warm.summary.models["hybrid"]
-    assert warm.summary.order_by_validation_users[0] == "hybrid"
     assert len(hybrid.baseline) == 2  # popularity and the best single one
+    beaten = hybrid.baseline["popularity"]
+    assert beaten.low is not None
+    assert beaten.low > 0
     for by in hybrid.baseline.values():
-        assert by.low is not None
-        assert by.low > 0
+        assert by.high is not None
+        assert by.high >= 0
 
 
-def test_pure_noise_in_the_blend_weighs_and_changes_nothing(warm: Ran) -> None:
-    noise = warm.summary.blends["hybrid"]["random"]
-    assert noise.weight == 0
-    assert abs(noise.mean or 0) < 0.002
+@pytest.mark.parametrize("name", [name for name in MODEL_CONFIGS if name not in LEARNING])
+def test_noise_and_controls_in_the_blend_weigh_and_change_nothing(warm: Ran, name: str) -> None:
+    nothing = warm.summary.blends["hybrid"][name]
+    assert (nothing.weight, nothing.mean) == (0, 0)
 
 
 def test_no_component_is_better_left_out(warm: Ran) -> None:

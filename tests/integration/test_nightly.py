@@ -187,7 +187,10 @@ def test_the_verdict_is_whole(first: Ran) -> None:
     assert set(summary.blends["hybrid"]) == components
     weights = [hybrid.fit_summary[f"weight_{name}"] for name in components]
     assert sum(weights) == pytest.approx(1)  # type: ignore[arg-type]
-    assert hybrid.fit_summary["kind"] in {"linear", "stacked"}
+    assert str(hybrid.fit_summary["kind"]).removesuffix(" alone") in {
+        *("linear", "stacked"),
+        *components,
+    }
     assert set(hybrid.baseline) >= {"popularity"}
     for name, model in summary.models.items():
         assert {"coverage", "novelty", "personalisation"} <= set(model.beyond_accuracy)
