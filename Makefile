@@ -46,11 +46,8 @@ test: install lint types docs ## Check style and types, build the site, run all 
 test-fast: install ## Run the tests that need neither a server nor TensorFlow
 	$(PYTEST) -m 'not server and not tensorflow'
 
-# Whole nights that are played in the process of the test, where coverage sees them
-PLAYED = $(shell grep -LE 'subprocess|up: Up' tests/integration/test_*.py)
-
-coverage: install ## Run the tests that run in one process, and show which lines of tasks and schemas they miss
-	$(PYTEST) $(PLAYED) tests/unit tests/contracts tests/parity --cov --cov-report term-missing:skip-covered
+coverage: install ## Run all tests, and show which lines of tasks and schemas they miss in their own process
+	$(PYTEST) --cov --cov-report term-missing:skip-covered
 
 lint: install
 	$(BIN)/ruff check .
