@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.errors import ConfigError
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Raised whenever the same scale and seed give other bytes."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.01, 4.0
@@ -97,18 +97,18 @@ class Taste:
     """Latent factors K."""
     axis_decay: float = 0.9
     """Each axis matters this much of the one before."""
-    tag_share: float = 0.15
+    tag_share: float = 0.2
     sub_share: float = 0.25
     author_share: float = 0.15
     """What of a video's factors its tag, subcategory and author tell; the rest is its own."""
     quality_sd: float = 0.225
     quality_author_share: float = 0.3
     quality_tag_sd: float = 0.05
-    latent_sd: float = 1.03
-    tag_sd: float = 0.12
+    latent_sd: float = 0.97
+    tag_sd: float = 0.2
     strength_sd: float = 0.8
     """How much people differ in the strength of their taste (log)."""
-    group_sd: float = 1.1
+    group_sd: float = 1.3
     """Shared likes of friends, video by video: likeness of factors alone does not help friends."""
     friend_likeness: float = 0.6
     exposure_pull: float = 0.6
@@ -142,7 +142,7 @@ class Taste:
         measured: dict[str, list[float]] = {
             "axes": [2, 3, 5, 8],
             "quality_sd": [0.33, 0.3, 0.27, 0.225],
-            "latent_sd": [1.85, 1.65, 1.35, 1.03],
+            "latent_sd": [1.8, 1.6, 1.33, 0.97],
             "log_shift": [0.055, 0.065, 0.073, 0.082],
         }
         now = {name: float(np.interp(log(scale), at, row)) for name, row in measured.items()}

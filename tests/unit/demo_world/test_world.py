@@ -95,7 +95,7 @@ def test_files_are_kuairecs_and_marked_as_demo(folder):
         header = (folder / raw.file_name).read_text().split("\n", 1)[0]
         assert tuple(header.split(",")) == raw.columns
     marker = json.loads((folder / "demo.json").read_text())
-    assert marker == {"demo": True, "scale": SCALE, "seed": SEED, "generator": 3}
+    assert marker == {"demo": True, "scale": SCALE, "seed": SEED, "generator": 4}
 
 
 def test_users_and_videos_grow_with_the_scale(folder, log, block):
