@@ -1,10 +1,12 @@
 """What all tests share: the environment of the flows, and one real Prefect server a session."""
 
 import os
+import signal
 import time
 
 os.environ["TZ"] = "UTC"
 time.tzset()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, all that tests start would ignore it
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402

@@ -207,14 +207,23 @@ def test_the_past_is_played(up: Up) -> None:
     assert len(artifacts) == 1
 
 
+SCHEDULED = {"nightly": "19:30", "tune": "05:00"}
+"""When a deployment is due, UTC: 03:30 each day and 13:00 on Sundays in Shanghai."""
+
+
 def test_the_nights_to_come_are_scheduled_with_the_same_parameters(up: Up) -> None:
     """A server that silently never schedules (SQLAlchemy 2.1) has been seen."""
     query = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    eventually(lambda: up.ask("flow_runs/filter", **query))
-    runs = up.ask("flow_runs/filter", **query)
-    # 03:30 in Shanghai is 19:30 UTC the day before
-    assert {run["expected_start_time"][11:16] for run in runs} == {"19:30"}
-    assert {run["parameters"]["tracking_uri"] for run in runs} == {up.mlflow}
+    due = {up.deployment(name)["id"]: at for name, at in SCHEDULED.items()}
+
+    def runs() -> list[Any]:
+        return [run for run in up.ask("flow_runs/filter", **query) if run["deployment_id"] in due]
+
+    eventually(lambda: {run["deployment_id"] for run in runs()} == due.keys())
+    assert {(r["deployment_id"], r["expected_start_time"][11:16]) for r in runs()} == set(
+        due.items()
+    )
+    assert {run["parameters"]["tracking_uri"] for run in runs()} == {up.mlflow}
 
 
 @contextmanager
