@@ -94,6 +94,14 @@ def test_started_by_a_script_in_the_background_it_still_hears_ctrl_c() -> None:
 # --- a night -----------------------------------------------------------------------------------
 
 
+def command_of(process: psutil.Process) -> str:
+    """Return its command; nothing of one that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 class Night:
     """A night with a Prefect server of its own, and all processes that were seen of it."""
 
@@ -116,8 +124,7 @@ class Night:
 
     def below(self, word: str) -> list[psutil.Process]:
         """Its living processes with a word in their command."""
-        found = self.see()
-        return [one for one in found if word in " ".join(one.as_dict(["cmdline"])["cmdline"] or [])]
+        return [one for one in self.see() if word in command_of(one)]
 
     def see(self) -> list[psutil.Process]:
         try:

@@ -37,6 +37,14 @@ def eventually(is_so: Callable[[], object], seconds: float = 400, pause: float =
         time.sleep(pause)
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """Return the words of its command; none of one that has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 class Up:
     """A `python -m flows up` on a root of its own, on ports that were free."""
 
@@ -111,8 +119,7 @@ class Up:
 
     def named(self, word: str) -> list[psutil.Process]:
         """Its processes with a word in their command."""
-        shown = [(p, p.as_dict(["cmdline"])["cmdline"]) for p in marked(str(self.root))]
-        return [p for p, command in shown if word in command]
+        return [process for process in marked(str(self.root)) if word in command_of(process)]
 
     def made(self, table: str) -> set[Path]:
         """What is there of a table, of whichever world."""

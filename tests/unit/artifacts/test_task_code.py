@@ -224,7 +224,8 @@ def test_the_classes_of_models_that_are_read_count():
 def test_seed_and_day_count_for_those_that_take_them_and_for_no_others():
     def specs(task: TableTask) -> list[BuildSpec]:
         runs = [RunContext("root", s, date(2020, 9, d)) for s, d in ((1, 1), (2, 1), (1, 2))]
-        return [task.spec(run, {}, {"champion": None}) for run in runs]
+        settings = {"champion": None, "model": "popularity"}
+        return [task.spec(run, {}, settings) for run in runs]
 
     for task in TASKS.values():
         if any("{" in name for name in task.writes):
