@@ -35,19 +35,28 @@ def may_be_listed(models: Sequence[str]) -> list[str]:
     ]
 
 
-def better_for_sure(figures: Mapping[str, NDArray[np.float64]], default: str, seed: int) -> str:
-    """Return the default, or of those that are better than it for sure the surest.
+def leads_on(
+    figures: Mapping[str, NDArray[np.float64]], default: str, seed: int
+) -> dict[str, Lead]:
+    """Return the lead of each other on the default, paired by user.
 
-    ``figures`` holds one figure a user (n,), NaN where there is none, of the default and of others.
-    Their leads, paired by user, have simultaneous 95 % intervals; the highest lower end counts, if
-    it is above 0.
+    ``figures`` holds one figure a user (n,) by name, NaN where there is none. The leads have
+    simultaneous 95 % intervals.
     """
     others = [name for name in figures if name != default]
-    leads = [figures[name] - figures[default] for name in others]
-    if not others or not len(figures[default]):
-        return default
-    low = np.nan_to_num(simultaneous_means(np.column_stack(leads), seed).low, nan=-np.inf)
-    return others[int(low.argmax())] if low.max() > 0 else default
+    if not others:
+        return {}
+    ours = np.column_stack([figures[name] - figures[default] for name in others])
+    interval = simultaneous_means(ours, seed)
+    ends = pl.DataFrame(interval._asdict()).fill_nan(None).rename({"mean": "difference"})
+    return {n: Lead(**row) for n, row in zip(others, ends.iter_rows(named=True), strict=True)}
+
+
+def surest(leads: Mapping[str, Lead], default: str) -> str:
+    """Return whose lead has the highest lower end, if that is above 0; else the default."""
+    lows = {name: lead.low for name, lead in leads.items() if lead.low is not None}
+    best = max(lows, key=lows.__getitem__, default=default)
+    return best if lows.get(best, 0.0) > 0 else default
 
 
 def choose_model(per_user: pl.DataFrame, models: Sequence[str], seed: int) -> Choice:
@@ -59,20 +68,15 @@ def choose_model(per_user: pl.DataFrame, models: Sequence[str], seed: int) -> Ch
     """
     listed = may_be_listed(models)
     default = default_of(listed)
-    others = [name for name in listed if name != default]
     rows = per_user.filter(~pl.col("is_test"), label=PRIMARY, metric="ndcg", k=K)
     wide = rows.pivot("model", index="user_id", values="value").sort("user_id")
-    known = [name for name in others if {name, default} <= set(wide.columns)]
-    ours = wide.select(pl.col(name) - pl.col(default) for name in known)
-    interval = simultaneous_means(ours.fill_null(np.nan).to_numpy(), seed)
-    ends = pl.DataFrame(interval._asdict()).fill_nan(None).rename({"mean": "difference"})
+    known = [name for name in listed if {name, default} <= set(wide.columns)]
+    figures = {name: wide[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in known}
+    found = leads_on(figures, default, seed)
     nothing = Lead(difference=None, low=None, high=None)
-    found = {n: Lead(**row) for n, row in zip(known, ends.iter_rows(named=True), strict=True)}
-    lows = {name: lead.low for name, lead in found.items() if lead.low is not None}
-    best = max(lows, key=lows.__getitem__, default=default)
     return Choice(
-        model=best if lows.get(best, 0.0) > 0 else default,
+        model=surest(found, default),
         default=default,
         users=wide.height,
-        leads={name: found.get(name, nothing) for name in others},
+        leads={name: found.get(name, nothing) for name in listed if name != default},
     )

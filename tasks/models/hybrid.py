@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
-from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet
-from tasks.metrics.model_choice import FLOOR, better_for_sure
+from tasks.metrics.model_choice import FLOOR, leads_on, surest
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
-from tasks.models.blends.block_cells import BlockCells, mean_of
+from tasks.models.blends.block_cells import BlockCells, lead_on_best, mean_of
 from tasks.models.blends.scale import zscore_by_user
 from tasks.models.blends.weights import Floats, evenness, moments_by_user, select_weights
 from tasks.models.lookup import recommender_class
@@ -157,9 +156,11 @@ class Hybrid(Recommender[HybridConfig]):
     def _choose(self, kinds: Mapping[str, Floats], parts: Mapping[str, Floats]) -> None:
         """Settle which blend is used, or which component alone, and keep what that rests on."""
         self.validation_ndcg_ = {kind: mean_of(figures) for kind, figures in kinds.items()}
-        is_free = self.config.kind not in kinds
-        kind = better_for_sure(kinds, BLENDS[0].name, self.seed_) if is_free else self.config.kind
-        used = better_for_sure({**parts, kind: kinds[kind]}, kind, self.seed_) if is_free else kind
+        kind = used = self.config.kind
+        if kind not in kinds:  # it is left to us
+            first = BLENDS[0].name
+            kind = surest(leads_on(kinds, first, self.seed_), first)
+            used = surest(leads_on({**parts, kind: kinds[kind]}, kind, self.seed_), kind)
         self.kind_, self.alone_ = kind, used if used in parts else None
         self.lead_ = lead_on_best(kinds[kind], parts, self.seed_)
         if self.alone_ is not None:
@@ -273,21 +274,6 @@ def telling_of(components: Mapping[str, Recommender[Any]]) -> tuple[str, ...]:
     """Return the components that may have a say: neither noise nor a control."""
     configs = {name: component.config for name, component in components.items()}
     return tuple(n for n, its in configs.items() if not its.is_noise and not its.is_control)
-
-
-def lead_on_best(figures: Floats, parts: Mapping[str, Floats], seed: int) -> dict[str, float | str]:
-    """Return which component alone is the best on validation users, and the lead on it.
-
-    The lead is the mean difference in NDCG@10, paired by user, with its 95 % interval; what is not
-    defined is left out.
-    """
-    if not parts:
-        return {}
-    best = max(parts, key=lambda name: mean_of(parts[name]))
-    interval = bootstrap_mean((figures - parts[best])[:, None], seed)
-    ends = {"": interval.mean, "_low": interval.low, "_high": interval.high}
-    known = {f"lead_on_best_part{end}": float(value[0]) for end, value in ends.items()}
-    return {"best_part": best, **{k: v for k, v in known.items() if not np.isnan(v)}}
 
 
 def _blended(blend: Blend, inputs: Inputs, user_idx: Index, video_idx: Index) -> FloatMatrix:

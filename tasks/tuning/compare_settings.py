@@ -54,9 +54,8 @@ def cross_fitted(scores: Floats) -> Floats:
     """
     n_users = scores.shape[1]
     fold = np.arange(n_users) % FOLDS
-    chosen: Floats = scores[
-        0
-    ].copy()  # a single user has nobody to choose for them: the first, the default
+    # A single user has nobody to choose for them, and gets the first, the default
+    chosen: Floats = scores[0].copy()
     for own in (fold == number for number in range(min(FOLDS, n_users))):
         if not own.all():
             chosen[own] = scores[scores[:, ~own].mean(axis=1).argmax(), own]

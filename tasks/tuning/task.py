@@ -49,7 +49,7 @@ def try_settings(
     figures, _ = measure(eval_set, scores, ranked, [K], [PRIMARY])
     ndcg = figures.filter(metric="ndcg").join(inputs.read("user_index"), on="user_idx")
     out["trial_scores"].append(ndcg.select("user_id", "value").sort("user_id"))
-    out["trial_scores"].metadata["ndcg"] = float(ndcg["value"].mean())  # type: ignore[arg-type]
+    out["trial_scores"].metadata["ndcg"] = float(ndcg["value"].mean())  # type: ignore[arg-type]  # floats
 
 
 def validation_set(cells: pl.DataFrame) -> EvalSet:
