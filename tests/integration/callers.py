@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.integration.up_process import Up
+from tests.integration.up_process import Up, eventually
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,16 @@ class Caller:
         headers |= {"Origin": self.origin.format(port=port)} if self.origin else {}
         headers |= {"Host": self.host.format(port=port)} if self.host else {}
         login = up.login if self.knows_login else None
-        return httpx.post(server + path, headers=headers, content=json.dumps(body), auth=login)
+        answers = []
+
+        def is_answered() -> bool:
+            sent = {"headers": headers, "content": json.dumps(body), "auth": login}
+            answers.append(httpx.post(server + path, **sent, timeout=60))
+            # So a server says that its SQLite is busy; Prefect's own client asks again, too
+            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        eventually(is_answered, pause=1)
+        return answers[-1]
 
 
 OPERATOR = Caller(knows_login=True)
