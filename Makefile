@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements.lock
 lock: ## Make requirements.lock anew from pyproject.toml, for Python 3.11 to 3.13 and every platform
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev --extra s3 pyproject.toml -o requirements.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json

@@ -110,5 +110,8 @@ class Manifest(BaseModel):
     contract: str | None = Field(description="fingerprint of the table's contract; None: no table")
     rows: int | None
     files: dict[str, FileEntry]
+    files_in: str = Field(
+        "", description="folder beside the manifest that holds the files; empty: they lie beside it"
+    )
     metadata: Json
     spec: BuildSpec

@@ -29,6 +29,10 @@ class StoreError(GrailError):
     """The artefact root cannot be written, or an artefact is missing, damaged or foreign."""
 
 
+class RootUnavailableError(StoreError):
+    """A root cannot be asked at all: its store, or the keys for it, must be mended first."""
+
+
 class ModelError(GrailError):
     """A model cannot be fitted, loaded or asked as requested."""
 

@@ -25,6 +25,7 @@ from flows.environment import prefect_database
 from schemas.paths import absolute, is_url
 from schemas.settings import DataConfig
 from schemas.tracked_settings import TrackedConfig
+from tasks.artifacts.store import Store
 from tasks.reporting.rendering import Printed
 from tasks.reporting.summary import check_summary
 
@@ -37,6 +38,8 @@ def run_flow(
     """Run ``flow`` with a server, its own if no other is set, and print a report of its result."""
     check_summary(getattr(config, "summary", None))  # before a server is started
     shorten_console()
+    if isinstance(config, DataConfig) and is_url(config.root):
+        Store(config.root).check_access(is_patient=False)
     introduce(config)
     server = None if PREFECT_API_URL.value() else start_server(config)
     import_tracking()  # while the server starts, which takes as long

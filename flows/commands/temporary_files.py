@@ -12,7 +12,9 @@ from tasks.artifacts.store import Store
 def temporary_files_under(root: str) -> Iterator[None]:
     """Let all temporary files, also those of libraries and of what is started, lie in staging."""
     former, variable = tempfile.tempdir, os.environ.get("TMPDIR")
-    with Store(root).scratch() as folder:
+    store = Store(root)
+    store.check_access()
+    with store.scratch() as folder:
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         try:
             yield

@@ -6,8 +6,7 @@ person to wonder why a night that was there is made again.
 """
 
 import logging
-
-import fsspec
+from typing import Protocol
 
 from schemas.errors import StoreError
 
@@ -20,12 +19,28 @@ MARK = ".grail-layout"
 """File in a root with the number of its layout."""
 
 
-def settle_layout(fs: fsspec.AbstractFileSystem, root: str) -> None:
+class Files(Protocol):
+    """What keeps the small files of a root."""
+
+    root: str
+
+    def read(self, path: str) -> bytes:
+        """Return what is in a file; FileNotFoundError."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file over what is there."""
+
+    def names(self, folder: str) -> list[str]:
+        """Return what is in a folder."""
+
+
+def settle_layout(files: Files) -> None:
     """Mark a root with this version's layout; say it where an earlier one wrote there.
 
-    StoreError if a later version did: it is not for this one to make its artefacts anew.
+    Two machines that do so at once write the same. StoreError if a later version did: it is not for
+    this one to make its artefacts anew.
     """
-    found = layout_of(fs, root)
+    root, found = files.root, layout_of(files)
     if found is not None and found > LAYOUT:
         raise StoreError(
             f"root {root} was written by a later version of Grail (layout {found}, this one has"
@@ -40,19 +55,20 @@ def settle_layout(fs: fsspec.AbstractFileSystem, root: str) -> None:
             LAYOUT,
         )
     if found != LAYOUT:
-        fs.pipe_file(f"{root}/{MARK}", f"{LAYOUT}\n".encode())
+        files.write(f"{root}/{MARK}", f"{LAYOUT}\n".encode())
 
 
-def layout_of(fs: fsspec.AbstractFileSystem, root: str) -> int | None:
+def layout_of(files: Files) -> int | None:
     """Return the layout of a root; None where nothing was written yet.
 
     StoreError if its mark is damaged.
     """
+    root = files.root
     try:
-        text = fs.cat_file(f"{root}/{MARK}")
+        text = files.read(f"{root}/{MARK}")
     except FileNotFoundError:
         # the first thing that a night makes, whichever version it is of
-        return 1 if fs.exists(f"{root}/ingest") else None
+        return 1 if files.names(f"{root}/ingest") else None
     try:
         return int(text)
     except ValueError as error:

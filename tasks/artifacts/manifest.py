@@ -6,6 +6,7 @@ Not here: where artefacts lie and how they get there (``tasks.artifacts.store``)
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import fsspec
@@ -15,6 +16,8 @@ from schemas.errors import StoreError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.checksum import sha256_of
 from tasks.artifacts.code_fingerprint import code_version_of
+
+MANIFEST = "manifest.json"
 
 SELF_CHECKSUM = "self_checksum"
 """Key of the checksum that a manifest carries of itself."""
@@ -75,16 +78,21 @@ def check_contract(path: str, manifest: Manifest) -> None:
         raise StoreError(f"{path} was written under another contract: run the flow again")
 
 
-def check_files(fs: fsspec.AbstractFileSystem, path: str, manifest: Manifest) -> None:
-    """Read every byte of an artefact in ``path``; StoreError names the file that is not whole."""
-    for name, entry in manifest.files.items():
+def under(path: str, files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
+    """Name files by where they lie in a folder or URL."""
+    return {f"{path}/{name}": entry for name, entry in files.items()}
+
+
+def check_files(fs: fsspec.AbstractFileSystem, files: Mapping[str, FileEntry]) -> None:
+    """Read every byte of files by their paths; StoreError names the one that is not whole."""
+    for path, entry in files.items():
         try:
-            with fs.open(f"{path}/{name}", "rb") as file:
+            with fs.open(path, "rb") as file:
                 found = sha256_of(file)
         except OSError as error:
-            raise StoreError(f"{path}/{name} cannot be read: {error}") from error
+            raise StoreError(f"{path} cannot be read: {error}") from error
         if found != entry.sha256:
-            raise StoreError(f"{path}/{name} is damaged: its checksum is not the manifest's")
+            raise StoreError(f"{path} is damaged: its checksum is not the manifest's")
 
 
 def reference(manifest: Manifest, path: str) -> ArtifactRef:
@@ -98,6 +106,11 @@ def reference(manifest: Manifest, path: str) -> ArtifactRef:
         rows=manifest.rows,
         metadata=manifest.metadata,
     )
+
+
+def place_of(path: str, manifest: Manifest) -> str:
+    """Return where the files of an artefact lie."""
+    return f"{path}/{manifest.files_in}" if manifest.files_in else path
 
 
 def _entry(file: Path) -> FileEntry:

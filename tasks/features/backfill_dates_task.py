@@ -44,7 +44,8 @@ def dates_to_play(
 @plain_task()
 def backfill_dates(config: BackfillConfig, log_table: ArtifactRef) -> list[CutoffDates]:
     """Settle the days of a backfill, and the day on which each is backtested."""
-    log = Store(config.root).scan(log_table)
+    store = Store(config.root)
+    log = store.scan(log_table)
     if far := strays(log):
         logger.warning("%s", far)
     days = dates_to_play(days_with_views(log), config.from_day, config.to_day, config.every_days)

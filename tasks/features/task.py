@@ -57,7 +57,8 @@ def resolve_cutoffs(
     run: RunContext, log: ArtifactRef, as_of: date | None, backtest_days: int
 ) -> CutoffDates:
     """Settle the day as of which everything is learned, and the day of its backtest."""
-    views = Store(run.root).scan(log)
+    store = Store(run.root)
+    views = store.scan(log)
     days = resolved_days(views, as_of, backtest_days)
     if far := strays(views):
         logger.warning("%s", far)

@@ -165,7 +165,8 @@ def summarise(
 ) -> Summary:
     """Gather a night's figures and paths, and write them to ``config.summary`` if that is given."""
     past, snapshot, evaluation = night.backtest, night.snapshot, night.evaluation
-    frames = EvaluationFrames.of(Store(config.root), snapshot, evaluation)
+    store = Store(config.root)
+    frames = EvaluationFrames.of(store, snapshot, evaluation)
     board = frames.leaderboard.filter(label=PRIMARY)
     bounds = _figures(board.filter(model=ORACLE))
     single = {name: ref for name, ref in evaluation if isinstance(ref, ArtifactRef)}
@@ -177,13 +178,14 @@ def summarise(
         base_rate=bounds.pop("base_rate_at_0"),
         oracle=bounds,
         models={
-            name: _model(name, snapshot, evaluation, frames, runs[name]) for name in snapshot.models
+            name: _model(name, store, snapshot, evaluation, frames, runs[name])
+            for name in snapshot.models
         },
         order_by_validation_users=evaluation.leaderboard.metadata["order_by_validation_users"],
         choice=choice_of(evaluation),
         smallest_live_test=smallest_tests(frames.live_test),
         blends={blend: _components(table) for blend, table in frames.ablation.items()},
-        offline_metric_audit=_audit(past, evaluation, frames),
+        offline_metric_audit=_audit(past, store, evaluation, frames),
         test_users=int(board["users"].max()),  # type: ignore[arg-type]  # a column of ints
         rows={name: ref.rows for name, ref in snapshot.tables.items() if ref.rows is not None},
         counts={
@@ -192,8 +194,8 @@ def summarise(
             if "counts" in ref.metadata
         },
         coverage=snapshot.tables["coverage"].metadata["shares"],
-        artifacts={name: ref.path for name, ref in (snapshot.tables | single).items()},
-        top_n=f"{lists.path}/{DATA}",
+        artifacts=_places(store, snapshot.tables | single),
+        top_n=f"{store.place(lists)}/{DATA}",
         users_by_model=lists.metadata["users_by_model"],
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
@@ -215,6 +217,7 @@ def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[
 
 def _model(
     name: str,
+    store: Store,
     snapshot: Snapshot,
     evaluation: EvaluationTables,
     frames: EvaluationFrames,
@@ -245,13 +248,15 @@ def _model(
         peak_mib=ref.metadata["peak_mib"],
         served_users=measured.metadata["served_users"],
         served_cells=measured.metadata["served_cells"],
-        artifact=ref.path,
-        tables={table: made.path for table, made in tables.items()},
+        artifact=store.place(ref),
+        tables=_places(store, tables),
         mlflow_run_id=run_id,
     )
 
 
-def _audit(backtest: Snapshot, evaluation: EvaluationTables, frames: EvaluationFrames) -> Audit:
+def _audit(
+    backtest: Snapshot, store: Store, evaluation: EvaluationTables, frames: EvaluationFrames
+) -> Audit:
     cold = frames.holdout.filter(label=COLD)
     able = cold.filter(pl.col("metric") == "served", pl.col("mean") > 0)["model"]
     figures = cold.filter(pl.col("model").is_in(able.implode()), metric="ndcg", k=K)
@@ -260,12 +265,14 @@ def _audit(backtest: Snapshot, evaluation: EvaluationTables, frames: EvaluationF
         tau=dict(frames.offline_metric_audit.select("first", "tau").iter_rows()),
         cold={row["model"]: Figure(**_some(row)) for row in figures.iter_rows(named=True)},
         cold_base_rate=next(iter(cold.filter(metric="base_rate")["mean"]), None),
-        models={name: ref.path for name, ref in backtest.models.items()},
-        tables={
-            name: ref.path
-            for name, ref in (backtest.tables | evaluation.offline_metric_audit).items()
-        },
+        models=_places(store, backtest.models),
+        tables=_places(store, backtest.tables | evaluation.offline_metric_audit),
     )
+
+
+def _places(store: Store, refs: Mapping[str, ArtifactRef]) -> dict[str, str]:
+    """Return the folder or URL with the files of each artefact."""
+    return {name: store.place(ref) for name, ref in refs.items()}
 
 
 def _components(ablation: pl.DataFrame) -> dict[str, Component]:

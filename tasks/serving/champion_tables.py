@@ -14,8 +14,9 @@ import polars as pl
 from mlflow import MlflowClient
 
 from schemas.errors import StoreError
-from tasks.artifacts.manifest import from_text, reference
-from tasks.artifacts.store import MANIFEST, Store, filesystem
+from tasks.artifacts.backend import backend_of
+from tasks.artifacts.manifest import MANIFEST, from_text, reference
+from tasks.artifacts.store import Store
 
 SCHEMAS: Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "user_item": {"user_idx": pl.Int32, "video_idx": pl.Int32, "enjoyed": pl.Float32},
@@ -38,6 +39,8 @@ class Background:
 
     tables: Mapping[str, pl.LazyFrame]
     missing: tuple[str, ...]
+    stores: tuple[Store, ...]
+    """Of the tables: what was fetched stays here while they do."""
 
     @classmethod
     def of(cls, client: MlflowClient, run_id: str) -> Background:
@@ -46,13 +49,16 @@ class Background:
             given.dataset.name: (json.loads(given.dataset.source).get("uri"), given.dataset.digest)
             for given in client.get_run(run_id).inputs.dataset_inputs
         }
-        tables, missing = {}, []
+        tables, missing, stores = {}, [], []
         for name, schema in SCHEMAS.items():
             found = _table(*logged[name]) if name in logged else None
             if found is None:
                 missing.append(name)
-            tables[name] = pl.LazyFrame(schema=schema) if found is None else found
-        return cls(tables, tuple(missing))
+                tables[name] = pl.LazyFrame(schema=schema)
+            else:
+                tables[name], store = found
+                stores.append(store)
+        return cls(tables, tuple(missing), tuple(stores))
 
     def of_user(self, user_idx: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the friendships of a user, and the pairs of the user and those friends."""
@@ -85,12 +91,15 @@ class Background:
         return {video: [names.get(tag, str(tag)) for tag in tags] for video, tags in rows}
 
 
-def _table(path: str, content: str) -> pl.LazyFrame | None:
-    """Return the table in a folder or URL if it is there, whole, and has this content."""
+def _table(path: str, content: str) -> tuple[pl.LazyFrame, Store] | None:
+    """Return the table in a folder or URL if it is there, whole, and has this content.
+
+    With it comes its store.
+    """
     try:
-        fs, folder = filesystem(path)
-        ref = reference(from_text(fs.cat_file(f"{folder}/{MANIFEST}")), path)
         root = path.rsplit("/", 3)[0]  # of <root>/<stage>/<name>/<fingerprint>
-        return Store(root).scan(ref) if ref.content == content else None
+        ref = reference(from_text(backend_of(root).read(f"{path}/{MANIFEST}")), path)
+        store = Store(root)
+        return (store.scan(ref), store) if ref.content == content else None
     except (OSError, ValueError, ImportError, StoreError):
         return None

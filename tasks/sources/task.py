@@ -22,6 +22,9 @@ from tasks.sources.unzip import unpack
 
 logger = logging.getLogger(__name__)
 
+_holding: list[Store] = []
+"""What keeps the raw files of remote roots in this machine's cache until the process ends."""
+
 
 class RawData(BaseModel):
     """One copy of the data set: its files and their checksums, by table."""
@@ -56,6 +59,7 @@ def kind_of(source: str, shown: str) -> str:
 def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
     """Find or make the raw files of ``source``, and say what is missing and what that costs."""
     store = Store(run.root)
+    _holding.append(store)
     store.warn_of_others()
     store.settle_layout()
     store.clean_staging()

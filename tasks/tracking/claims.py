@@ -8,14 +8,13 @@ as in Lamport's bakery: each writes its claim first and reads the others' then.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import time
 
-import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tasks.artifacts.holder import has_gone, holder
 from tasks.tracking.names import CLAIM
 
 logger = logging.getLogger(__name__)
@@ -35,8 +34,8 @@ class Outrun(Exception):  # noqa: N818  # no error: what was to be logged is the
 
 
 def claim() -> str:
-    """Name this process: by its machine, its id, and when it was started (ids are given again)."""
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+    """Name this process, in a tag of the run that it is at."""
+    return holder()
 
 
 def is_held(run: Run) -> bool:
@@ -44,15 +43,9 @@ def is_held(run: Run) -> bool:
     held_by = str(run.data.tags.get(CLAIM, ""))
     if run.info.status != "RUNNING" or held_by in {"", claim()}:  # this one's failed before
         return False
-    host, process, started = held_by.rsplit(" ", 2)
-    if host != socket.gethostname():
+    if held_by.rsplit(" ", 2)[0] != socket.gethostname():
         return time.time() - int(run.info.start_time) / 1000 < LONGEST_SECONDS
-    try:
-        found = psutil.Process(int(process))
-        is_alive = found.status() != psutil.STATUS_ZOMBIE
-        return is_alive and f"{found.create_time():.0f}" == started
-    except psutil.NoSuchProcess:
-        return False
+    return not has_gone(held_by)
 
 
 def runs_left(client: MlflowClient, experiment: str, tag: tuple[str, str]) -> list[Run]:

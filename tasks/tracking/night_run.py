@@ -13,17 +13,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import polars as pl
 from mlflow import MlflowClient
+from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.data.sources import (
+    AzureDataLakeArtifactDatasetSource,
+    GCSArtifactDatasetSource,
+    LocalArtifactDatasetSource,
+    S3ArtifactDatasetSource,
+)
 from mlflow.entities import Metric
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.model_settings import config_class
 from schemas.tracked_settings import TRACKING
+from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames, challenger_of, choice_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
@@ -50,6 +58,13 @@ INPUTS = (
 )
 """Tables that every model's run names as its datasets, by path and content."""
 
+SOURCES = {
+    "s3": S3ArtifactDatasetSource,
+    "gs": GCSArtifactDatasetSource,
+    "abfss": AzureDataLakeArtifactDatasetSource,
+}
+"""MLflow's kinds of object stores, by how their URLs begin."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -60,6 +75,7 @@ class Night:
     is_demo: bool
     settings: Json
     model_settings: Mapping[str, Json]
+    store: Store
     snapshot: Snapshot
     evaluation: EvaluationTables
     frames: EvaluationFrames
@@ -213,19 +229,22 @@ def _log_model_run(
         name for name in INPUTS if name in night.snapshot.tables
     ]:  # captions may be missing
         table = night.snapshot.tables[name]
-        dataset = MetaDataset(
-            LocalArtifactDatasetSource(table.path), name=name, digest=table.content
-        )
+        dataset = MetaDataset(source_of(table.path), name=name, digest=table.content)
         mlflow.log_input(dataset, context="test" if name == "eval_pairs" else "training")
     # Whom the gate may make champion is tried out; all are packed in the same way
     is_challenger = model == night.best
     components = [m for m in night.snapshot.models if not config_class(m).is_blend]
     packing.log_model(
         model,
-        ref.path,
+        str(night.store.folder(ref)),
         components=components if config_class(model).is_blend else (),
         has_example=is_challenger,
     )
+
+
+def source_of(path: str) -> DatasetSource:
+    """Return what MLflow shows of where a table is: a folder, or a URL of an object store."""
+    return SOURCES.get(urlsplit(path).scheme, LocalArtifactDatasetSource)(path)
 
 
 def _log_tables(night: Night) -> None:

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Iterator
 from typing import Self
 
-import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.errors import StoreError, TrackingError
 from schemas.settings import LearningConfig
+from tasks.artifacts.backend import backend_of
 from tasks.sources.task import RawData
 from tasks.tracking.task import track_runs
 
@@ -56,22 +56,22 @@ class PendingNights:
 
     def __init__(self, root: str) -> None:
         """Name the folder; it is made with the first note."""
-        self._fs, path = fsspec.core.url_to_fs(root)
-        self._folder = f"{path}/pending"
+        self._files = backend_of(root)
+        self._folder = f"{self._files.root}/pending"
 
     def keep(self, night: PendingNight) -> None:
         """Write a note, the same one for the same night."""
         text = night.model_dump_json().encode()
-        self._fs.makedirs(self._folder, exist_ok=True)
         name = hashlib.sha256(text).hexdigest()[:16]
-        self._fs.pipe_file(f"{self._folder}/{name}.json", text)
+        self._files.write(f"{self._folder}/{name}.json", text)
 
     def __iter__(self) -> Iterator[tuple[str, PendingNight]]:
         """Yield every note and its path; half-written ones and another version's are dropped."""
-        found = self._fs.ls(self._folder, detail=False) if self._fs.exists(self._folder) else []
-        for path in sorted(found):
+        for path in self._files.names(self._folder):
             try:
-                yield path, PendingNight.model_validate_json(self._fs.cat_file(path))
+                yield path, PendingNight.model_validate_json(self._files.read(path))
+            except FileNotFoundError:  # another machine has logged it meanwhile
+                continue
             except ValidationError:
                 logger.warning(
                     "%s is no whole note of a night as this version plays it: run that night again",
@@ -81,7 +81,7 @@ class PendingNights:
 
     def drop(self, path: str) -> None:
         """Remove a note."""
-        self._fs.rm_file(path)
+        self._files.remove(path)
 
 
 def track_night(

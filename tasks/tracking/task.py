@@ -100,6 +100,7 @@ def track_runs(
         is_demo=raw.is_demo,
         settings=settings_shown(config) | {"as_of": str(snapshot.as_of)},
         model_settings=settings,
+        store=store,
         snapshot=snapshot,
         evaluation=evaluation,
         frames=frames,

@@ -19,7 +19,7 @@ from schemas.artifacts import Json
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.search_space import is_in_space, search_space
 from schemas.settings import DataConfig
-from tasks.artifacts.store import filesystem
+from tasks.artifacts.backend import backend_of
 from tasks.sources.task import RawData, kind_of
 
 logger = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ class TunedFolder:
 
     def __init__(self, root: str, kind: str) -> None:
         """Name the folder; it is made with the first file."""
-        self._fs, path = filesystem(root)
-        self._folder = f"{path}/tuned/{re.sub(r'[^A-Za-z0-9.]+', '-', kind).strip('-')}"
+        self._files = backend_of(root)
+        self._folder = f"{self._files.root}/tuned/{re.sub(r'[^A-Za-z0-9.]+', '-', kind).strip('-')}"
 
     @classmethod
     def of(cls, config: DataConfig, raw: RawData) -> Self:
@@ -61,12 +61,9 @@ class TunedFolder:
 
     def keep(self, found: TunedSettings) -> str:
         """Write what a search found, over what one as of the same day had; return where."""
-        folder = f"{self._folder}/{found.model}"
-        path = f"{folder}/{found.as_of}.json"
-        self._fs.makedirs(folder, exist_ok=True)
+        path = f"{self._folder}/{found.model}/{found.as_of}.json"
         text = json.dumps(found.model_dump(mode="json"), indent=2) + "\n"
-        self._fs.pipe_file(f"{path}.part", text.encode())
-        self._fs.mv(f"{path}.part", path)
+        self._files.write(path, text.encode())
         return path
 
     def newest(self, model: str, *, until: date) -> TunedSettings | None:
@@ -74,15 +71,14 @@ class TunedFolder:
 
         A file that is not whole, or of another version, is named in the log and counts as none.
         """
-        folder = f"{self._folder}/{model}"
-        files = self._fs.ls(folder, detail=False) if self._fs.exists(folder) else []
+        files = self._files.names(f"{self._folder}/{model}")
         days = {PurePosixPath(file).stem: file for file in files if file.endswith(".json")}
         due = [day for day in sorted(days) if day <= str(until)]
         return self._read(days[due[-1]], model) if due else None
 
     def _read(self, path: str, model: str) -> TunedSettings | None:
         try:
-            found = TunedSettings.model_validate_json(self._fs.cat_file(path))
+            found = TunedSettings.model_validate_json(self._files.read(path))
         except ValidationError:
             found = None
         if found is None or found.model != model or not found.is_usable:

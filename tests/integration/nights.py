@@ -57,7 +57,7 @@ class Ran:
         }
 
 
-def night(root: Path, **settings: Any) -> Ran:
+def night(root: Path | str, **settings: Any) -> Ran:
     """Run the nightly flow on a root and read back from Prefect what happened."""
     state = nightly(root=str(root), **settings, return_state=True)
     run_id = state.state_details.flow_run_id

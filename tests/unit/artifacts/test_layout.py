@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from schemas.errors import StoreError
+from tasks.artifacts.backend import backend_of
 from tasks.artifacts.layout import LAYOUT, MARK
-from tasks.artifacts.store import Store, filesystem
+from tasks.artifacts.store import Store
 
 
 def said(caplog: pytest.LogCaptureFixture, root: str) -> list[str]:
@@ -18,22 +19,21 @@ def said(caplog: pytest.LogCaptureFixture, root: str) -> list[str]:
 
 
 @pytest.fixture(params=["local", "memory"])
-def root(request, tmp_path) -> str:
+def root(request, tmp_path, monkeypatch) -> str:
     """An empty root, of a folder or of an object store."""
+    monkeypatch.setenv("GRAIL_CACHE_DIR", str(tmp_path / "cache"))
     return str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}"
 
 
 def put(root: str, name: str, text: bytes) -> None:
     """Write a file under a root."""
-    fs, path = filesystem(root)
-    fs.makedirs(f"{path}/{name}".rsplit("/", 1)[0], exist_ok=True)
-    fs.pipe_file(f"{path}/{name}", text)
+    backend_of(root).write(f"{backend_of(root).root}/{name}", text)
 
 
 def test_a_new_root_is_marked_without_a_word(caplog, root):
     assert said(caplog, root) == []
-    fs, path = filesystem(root)
-    assert fs.cat_file(f"{path}/{MARK}") == f"{LAYOUT}\n".encode()
+    files = backend_of(root)
+    assert files.read(f"{files.root}/{MARK}") == f"{LAYOUT}\n".encode()
     assert said(caplog, root) == []
 
 

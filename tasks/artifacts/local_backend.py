@@ -1,0 +1,114 @@
+"""A root that is a folder of this machine: what is published is moved into its place whole."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.artifacts import ArtifactRef, Manifest
+from tasks.artifacts.locks import flush, locked
+from tasks.artifacts.manifest import MANIFEST, as_text, check_files, under
+
+STAGING = ".staging"
+"""Folder with what is under way, in the root or near it."""
+
+
+def staging_prefix() -> str:
+    """Return what the name of a folder in there begins with, so that a killed process's is told."""
+    return f"{socket.gethostname()}-{os.getpid()}-"
+
+
+class LocalBackend:
+    """A folder, on a disk of this machine or one that it has mounted."""
+
+    def __init__(self, root: str) -> None:
+        """Name the folder; nothing is made yet."""
+        self.root = root
+
+    @property
+    def near(self) -> Path:
+        """The root itself."""
+        return Path(self.root)
+
+    def prepare(self) -> None:
+        """Make the root, for its user alone; OSError if it cannot be written."""
+        self.near.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = self.near / f".probe-{uuid.uuid4().hex}"
+        probe.write_bytes(b"")
+        probe.unlink()
+
+    def check_access(self, *, is_patient: bool) -> None:
+        """Do nothing: ``prepare`` has looked."""
+
+    def read(self, path: str) -> bytes:
+        """Return what is in a file; OSError."""
+        return Path(path).read_bytes()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file beside its place, and move it there."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part.write_bytes(data)
+        part.replace(target)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file if it is not there; return whether it was written."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with Path(path).open("xb") as file:
+                file.write(data)
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """Return the paths of what is in a folder, hidden ones apart."""
+        found = Path(folder).iterdir() if Path(folder).is_dir() else ()
+        return sorted(str(path) for path in found if not path.name.startswith("."))
+
+    def remove(self, path: str) -> None:
+        """Remove a file if it is there."""
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
+
+    def check(self, path: str, manifest: Manifest) -> None:
+        """Read every byte; StoreError names the file that is not whole."""
+        check_files(LocalFileSystem(), under(path, manifest.files))
+
+    def folder(self, path: str, manifest: Manifest, pins: dict[Path, int]) -> Path:  # noqa: ARG002
+        """Return the artefact's own folder."""
+        return Path(path)
+
+    def publish(
+        self, folder: Path, path: str, manifest: Manifest, find: Callable[[], ArtifactRef | None]
+    ) -> ArtifactRef | None:
+        """Move a folder into its place, unless another process has been faster: return that."""
+        (folder / MANIFEST).write_text(as_text(manifest))
+        with locked(self.near / STAGING / "lock"):
+            if (found := find()) is None:
+                _move(folder, Path(path))
+        return found
+
+    def sweep(self, left: Path) -> None:
+        """Do nothing: what is under way is in ``left`` alone."""
+
+    def turn(self, work: str) -> AbstractContextManager[None]:
+        """Wait until no other process of this machine does ``work`` on this root."""
+        return locked(self.near / STAGING / f"{work}.lock", f"the {work} of this root")
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Put ``folder`` in the place of ``target``; a damaged one there goes first."""
+    flush(folder / MANIFEST)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(folder.parent / f"{folder.name}-damaged")
+    folder.rename(target)
+    flush(target.parent)
