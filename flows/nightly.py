@@ -1,10 +1,11 @@
 """The nightly run: from raw KuaiRec files to compared models and everybody's list."""
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 
 from flows.commands.cli import flow_parameters
+from flows.commands.missed_runs import skipped_if_due_again
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
@@ -39,6 +40,8 @@ NAMED_BY = ("source", "as_of")
 @flow_parameters(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
     """From raw KuaiRec files to compared models and everybody's top-N list."""
+    if skipped := skipped_if_due_again():
+        return cast("Summary", skipped)  # Prefect takes a state for how the run has ended
     config = checked_config(settings)
     check_summary(config.summary)
     check_models(config)

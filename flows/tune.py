@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 
 from flows.commands.cli import flow_parameters
+from flows.commands.missed_runs import skipped_if_due_again
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import failure_of
@@ -54,6 +55,8 @@ NAMED_BY = ("source", "model", "as_of")
 @flow_parameters(TuneConfig)
 def tune(**settings: Any) -> TuningSummary:
     """Search models' settings, and keep for the next nights what is surely better."""
+    if skipped := skipped_if_due_again():
+        return cast("TuningSummary", skipped)  # Prefect takes a state for how the run has ended
     config = checked(TuneConfig, settings)
     check_summary(config.summary)
     for model in config.models:

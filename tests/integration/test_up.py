@@ -7,7 +7,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -43,7 +42,8 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     assert worker["status"] == "ONLINE"
     for name in ("backfill", "nightly", "recommend", "tune"):
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
-        assert up.deployment(name)["parameters"] == where
+        work = {} if name == "recommend" else {"source": "demo", "runner": "threads"}
+        assert up.deployment(name)["parameters"] == where | work
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
     assert (pages["api_url"], pages["auth"]) == ("/api", "BASIC")  # its own, by whatever name
     assert all((up.root / "logs" / f"{n}.log").exists() for n in ("prefect", "mlflow", "worker"))
@@ -216,6 +216,28 @@ SCHEDULED = {"nightly": "19:30", "tune": "05:00"}
 """When a deployment is due, UTC: 03:30 each day and 13:00 on Sundays in Shanghai."""
 
 
+@pytest.fixture
+def switched_on(up: Up) -> Iterator[None]:
+    """The schedules of prefect.yaml, while no worker takes what is due by the clock."""
+    up.request("PATCH", "work_pools/grail", {"is_paused": True})
+    switch(up, on=True)
+    yield
+    switch(up, on=False)
+    by_itself = {"tags": {"all_": ["auto-scheduled"]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    for run in up.ask("flow_runs/filter", flow_runs=by_itself):  # one that was due meanwhile
+        up.request("DELETE", f"flow_runs/{run['id']}")
+    up.request("PATCH", "work_pools/grail", {"is_paused": False})
+
+
+def switch(up: Up, *, on: bool) -> None:
+    for name in SCHEDULED:
+        deployment = up.deployment(name)
+        (schedule,) = deployment["schedules"]
+        path = f"deployments/{deployment['id']}/schedules/{schedule['id']}"
+        up.request("PATCH", path, {"active": on})
+
+
+@pytest.mark.usefixtures("switched_on")
 def test_the_nights_to_come_are_scheduled_with_the_same_parameters(up: Up) -> None:
     """A server that silently never schedules (SQLAlchemy 2.1) has been seen."""
     query = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
@@ -276,20 +298,6 @@ def test_a_night_starts_by_itself_and_another_waits_for_its_end(up: Up) -> None:
     assert instant(first["end_time"]) < instant(second["start_time"])
     early = due - instant(first["start_time"])
     assert early < timedelta(seconds=10), "a worker looks no further ahead"
-
-
-def test_deployed_by_hand_a_night_has_its_own_defaults(up: Up) -> None:
-    """What only `up` sets must not become an empty text where somebody else deploys."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=PROJECT,
-        env={**up.as_client(), "PWD": str(PROJECT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert up.deployment("nightly")["parameters"] == {}
 
 
 def test_a_second_up_says_where_the_first_is(up: Up) -> None:

@@ -73,10 +73,11 @@ def test_what_was_set_by_hand_survives_and_what_is_given_now_wins(
     assert twice.deployment("backfill")["parameters"] == backfill["parameters"] | given
 
     twice.stop()
-    twice.start("--redeploy")
+    twice.start("--redeploy", GRAIL_SCHEDULED="true")
     twice.wait_until_up()
     as_written = twice.deployment("nightly")
-    assert as_written["parameters"] == {"root": str(twice.root), "tracking_uri": twice.mlflow}
+    where = {"root": str(twice.root), "tracking_uri": twice.mlflow}
+    assert as_written["parameters"] == {**where, "source": "demo", "runner": "threads"}
     assert {s["slug"]: s["active"] for s in as_written["schedules"]} == {
         "nightly": True,
         "mine": True,  # which prefect.yaml knows nothing of
