@@ -9,7 +9,7 @@ SCALE  ?= 0.3
 SEED   ?= 42
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run up test test-fast coverage lint types docs bench mlflow clean
+.PHONY: help install lock run up containers test test-fast coverage lint types docs bench mlflow clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,10 +22,14 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@touch $@
 
+COMPILE = $(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11
+
 lock: ## Make requirements.lock anew from pyproject.toml, for Python 3.11 to 3.13 and every platform
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev --extra s3 pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev --extra s3 pyproject.toml -o requirements.lock
+	$(COMPILE) --group containers --extra s3 --constraint requirements.lock pyproject.toml -o deploy/grail.lock
+	$(COMPILE) --constraint requirements.lock deploy/model-server.in -o deploy/model-server.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json
@@ -36,6 +40,13 @@ NIGHTS = $(if $(SOURCE),--source '$(SOURCE)') $(call given,SCALE,--scale) $(call
 
 up: install ## Start Prefect, a worker, MLflow on ROOT (SOURCE, SCALE, SEED, NIGHT: flags of its nights; UP: its own)
 	$(BIN)/python -m flows up --root '$(ROOT)' $(UP) -- $(NIGHTS)
+
+.env:
+	@umask 077 && for name in POSTGRES PREFECT MLFLOW STORAGE; do \
+	    echo "$${name}_PASSWORD=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@
+
+containers: .env ## Build the images and start all of compose.yaml, with passwords of its own in .env
+	docker compose up --build --detach --wait
 
 # Longest files first, as tests/conftest.py orders them, so that no process is left with one of them
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -21,6 +21,9 @@ ALLOWED_HOSTS = "GRAIL_ALLOWED_HOSTS"
 """Environment variable: the names by which the servers may be called, with commas between them."""
 
 MLFLOW_FILES = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
+MLFLOW_STORE = "MLFLOW_ARTIFACTS_DESTINATION"
+"""Environment variables of MLflow's: where clients find a new experiment's files, and, if that is
+the server itself (``mlflow-artifacts:/``), where it keeps them."""
 
 
 def prefect() -> ASGIApp:
@@ -40,7 +43,7 @@ def mlflow() -> ASGIApp:
     database, files = os.environ[MLFLOW_DATABASE], os.environ[MLFLOW_FILES]
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = database
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = files
-    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = files
+    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = os.environ.get(MLFLOW_STORE, files)
     os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
     initialize_backend_stores(database, database, files)
     login = f"{os.environ[USER]}:{os.environ[PASSWORD]}" if USER in os.environ else None
