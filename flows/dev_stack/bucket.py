@@ -1,4 +1,4 @@
-"""Makes a bucket where there is none, as ``bucket NAME``; address and keys are the environment's."""
+"""Makes a bucket where there is none, as ``bucket NAME``; the environment says where it lives."""
 
 import os
 import sys
