@@ -64,6 +64,7 @@ class Hybrid(Recommender[HybridConfig]):
         self.seed_ = training.seed
         users = EvalSet.of(training.validation_pairs)
         cells = BlockCells(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
+        self.learned_from_ = cells.learned_from
         learnable = self._learnable(training, training.backtest, cells)
         fitted = [blend.fit(learnable) for blend in asked]
         self.blends_ = {blend.name: blend for blend in fitted if blend is not None}
@@ -225,9 +226,9 @@ class Hybrid(Recommender[HybridConfig]):
         return scores
 
     def fit_summary(self) -> dict[str, float | str]:
-        """Return what is used, the weights, and what the choice rests on.
+        """Return what is used, the weights, and what they and the choice rest on.
 
-        That is NDCG@10 on validation users by kind, and by how much the kind in use leads the best
+        For the choice that is NDCG@10 on validation users by kind, and by how much the kind in use leads the best
         component alone.
         """
         weights = {f"weight_{name}": weight for name, weight in self.weights.items()}
@@ -235,7 +236,8 @@ class Hybrid(Recommender[HybridConfig]):
             f"validation_ndcg_at_10_{kind}": value for kind, value in self.validation_ndcg_.items()
         }
         used = self.kind_ if self.alone_ is None else f"{self.alone_} alone"
-        return {"kind": used, **weights, **tried, **self.lead_}
+        said = {"kind": used, "learned_from": self.learned_from_}
+        return {**said, **weights, **tried, **self.lead_}
 
     def _save(self, folder: Path) -> None:
         """Write the components, each in a folder of its own, and what holds them together."""
@@ -249,6 +251,7 @@ class Hybrid(Recommender[HybridConfig]):
             "components": self.names_,
             "kind": self.kind_,
             "alone": self.alone_,
+            "learned_from": self.learned_from_,
             "seed": self.seed_,
             "validation_ndcg_at_10": self.validation_ndcg_,
             "lead": self.lead_,
@@ -260,6 +263,7 @@ class Hybrid(Recommender[HybridConfig]):
         self.names_ = tuple(description["components"])
         self.kind_, self.seed_ = description["kind"], description["seed"]
         self.alone_, self.lead_ = description["alone"], description["lead"]
+        self.learned_from_ = description["learned_from"]
         self.validation_ndcg_ = description["validation_ndcg_at_10"]
         self.components_ = {
             name: recommender_class(name).load(folder / "components" / name) for name in self.names_

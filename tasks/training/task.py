@@ -1,5 +1,6 @@
 """Training: one task a model, from the feature tables it uses to a saved model."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -11,14 +12,18 @@ import numpy as np
 import polars as pl
 
 from schemas.artifacts import ArtifactRef, Json
+from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import MODELS, table_task
 from tasks.features.cutoff import cut_at
 from tasks.models.base import Backtest, Recommender, Training
+from tasks.models.blends.block_cells import LOG_ALONE
 from tasks.models.lookup import recommender_class
 from tasks.reporting.progress import progress_shown
+
+logger = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
@@ -59,6 +64,18 @@ def inputs_of(
     return inputs
 
 
+def warn_of_weak_blends(made: Inputs) -> None:
+    """Say in the log which blend had nobody's cells of the block to learn from."""
+    for name in MODEL_CONFIGS:
+        if name in made and made[name].metadata["fit_summary"].get("learned_from") == LOG_ALONE:
+            logger.warning(
+                "%s has learned from %s, where a recommender chose what was shown: its"
+                " weights are weaker than those that validation users of the block would give",
+                name,
+                LOG_ALONE,
+            )
+
+
 @table_task(
     stage=MODELS,
     reads=("user_index", "video_index"),
@@ -72,6 +89,7 @@ def inputs_of(
     writes=("{model}",),
     code=lambda *, model, **_: (recommender_class(model),),
     key="model",
+    log=warn_of_weak_blends,
 )
 def train(
     inputs: Inputs, out: Outputs, *, model: str, config: Json, as_of: date, seed: int

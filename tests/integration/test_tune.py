@@ -128,7 +128,9 @@ def test_the_next_night_has_what_was_found(whole: TuningSummary, world: Path, ro
         assert run.data.params["shrinkage"] == shrinkage
 
 
-def test_without_validation_users_it_ends_in_one_line(world: Path, tmp_path: Path) -> None:
+def test_without_validation_users_a_search_ends_in_one_line_and_a_blend_is_called_weaker(
+    world: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for file in world.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     block = pl.read_csv(tmp_path / "small_matrix.csv", infer_schema=False, glob=False)
@@ -136,3 +138,10 @@ def test_without_validation_users_it_ends_in_one_line(world: Path, tmp_path: Pat
     block.filter(pl.Series(is_test)).write_csv(tmp_path / "small_matrix.csv")
     with pytest.raises(TuningError, match=r"none of the block's 0 validation users"):
         searched(tmp_path, tmp_path / "root", trials=1)
+    with caplog.at_level("WARNING", logger="tasks"):
+        summary = night(
+            tmp_path / "root", source=str(tmp_path), models=["most_viewed", "popularity", "hybrid"]
+        ).summary
+    assert summary.models["hybrid"].fit_summary["learned_from"] == "the log alone"
+    said = {line for line in caplog.messages if line.startswith("hybrid has learned")}
+    assert [line for line in said if "weights are weaker" in line] == list(said) != []

@@ -17,6 +17,8 @@ from tasks.models.blends.blend import FloatMatrix, Inputs
 from tasks.models.blends.weights import Floats, moments_by_user
 
 K = 10
+LOG_ALONE = "the log alone"
+"""What a blend is learned from where no validation user has a cell of the block."""
 FOLDS = 5
 """So many parts the users are cut into; each is tried with weights that the others gave."""
 
@@ -30,6 +32,12 @@ class BlockCells:
 
     users: EvalSet
     said: Inputs
+
+    @property
+    def learned_from(self) -> str:
+        """What weights are learned from, in words."""
+        n = len(self.users.user_idx)
+        return f"the block's cells of {n:,} validation users, and the log" if n else LOG_ALONE
 
     @cached_property
     def moments(self) -> Floats:

@@ -481,7 +481,7 @@ def test_a_kind_asked_for_is_used_though_it_is_worse(kind, validation, tried):
     )
     assert fit_summary["kind"] == kind
     lead = {"best_part", *(f"lead_on_best_part{end}" for end in ("", "_low", "_high"))}
-    assert set(fit_summary) == {"kind", "weight_a", "weight_b"} | tried | lead
+    assert set(fit_summary) == {"kind", "learned_from", "weight_a", "weight_b"} | tried | lead
 
 
 def test_ndcg_on_validation_users_by_hand():
@@ -498,6 +498,7 @@ def test_without_validation_users_it_is_the_simpler_kind():
     scores = drawn("a", "b")
     fit_summary = Hybrid().fit(night(scores, shares(scores, a=1))).fit_summary()
     assert fit_summary["kind"] == "linear"
+    assert fit_summary["learned_from"] == "the log alone"
     assert (
         fit_summary["validation_ndcg_at_10_linear"]
         == fit_summary["validation_ndcg_at_10_stacked"]
