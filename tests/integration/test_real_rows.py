@@ -13,7 +13,8 @@ pytestmark = [
 
 
 def test_the_slice_runs_and_says_what_is_missing(real_slice: Path, tmp_path: Path) -> None:
-    summary = night(tmp_path, source=str(real_slice)).summary
+    settings = {"two_tower": {"epochs": 2}}  # what it is worth is not asked here
+    summary = night(tmp_path, source=str(real_slice), model_params=settings).summary
     assert not summary.is_demo
     assert set(summary.missing) == {"item_daily_features.csv", "social_network.csv"}
     assert summary.counts["interactions"]["read"] == 52_795
