@@ -228,8 +228,8 @@ class Hybrid(Recommender[HybridConfig]):
     def fit_summary(self) -> dict[str, float | str]:
         """Return what is used, the weights, and what they and the choice rest on.
 
-        For the choice that is NDCG@10 on validation users by kind, and by how much the kind in use leads the best
-        component alone.
+        For the choice that is NDCG@10 on validation users by kind, and by how much the kind in use
+        leads the best component alone.
         """
         weights = {f"weight_{name}": weight for name, weight in self.weights.items()}
         tried = {
