@@ -75,6 +75,7 @@ class RemoteBackend:
         probe = f"{self.root}/.probe-{uuid.uuid4().hex}"
         asking.write(probe, b"")
         asking.names(self.root)
+        asking._check_conditions(probe)
         asking.remove(probe)
 
     def read(self, path: str) -> bytes:
@@ -175,6 +176,9 @@ class RemoteBackend:
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work``."""
         return locked(self.near / STAGING / f"{work}.lock", f"the {work} of this root")
+
+    def _check_conditions(self, probe: str) -> None:
+        """Say it where of two writers of a file the last one wins, of one that is there."""
 
     def _send(self, folder: Path, path: str, manifest: Manifest) -> None:
         place = place_of(path, manifest)

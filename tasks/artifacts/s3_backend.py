@@ -101,6 +101,14 @@ class S3Backend(RemoteBackend):
                 raise
             return self.version(path) if self._holds(path, data) else None
 
+    def _check_conditions(self, probe: str) -> None:
+        if self.create(probe, b"again"):
+            logger.warning(
+                "root %s writes also where it should not (it knows no If-None-Match): of machines"
+                " that make the same at once, the last one wins. Let one at a time work on it",
+                self.root,
+            )
+
     def _parents_of(self, path: str) -> None:
         """Do nothing: there are no folders."""
 

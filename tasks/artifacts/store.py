@@ -141,16 +141,7 @@ class Store:
 
     def folder(self, ref: ArtifactRef) -> Path:
         """Return a local folder with the artefact's files, fetching them from a remote root."""
-        manifest = self._manifest(ref.path)
-        try:
-            return self._backend.folder(ref.path, manifest, self._pins)
-        except RootUnavailableError:
-            raise
-        except StoreError:
-            now = self._manifest(ref.path)
-            if now.files_in == manifest.files_in:
-                raise
-            return self._backend.folder(ref.path, now, self._pins)  # it was made anew meanwhile
+        return self._folder(ref.path, self._manifest(ref.path))
 
     def place(self, ref: ArtifactRef) -> str:
         """Return where the artefact's files lie: a folder or URL that others can read, too."""
@@ -226,10 +217,21 @@ class Store:
         if (found.fingerprint, found.content) != (ref.fingerprint, ref.content):
             raise StoreError(f"{ref.path} was made anew meanwhile: run the flow again")
         check_contract(ref.path, manifest)
-        file = self.folder(ref) / DATA
+        file = self._folder(ref.path, manifest) / DATA
         if not file.is_file() or file.stat().st_size != manifest.files[DATA].bytes:
             raise StoreError(f"{file} is damaged: run the flow again, it will be made anew")
         return file
+
+    def _folder(self, path: str, manifest: Manifest) -> Path:
+        try:
+            return self._backend.folder(path, manifest, self._pins)
+        except RootUnavailableError:
+            raise
+        except StoreError:
+            now = self._manifest(path)
+            if now.files_in == manifest.files_in:
+                raise
+            return self._backend.folder(path, now, self._pins)  # it was made anew meanwhile
 
     def _manifest(self, path: str) -> Manifest:
         try:

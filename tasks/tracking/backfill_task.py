@@ -32,8 +32,9 @@ def track_backfill(
     from tasks.tracking.night_run import experiment_id, reachable
     from tasks.tracking.unfinished_runs import end_unfinished
 
-    table = Store(config.root).read(staleness)
-    with reachable(config.tracking_address) as client:
+    store = Store(config.root)
+    table = store.read(staleness)
+    with store.turn("tracking"), reachable(config.tracking_address) as client:
         experiment = experiment_id(client, is_demo=raw.is_demo, artifacts=config.artifact_location)
         end_unfinished(client, experiment)
         found = client.search_runs(

@@ -1,7 +1,8 @@
 """A real S3 server on loopback, and what may go wrong with one.
 
 It is moto's, which keeps all in memory. Of two conditional writes at once moto lets both through:
-here, one request follows the other. Keys decide who may do what, as their names say.
+here, one request follows the other. Keys decide who may do what, as their names say; for CARELESS
+the server is one that overlooks the condition.
 """
 
 import json
@@ -105,6 +106,8 @@ class Front:
             start(status, [("Content-Type", "application/xml")])
             text = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>"
             return [] if method == "HEAD" else [text.encode()]
+        if key == "CARELESS":
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         with self._lock:
             return list(self._inner(environ, start))
 

@@ -274,6 +274,19 @@ def test_what_is_wrong_with_a_root_is_said_with_its_cure(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("key", "lines"), [("WRITER", 0), ("CARELESS", 1)])
+def test_a_store_that_overlooks_conditions_is_warned_of(
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    lines: int,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    Store(s3.new_root()).check_access()
+    assert sum("one at a time" in message for message in caplog.messages) == lines
+
+
 def test_a_command_says_so_before_it_starts_anything(s3: S3Server, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flows", "nightly", "--root", "s3://not-there/x"]
     command += ["--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]
