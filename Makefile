@@ -24,12 +24,14 @@ $(VENV)/.installed: requirements.lock
 
 COMPILE = $(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 
-lock: ## Make requirements.lock anew from pyproject.toml, for Python 3.11 to 3.13 and every platform
+lock: ## Make the locks anew from pyproject.toml, for Python 3.11 to 3.13 and every platform
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-	$(COMPILE) --group dev --extra s3 pyproject.toml -o requirements.lock
-	$(COMPILE) --group containers --extra s3 --constraint requirements.lock pyproject.toml -o deploy/grail.lock
+	$(COMPILE) --group dev --extra s3 --extra dask pyproject.toml -o requirements.lock
+	$(COMPILE) --group containers --extra s3 --extra dask --constraint requirements.lock pyproject.toml -o deploy/grail.lock
 	$(COMPILE) --constraint requirements.lock deploy/model-server.in -o deploy/model-server.lock
+	$(COMPILE) --extra s3 --extra ray --constraint requirements.lock pyproject.toml -o deploy/ray.lock
+	$(COMPILE) --extra gpu --extra s3 --extra dask --extra ray --constraint deploy/ray.lock --override deploy/gpu-overrides.txt pyproject.toml -o deploy/gpu.lock
 
 run: install ## Make a demo world (SCALE, SEED), run the nightly flow on it, print the models' table
 	$(BIN)/python -m flows nightly --source demo --scale $(SCALE) --seed $(SEED) --root $(ROOT) --summary $(ROOT)/summary.json

@@ -10,7 +10,7 @@ from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
 from flows.pipeline import check_models, ingest_files, made
-from flows.runners import RunnerOfSetting
+from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig
 from schemas.validation import checked
@@ -42,19 +42,19 @@ def backfill(**settings: Any) -> BackfillSummary:
     config = checked(BackfillConfig, settings)
     check_summary(config.summary)
     check_models(config)
-    with temporary_files_under(config.root):
-        return nights_of_the_past(config)
+    with temporary_files_under(config.root), chosen_runner(config) as joined:
+        return nights_of_the_past(config, joined)
 
 
-def nights_of_the_past(config: BackfillConfig) -> BackfillSummary:
-    """Do a backfill's work in its order."""
+def nights_of_the_past(config: BackfillConfig, joined: BackfillConfig) -> BackfillSummary:
+    """Do a backfill's work in its order; ``joined`` has the address of a cluster that runs it."""
     run = RunContext(config.root, config.seed)
     deleted = check_tracking(config.tracking_address)
 
     raw = acquire(run, config.source, config.scale)
     check_experiment(deleted, config.tracking_address, is_demo=raw.is_demo)
     tables = made(ingest_files(config, run, raw))
-    nights = run_nights(config, run, tables, backfill_dates(config, tables["interactions"]))
+    nights = run_nights(joined, run, tables, backfill_dates(config, tables["interactions"]))
     runs = {
         n.snapshot.as_of: track_night(config, raw, n.snapshot, n.evaluation)["night"]
         for n in nights

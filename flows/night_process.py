@@ -12,7 +12,6 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from prefect import flow
-from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import set_api_log_sink
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -21,7 +20,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from flows.outcomes import complaint
 from flows.parallel_nights import max_parallel_nights, need_mib
 from flows.pipeline import run_night
-from flows.runners import RunnerOfSetting
+from flows.runners.cluster_checks import api_address
+from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import NightResult
 from schemas.errors import BackfillError, IncompleteNightError
 from schemas.settings import BackfillConfig
@@ -47,7 +47,8 @@ def run_night_process(
     night = night_of_day(config, run, tables, days)
     if night.failures:
         raise IncompleteNightError(complaint(night.failures))
-    return NightOfProcess(night, need_mib(night))
+    need = need_mib(night, in_cluster=config.runner_address is not None)
+    return NightOfProcess(night, need)
 
 
 @flow(
@@ -63,7 +64,8 @@ def night_of_day(
 ) -> NightResult:
     """Do the night as of a day on tables that are there."""
     handles = {name: Handle(tables, name) for name in tables}
-    return run_night(config, run, handles, days)
+    with chosen_runner(config):
+        return run_night(config, run, handles, days)
 
 
 @flow(
@@ -95,8 +97,11 @@ def run_nights(
 ) -> list[NightResult]:
     """Do the first night alone, to learn what one needs, then the others as memory allows.
 
-    BackfillError, when all have ended, if any failed.
+    Each has a process, and its tasks run in threads of that or in the cluster at the address of
+    ``config``. BackfillError, when all have ended, if any failed.
     """
+    if config.runner_address is None:
+        config = config.model_copy(update={"runner": "threads"})
     ended: list[NightOfProcess | BaseException] = []
     at_a_time = 1
     with one_server():
@@ -146,7 +151,5 @@ def stand_alone() -> None:
 @contextmanager
 def one_server() -> Iterator[None]:
     """Let all processes talk to the server of this one, also where that is a temporary one."""
-    with get_client(sync_client=True) as client:
-        address = str(client.api_url).rstrip("/")
-    with temporary_settings({PREFECT_API_URL: address}):
+    with temporary_settings({PREFECT_API_URL: api_address()}):
         yield

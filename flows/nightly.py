@@ -10,7 +10,7 @@ from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import complaint
 from flows.pipeline import check_models, ingest_files, run_night
-from flows.runners import RunnerOfSetting
+from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
 from tasks.artifacts.table_task import RunContext
@@ -45,7 +45,7 @@ def nightly(**settings: Any) -> Summary:
     config = checked_config(settings)
     check_summary(config.summary)
     check_models(config)
-    with temporary_files_under(config.root):
+    with temporary_files_under(config.root), chosen_runner(config):
         return whole_night(config)
 
 

@@ -16,7 +16,7 @@ from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import failure_of
 from flows.pipeline import Day, Handles, build_features, ingest_files
-from flows.runners import RunnerOfSetting
+from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import ArtifactRef, Json
 from schemas.model_settings import config_class
 from schemas.search_space import search_space
@@ -61,7 +61,7 @@ def tune(**settings: Any) -> TuningSummary:
     check_summary(config.summary)
     for model in config.models:
         recommender_class(model)  # of two threads none shall import it
-    with temporary_files_under(config.root):
+    with temporary_files_under(config.root), chosen_runner(config):
         return search_models(config)
 
 

@@ -61,6 +61,14 @@ class IncompleteNightError(GrailError):
     """Some models of a night failed; all the others are made, measured and kept."""
 
 
+class RunnerError(GrailError):
+    """What is to run the tasks is not there, cannot be reached, or is not as it must be."""
+
+
+class WorkerLostError(GrailError):
+    """A task was given up, as the workers that ran it ended."""
+
+
 class BackfillError(GrailError):
     """Some nights of a backfill failed; the others are kept."""
 

@@ -2,7 +2,7 @@
 Prefect deployment and, with their values, a part of what MLflow logs."""
 
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
 
 from schemas.model_settings import MODEL_CONFIGS, ModelConfig, config_class
 from schemas.paths import Metavar, Place, is_url, place
+from schemas.runner_settings import RunnerConfig
 from schemas.tracked_settings import TrackedConfig
 from schemas.validation import checked, complaint
 
@@ -41,8 +42,8 @@ def named_or_place(source: str) -> str:
     return source if source in {"demo", "kuairec"} else place(source)
 
 
-class DataConfig(TrackedConfig):
-    """What is learned from, and in what way the work is done."""
+class DataConfig(RunnerConfig, TrackedConfig):
+    """What is learned from, and what runs the work."""
 
     heading: ClassVar[str] = "from what data"
 
@@ -58,11 +59,6 @@ class DataConfig(TrackedConfig):
     seed: int = Field(42, ge=0, lt=2**32, description="decides every random choice of a run")
     max_reject_share: float = Field(
         0.01, ge=0, le=1, description="share of bad rows in one file above which the run stops"
-    )
-    runner: Literal["threads", "processes"] = Field(
-        "threads",
-        description="what runs tasks that do not need each other side by side: threads of one"
-        " process, or a process for each",
     )
 
 

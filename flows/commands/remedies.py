@@ -107,6 +107,8 @@ def _of_a_library(error: BaseException) -> str | None:
     bases = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     if "sqlalchemy.SQLAlchemyError" in bases:
         return "a database refused what it was asked: see whether it is well, and its address right"
+    if "concurrent.BrokenProcessPool" in bases:
+        return "a process ended under its task, mostly for want of memory: fewer (--runner-workers)"
     if "httpx.TransportError" in bases or "Failed to reach API" in str(error):
         return "a server did not answer: start it, or give another address"
     return None

@@ -22,6 +22,7 @@ from flows.commands.introduce import introduce
 from flows.commands.temporary_server import TemporaryServer
 from flows.commands.terminal import show
 from flows.environment import prefect_database
+from flows.runners.runner_of_setting import check_runner
 from schemas.paths import absolute, is_url
 from schemas.settings import DataConfig
 from schemas.tracked_settings import TrackedConfig
@@ -37,6 +38,8 @@ def run_flow(
 ) -> None:
     """Run ``flow`` with a server, its own if no other is set, and print a report of its result."""
     check_summary(getattr(config, "summary", None))  # before a server is started
+    if isinstance(config, DataConfig):
+        check_runner(config)
     shorten_console()
     if isinstance(config, DataConfig) and is_url(config.root):
         Store(config.root).check_access(is_patient=False)

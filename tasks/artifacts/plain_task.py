@@ -1,6 +1,7 @@
 """Tasks that leave no table: what they ask, decide or show, they can do again at any time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper, wraps
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -85,24 +86,31 @@ def plain_task(
 
 
 def ended_after(hours: float, name: str, function: Callable[P, R]) -> Callable[P, R]:
-    """End a task with a TaskTimeoutError when it takes longer than ``hours``.
+    """End a task with a TaskTimeoutError when it takes longer than ``hours``."""
+
+    @wraps(function)
+    def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+        with time_limit(hours, name):
+            return function(*args, **kwargs)
+
+    return timed
+
+
+@contextmanager
+def time_limit(hours: float, name: str) -> Iterator[None]:
+    """End a block, a task of this name, with a TaskTimeoutError after so many hours.
 
     By the means of Prefect's ``timeout_seconds``, of which it warns at every run of a task that is
     not in the main thread: there it ends a task between two lines of Python, not inside a library.
     """
-
-    @wraps(function)
-    def timed(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            with timeout(hours * 3600, TaskRunTimeoutError):
-                return function(*args, **kwargs)
-        except TaskRunTimeoutError as error:
-            raise TaskTimeoutError(
-                f"{name} took longer than {hours:g} h and was ended. What was finished before is"
-                " kept: run again to go on"
-            ) from error
-
-    return timed
+    try:
+        with timeout(hours * 3600, TaskRunTimeoutError):
+            yield
+    except TaskRunTimeoutError as error:
+        raise TaskTimeoutError(
+            f"{name} took longer than {hours:g} h and was ended. What was finished before is"
+            " kept: run again to go on"
+        ) from error
 
 
 def finished(result: R, *, was_there: bool, message: str) -> State[R]:

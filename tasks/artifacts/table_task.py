@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.futures import PrefectFuture
@@ -27,7 +27,8 @@ from schemas.tables import CONTRACTS
 from tasks.artifacts.build import build_or_reuse
 from tasks.artifacts.code_fingerprint import code_version_of
 from tasks.artifacts.inputs import Inputs, Outputs, Parent, Parents, Refs
-from tasks.artifacts.plain_task import ended_after, finished
+from tasks.artifacts.needs import Needs
+from tasks.artifacts.plain_task import finished, time_limit
 from tasks.artifacts.store import Store
 from tasks.models.lookup import recommender_class
 
@@ -55,9 +56,11 @@ FROM_CONTEXT = ("seed", "as_of")
 """Parameters that a task gets from the run's context: what it does not take decides nothing."""
 
 
-@dataclass(frozen=True)
-class Handle:
-    """One artefact of a task that may still be running: its refs to come, and which of them."""
+class Handle(NamedTuple):
+    """One artefact of a task that may still be running: its refs to come, and which of them.
+
+    A tuple, as Prefect, Dask and Ray look for futures in those.
+    """
 
     refs: PrefectFuture[Refs] | Refs
     name: str
@@ -88,6 +91,7 @@ class TableTask:
     code: Callable[..., Iterable[Code]]
     key: str
     hours: float
+    needs: Callable[..., Needs]
     log: Callable[[Inputs], None] | None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -172,17 +176,19 @@ class TableTask:
     def _execute(
         self, run: RunContext, inputs: Mapping[str, Input], settings: dict[str, Any]
     ) -> State[Refs]:
-        parents = {r: i.ref if isinstance(i, Handle) else i for r, i in inputs.items()}
-        made, was_there = self.build_or_reuse(run, parents, settings)
-        if self.log is not None:
-            self.log(Inputs(Store(run.root), made))
+        with time_limit(self.hours, self.name):
+            parents = {r: i.ref if isinstance(i, Handle) else i for r, i in inputs.items()}
+            made, was_there = self.build_or_reuse(run, parents, settings)
+            if self.log is not None:
+                self.log(Inputs(Store(run.root), made))
         return finished(made, was_there=was_there, message=described(made))
 
     @cached_property
     def _task(self) -> Any:
-        # Prefect's own cache is off: what is there, whole and unchanged, the store knows better
+        # Prefect's own cache is off: what is there, whole and unchanged, the store knows better.
+        # Of methods, which other processes get by name, as they get this
         return task(name=self.name, task_run_name=self._run_name, cache_policy=NO_CACHE)(
-            ended_after(self.hours, self.name, self._execute)
+            self._execute
         )
 
     def _run_name(self) -> str:
@@ -205,6 +211,7 @@ def table_task(
     code: Callable[..., Iterable[Code]] = lambda **_: (),
     key: str = "",
     hours: float = 1.0,
+    needs: Callable[..., Needs] = lambda **_: Needs(),
     log: Callable[[Inputs], None] | None = None,
 ) -> Callable[[Function], TableTask]:
     """Make a task of a function that reads artefacts and writes others.
@@ -217,11 +224,12 @@ def table_task(
         code: from its settings, the classes that its code finds at run time by a name.
         key: setting that tells its runs apart, for their names on Prefect's page.
         hours: after which it is ended, with a TaskTimeoutError.
+        needs: from its settings, what it wants of the worker that runs it.
         log: says of its finished outputs, made now or before, what a person should hear.
     """
 
     def decorate(function: Function) -> TableTask:
-        return TableTask(function, stage, reads, optional, writes, code, key, hours, log)
+        return TableTask(function, stage, reads, optional, writes, code, key, hours, needs, log)
 
     return decorate
 
@@ -229,6 +237,14 @@ def table_task(
 def declared(module: str, name: str) -> Any:
     """Return the task that a module declares under a name."""
     return getattr(import_module(module), name)
+
+
+def needs_of(run: Task[..., Any], parameters: Mapping[str, Any]) -> Needs:
+    """Return what a submitted task wants of its worker; the default if it is no table task."""
+    submitted = getattr(run.fn, "__self__", None)
+    if not isinstance(submitted, TableTask):
+        return Needs()
+    return submitted.needs(**parameters["settings"])
 
 
 def classes_of(parents: Parents) -> Iterator[type]:

@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, EvaluationTables, Json, Snapshot
 from schemas.errors import TrackingError, UnreachableError
+from schemas.runner_settings import RunnerConfig
 from schemas.settings import LearningConfig
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.artifacts.plain_task import finished, plain_task
@@ -34,7 +35,10 @@ DIRTY = "-dirty"
 LAYOUT = 3
 """Which runs, tables and names a night has in MLflow: with another one it is logged anew."""
 
-DECISIVE = set(LearningConfig.model_fields) - {"model_params", "tracking_uri", "runner"}
+DECISIVE = set(LearningConfig.model_fields) - {
+    *("model_params", "tracking_uri"),
+    *RunnerConfig.model_fields,
+}
 """Settings that a night's run may show; each model's own are with the model."""
 
 

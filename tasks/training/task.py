@@ -22,6 +22,7 @@ from tasks.models.base import Backtest, Recommender, Training
 from tasks.models.blends.block_cells import LOG_ALONE
 from tasks.models.lookup import recommender_class
 from tasks.reporting.progress import progress_shown
+from tasks.training.training_needs import needs_of_training
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ def warn_of_weak_blends(made: Inputs) -> None:
     code=lambda *, model, **_: (recommender_class(model),),
     key="model",
     log=warn_of_weak_blends,
+    needs=needs_of_training,
 )
 def train(
     inputs: Inputs, out: Outputs, *, model: str, config: Json, as_of: date, seed: int

@@ -17,6 +17,7 @@ from tasks.metrics.ranking import rank
 from tasks.models.lookup import recommender_class
 from tasks.sources.task import RawData
 from tasks.training.task import TABLES, load_training
+from tasks.training.training_needs import needs_of_training
 from tasks.tuning.compare_settings import DEFAULT, K, comparison_of, silent_users
 from tasks.tuning.tuned_settings import TunedFolder
 
@@ -32,6 +33,7 @@ STAGE = "tuning"
     writes=("trial_scores",),
     code=lambda *, model, **_: (recommender_class(model),),
     key="model",
+    needs=needs_of_training,
 )
 def try_settings(
     inputs: Inputs, out: Outputs, *, model: str, config: Json, as_of: date, seed: int

@@ -132,6 +132,7 @@ def test_every_flag_sets_its_field():
         "max_slice_drop": 0.05,
         "max_reject_share": 0.0,
         "runner": "processes",
+        "runner_workers": 3,
         "max_row_change": 0.2,
         "max_psi": 0.1,
         "max_champion_age_days": 7,
@@ -142,7 +143,7 @@ def test_every_flag_sets_its_field():
         "summary": "summary.json",
     }
     argv = [
-        *("--runner", "processes"),
+        *("--runner", "processes", "--runner-workers", "3"),
         *("--source", "here.zip", "--scale", "0.5", "--seed", "7", "--as-of", "2020-08-30"),
         *("--backtest-days", "3", "--registered-model", "ours"),
         *("--models", "als,popularity", "--top-n", "10", "--max-reject-share", "0"),
@@ -157,8 +158,10 @@ def test_every_flag_sets_its_field():
         ),
         *("--tracking-uri", "http://localhost:5000", "--summary", "summary.json"),
     ]
-    assert given.keys() == FIELDS.keys()
+    assert given.keys() == FIELDS.keys() - {"runner_address"}  # goes with none of these runners
     assert config_of(*argv) == NightlyConfig.model_validate(given)
+    joined = config_of("--runner", "dask", "--runner-address", "tcp://[::1]:8786")
+    assert joined.runner_address == "tcp://[::1]:8786"
 
 
 @pytest.mark.parametrize("argv", ["--models als --models tags", '--models ["als","tags"]'])
@@ -177,6 +180,14 @@ REFUSED = {
     "--scale large": "scale: ",
     "--scale": "argument --scale: expected one argument",
     "--seed 1.5": "seed: ",
+    "--runner spark": "runner: Input should be 'threads', 'processes', 'dask' or 'ray'",
+    "--runner-address tcp://here:8786": "runner_address is for a cluster, and the runner is"
+    " threads: choose runner dask or ray, or leave the address out",
+    "--runner dask --runner-address here": "no address of a dask cluster: give tcp://HOST:8786",
+    "--runner ray --runner-address tcp://here:8786": "no address of a ray cluster: give HOST:6379",
+    "--runner dask --runner-address tcp://me:word@here:8786": "without a password",
+    "--runner ray --runner-address here:6379 --runner-workers 2": "runner_workers is for a local",
+    "--runner-workers 0": "runner_workers: ",
     "--models nope": "models: unknown models ['nope']: choose from random, ",
     "--models als,als": "each model at most once",
     "--as-of yesterday": "as_of: ",

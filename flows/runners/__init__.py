@@ -1,0 +1,1 @@
+"""What runs the tasks of a flow: threads, processes, or the workers of a Dask or Ray cluster."""
