@@ -5,7 +5,6 @@ A cluster's own library runs them; here is said what prefect-dask and prefect-ra
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, PrefectTaskRunFuture, PrefectWrappedFuture
-from prefect.states import Crashed, Pending, exception_to_crashed_state
+from prefect.states import Crashed, Pending
 from prefect.task_runners import TaskRunner
 from prefect.utilities.collections import visit_collection
 
@@ -84,7 +83,7 @@ class ClusterFuture(PrefectTaskRunFuture[Any]):
         with get_client(sync_client=True) as client, suppress(PrefectHTTPStatusError):
             # The server may never have heard of it: then there is no page to be put right
             client.set_task_run_state(self.task_run_id, Crashed(message=str(lost)), force=True)
-        return asyncio.run(exception_to_crashed_state(lost))
+        return Crashed(message=str(lost), data=lost)
 
 
 class ClusterRunner(TaskRunner[PrefectFuture[Any]]):
