@@ -89,6 +89,8 @@ def check_files(fs: fsspec.AbstractFileSystem, files: Mapping[str, FileEntry]) -
         try:
             with fs.open(path, "rb") as file:
                 found = sha256_of(file)
+        except (TimeoutError, ConnectionError):  # which says nothing of the file
+            raise
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error}") from error
         if found != entry.sha256:

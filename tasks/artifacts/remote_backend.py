@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+from fsspec.asyn import FSTimeoutError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay
 from tenacity.wait import wait_exponential
 
@@ -188,6 +189,8 @@ class RemoteBackend:
             for name, entry in manifest.files.items():
                 self._parents_of(f"{place}/{name}")
                 self._put(folder / name, f"{place}/{name}", entry)
+        except RootUnavailableError:
+            raise
         except BaseException:
             with suppress(Exception):
                 self._discard(place)
@@ -254,8 +257,8 @@ class RemoteBackend:
             raise meant from error
 
     def _may_pass(self, error: BaseException) -> bool:
-        """Whether another try may do."""
-        return isinstance(error, TimeoutError | ConnectionError)
+        """Whether another try may do: not after a limit of time of the task that asks."""
+        return isinstance(error, FSTimeoutError | ConnectionError) or type(error) is TimeoutError
 
     def _meant(self, error: Exception) -> RootUnavailableError | None:
         """Return what an error says of the whole root; None if it is about one file."""

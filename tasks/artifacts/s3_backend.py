@@ -82,6 +82,10 @@ class S3Backend(RemoteBackend):
         """Return what is in a file, by one request; FileNotFoundError if it is not there."""
         return bytes(self._ask(self._fs.cat_file, path, max_concurrency=1))
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file if it is not there; return whether it was written."""
+        return self.replace(path, data, None) is not None
+
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until nobody else does ``work`` on this root, on whatever machine."""
         return turns(super().turn(work), Lease(self, f"{self.root}/.turns/{work}", work))

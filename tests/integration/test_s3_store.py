@@ -211,6 +211,17 @@ def test_a_store_that_stays_away_is_an_error_and_not_a_missing_table(
     assert store.find(SPEC, TABLE) == ref
 
 
+def test_the_end_of_a_task_is_not_taken_for_a_store_that_is_away(store: Store) -> None:
+    class TooLongError(TimeoutError):
+        """As Prefect raises it wherever the task is just then."""
+
+    def ended() -> None:
+        raise TooLongError
+
+    with pytest.raises(TooLongError):
+        files(store)._ask(ended)
+
+
 def test_an_answer_that_was_lost_is_no_other_winner(
     s3: S3Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
