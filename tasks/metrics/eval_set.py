@@ -80,8 +80,12 @@ class EvalSet:
     @cached_property
     def of_test_users(self) -> EvalSet:
         """The eval set of test users alone, with the same videos."""
+        return self.of_users(self.is_test)
+
+    def of_users(self, kept: NDArray[np.bool_]) -> EvalSet:
+        """Return the eval set of some users alone, bool (n,), with the same videos."""
         by_user = ("user_idx", "is_test", "candidates", "enjoyed", "watch_ratio", "stage")
-        return replace(self, **{name: getattr(self, name)[self.is_test] for name in by_user})
+        return replace(self, **{name: getattr(self, name)[kept] for name in by_user})
 
     @property
     def ks(self) -> tuple[int, ...]:

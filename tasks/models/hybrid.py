@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
 from tasks.metrics.eval_set import EvalSet
-from tasks.metrics.model_choice import FLOOR, leads_on, surest
+from tasks.metrics.model_choice import leads_on, surest
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
 from tasks.models.blends.block_cells import BlockCells, lead_on_best, mean_of
+from tasks.models.blends.learn_weights import WeightLearning
 from tasks.models.blends.scale import zscore_by_user
-from tasks.models.blends.weights import Floats, evenness, moments_by_user, select_weights
+from tasks.models.blends.weights import Floats, evenness, moments_by_user
 from tasks.models.lookup import recommender_class
 
 
@@ -30,9 +31,9 @@ class Hybrid(Recommender[HybridConfig]):
     How to combine is learned where exposure did not choose the cells: on the fully observed block,
     from validation users. What users first saw in a backtest, from components as they were some
     days before the cut, counts as far as the log showed its videos evenly. Only components that
-    help for sure count, each by a non-negative weight (``tasks.models.blends.weights``); a blend of
-    ``BLENDS`` makes one score of what they say. If none helps for sure it is popularity alone.
-    Noise and controls have no say.
+    help for sure count, each by a non-negative weight (``tasks.models.blends.learn_weights``); a
+    blend of ``BLENDS`` makes one score of what they say. If none helps for sure it is popularity
+    alone. Noise and controls have no say.
 
     By default that is the weighted sum, unless another blend, or a component alone, has a higher
     NDCG@10 on validation users for sure, each user's weights learned without them.
@@ -43,9 +44,9 @@ class Hybrid(Recommender[HybridConfig]):
     config_type = HybridConfig
     libraries = ("sklearn.neural_network", "scipy.optimize")
     required_tables = frozenset({"users", "videos", "components"})
-    state_attributes = ("moments_", "weights_")
-    moments_: Floats
+    state_attributes = ("weights_", "weights_without_")
     weights_: Floats
+    weights_without_: Floats
     components_: dict[str, Recommender[Any]]
     telling_: tuple[str, ...]
     blends_: dict[str, Blend]
@@ -65,27 +66,35 @@ class Hybrid(Recommender[HybridConfig]):
         users = EvalSet.of(training.validation_pairs)
         cells = BlockCells(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
         self.learned_from_ = cells.learned_from
-        learnable = self._learnable(training, training.backtest, cells)
+        pairs = self._sampled(training.backtest.seen_next)
+        heard = _heard([training.backtest.components[name] for name in self.telling_], pairs)
+        learning = WeightLearning(cells, _shown(heard, pairs), self.config, self.seed_)
+        self.weights_, is_sure = self._weights(learning)
+        weighing = self._weighing()
+        said = heard[:, [name in weighing for name in self.telling_]]
+        learnable = self._learnable(training, training.backtest, pairs, said, is_sure=is_sure)
         fitted = [blend.fit(learnable) for blend in asked]
         self.blends_ = {blend.name: blend for blend in fitted if blend is not None}
-        self._choose(self._tried(cells), cells.ndcg_of_parts())
+        self._choose(self._tried(learning), cells.ndcg_of_parts())
+        without = (
+            self._weights(learning, n)[0] if w else self.weights_ for n, w in self.weights.items()
+        )
+        self.weights_without_ = np.array(list(without))
 
     def _learnable(
-        self, training: Training, backtest: Backtest, cells: BlockCells
+        self,
+        training: Training,
+        backtest: Backtest,
+        pairs: pl.DataFrame,
+        said: FloatMatrix,
+        *,
+        is_sure: bool,
     ) -> BlendTraining:
-        """Weigh the components, and return what blends learn from beside the weights."""
-        pairs = self._sampled(backtest.seen_next)
-        heard = _heard([backtest.components[name] for name in self.telling_], pairs)
-        starts = np.flatnonzero(np.diff(pairs["user_idx"].to_numpy(), prepend=-1))
-        shown = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
-        shown *= evenness(pairs["video_idx"].to_numpy())
-        self.moments_ = np.concatenate([cells.moments, shown])
-        self.weights_, is_sure = self._weights(self.names_)
-        weighing = self._weighing()
+        """Gather what blends learn from beside the weights."""
         return BlendTraining(
-            weights=weighing,
+            weights=self._weighing(),
             is_sure=is_sure,
-            said=heard[:, [name in weighing for name in self.telling_]],
+            said=said,
             pairs=pairs,
             users_then=backtest.users,
             videos_then=backtest.videos,
@@ -104,50 +113,28 @@ class Hybrid(Recommender[HybridConfig]):
             "user_idx", "video_idx"
         )
 
-    def _weights(self, names: Sequence[str]) -> tuple[Floats, bool]:
-        """Return the weight of each component as learned from those called ``names``.
+    def _weights(self, learning: WeightLearning, without: str = "") -> tuple[Floats, bool]:
+        """Return the weight of each component, and whether they are sure.
 
-        And whether they are sure; if none is, all of it is popularity's, and without popularity all
-        weigh the same. Noise is asked only where it is all there is.
+        Noise is asked only where it is all there is: then all weigh the same.
         """
-        weights = np.zeros(len(self.names_))
-        telling = [name for name in self.telling_ if name in names]
-        sure = self._sure_weights(self.moments_, telling)
-        is_sure = bool(sure.any())
-        if not is_sure:
-            telling = [n for n in telling if n == FLOOR] or telling or list(names)
-            sure = np.full(len(telling), 1 / max(len(telling), 1))
-        weights[[self.names_.index(name) for name in telling]] = sure
-        return weights, is_sure
-
-    def _sure_weights(self, moments: Floats, telling: Sequence[str]) -> Floats:
-        places = [self.telling_.index(name) for name in telling]
-        if not places:
-            return np.zeros(0)
-        return select_weights(
-            moments[:, [*places, -1]][:, :, places],
-            self.seed_,
-            self.config.min_selection_rate,
-            self.config.least_weight,
-        )
+        learned, is_sure = learning.weights(without)
+        if learned.any():
+            by_name = dict(zip(self.telling_, learned, strict=True))
+        else:
+            by_name = {name: 1.0 for name in self.names_ if name != without}
+        weights = np.array([by_name.get(name, 0.0) for name in self.names_])
+        return weights / max(weights.sum(), 1.0), is_sure
 
     def _weighing(self) -> dict[str, float]:
         return {name: weight for name, weight in self.weights.items() if weight > 0}
 
-    def _tried(self, cells: BlockCells) -> dict[str, Floats]:
+    def _tried(self, learning: WeightLearning) -> dict[str, Floats]:
         """Return each validation user's NDCG@10 (n,) by kind, learned without that user."""
-        n = len(cells.users.user_idx)
-
-        def learned(kept: NDArray[np.bool_]) -> Floats:
-            others = np.concatenate([self.moments_[:n][kept], self.moments_[n:]])
-            sure = self._sure_weights(others, self.telling_)
-            its_own = self.weights_[[self.names_.index(name) for name in self.telling_]]
-            return sure if sure.any() else its_own
-
-        tried = {}
+        cells, tried = learning.cells, {}
         for kind, blend in self.blends_.items():
             if kind == BLENDS[0].name:
-                tried[kind] = cells.ndcg_of_weighted_sum(learned)
+                tried[kind] = learning.cross_fitted()
             else:  # it has learned from the log, where these users' cells are not
                 users = cells.users
                 scores = _blended(blend, cells.said, users.user_idx, users.video_idx)
@@ -210,8 +197,7 @@ class Hybrid(Recommender[HybridConfig]):
         other.__dict__.update(self.__dict__)
         left = [name for name in self.names_ if name != component]
         other.components_ = {name: self.components_[name] for name in left}
-        if self.weights[component] > 0:
-            other.weights_, _ = self._weights(left)
+        other.weights_ = self.weights_without_[self.names_.index(component)]
         weighing = other._weighing()
         blend = self.blend.without(component, weighing) or BLENDS[0](weighing)
         other.kind_, other.blends_ = blend.name, {blend.name: blend}
@@ -284,6 +270,13 @@ def _blended(blend: Blend, inputs: Inputs, user_idx: Index, video_idx: Index) ->
     scores = blend.combine(inputs, user_idx, video_idx)
     np.copyto(scores, np.nan, where=blend.is_silent(inputs, scores.shape))
     return scores
+
+
+def _shown(heard: FloatMatrix, pairs: pl.DataFrame) -> Floats:
+    """Return the moments of the log's users, as much as exposure was even."""
+    starts = np.flatnonzero(np.diff(pairs["user_idx"].to_numpy(), prepend=-1))
+    moments = moments_by_user(heard, pairs["enjoyed"].to_numpy(), starts)
+    return moments * evenness(pairs["video_idx"].to_numpy())
 
 
 def _heard(components: Sequence[Recommender[Any]], pairs: pl.DataFrame) -> FloatMatrix:

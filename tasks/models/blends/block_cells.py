@@ -59,22 +59,37 @@ class BlockCells:
         """Return each user's NDCG@10 by component alone."""
         return {name: self.ndcg(scores) for name, scores in self.said.items()}
 
-    def ndcg_of_weighted_sum(self, learned: Callable[[NDArray[np.bool_]], Floats]) -> Floats:
+    def of_users(self, kept: NDArray[np.bool_]) -> BlockCells:
+        """Return the cells of some users alone, bool (n,)."""
+        said = {name: scores[kept] for name, scores in self.said.items()}
+        return BlockCells(self.users.of_users(kept), said)
+
+    def ndcg_of_weights(self, weights: Floats) -> Floats:
+        """Return each user's NDCG@10 of the weighted sum (c,): silent where all that count are."""
+        scores = np.zeros(self.users.candidates.shape, dtype=np.float32)
+        silent = np.ones(scores.shape, dtype=bool)
+        for weight, (said, is_silent) in zip(weights, self._spoken, strict=True):
+            if weight > 0:
+                scores += np.float32(weight) * said
+                silent &= is_silent
+        np.copyto(scores, np.nan, where=silent)
+        return self.ndcg(scores)
+
+    @cached_property
+    def _spoken(self) -> list[tuple[FloatMatrix, NDArray[np.bool_]]]:
+        return [(np.nan_to_num(scores), np.isnan(scores)) for scores in self.said.values()]
+
+    def cross_fitted(self, learned: Callable[[NDArray[np.bool_]], Floats]) -> Floats:
         """Return each user's NDCG@10 of the weighted sum whose weights never saw that user.
 
         ``learned`` gives the weights (c,) learned with some of the users only, bool (n,).
         """
         fold = np.arange(len(self.users.user_idx)) % FOLDS
-        weights = np.empty((len(fold), len(self.said)), dtype=np.float32)
+        figures = np.full(len(fold), np.nan)
         for left_out in np.unique(fold):
-            weights[fold == left_out] = learned(fold != left_out)
-        scores = np.zeros(self.users.candidates.shape, dtype=np.float32)
-        silent = np.ones(scores.shape, dtype=bool)
-        for weight, said in zip(weights.T[:, :, None], self.said.values(), strict=True):
-            scores += np.nan_to_num(weight * said)
-            silent &= np.isnan(said) | (weight == 0)
-        scores[silent] = np.nan
-        return self.ndcg(scores)
+            they = fold == left_out
+            figures[they] = self.of_users(they).ndcg_of_weights(learned(~they))
+        return figures
 
 
 def mean_of(figures: NDArray[np.float64]) -> float:
