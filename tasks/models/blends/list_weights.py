@@ -21,6 +21,8 @@ FACTORS = (0.0, 0.5, 2.0)
 NEWCOMER = 0.25
 """Or gives one that has none so much of the sum of all."""
 MOST_STEPS = 20
+LEVEL = 0.9
+"""Of a gain's interval: by chance its lower end is above 0 in one of twenty useless steps."""
 
 
 def improve_weights(
@@ -29,7 +31,7 @@ def improve_weights(
     """Return the weights (c,), sum 1, that no single step makes better for sure.
 
     ``ndcg`` gives the figure of each of n users by weights, NaN where it is not defined. Of the
-    steps whose gain, paired by user, has a 95 % interval above 0, the one with the largest is
+    steps whose gain, paired by user, is above 0 with 95 % confidence, the one with the largest is
     taken. Only components of ``may_step``, bool (c,), change.
     """
     figures = ndcg(weights)
@@ -38,7 +40,7 @@ def improve_weights(
         if not steps:
             break
         tried = [ndcg(step) for step in steps]
-        gains = bootstrap_mean(np.column_stack(tried) - figures[:, None], seed)
+        gains = bootstrap_mean(np.column_stack(tried) - figures[:, None], seed, level=LEVEL)
         if not (gains.low > 0).any():
             break
         best = int(np.where(gains.low > 0, gains.mean, -np.inf).argmax())
