@@ -67,7 +67,7 @@ def joined(address: str, root: str) -> Iterator[TaskRunner[Any]]:
 def offers_at(address: str, root: str) -> list[Offer]:
     """Ask the workers of a cluster what they are and have; RunnerError if they will not do."""
     try:
-        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+        client = distributed.Client(address, timeout=3 * PATIENCE, set_as_default=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise no_answer(address, error) from error
     with client:
