@@ -15,7 +15,12 @@ COPY deploy/model-server.lock /tmp/
 RUN /opt/venv/bin/python -m pip install --require-hashes --no-deps --only-binary :all: -r /tmp/model-server.lock
 
 FROM python:3.11-slim-bookworm AS base
-RUN groupadd --gid 10001 grail \
+# libgomp1: implicit's wheel brings none of its own
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 grail \
     && useradd --uid 10001 --gid grail --create-home grail \
     && install --directory --owner grail --group grail --mode 700 /var/lib/grail
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
