@@ -20,7 +20,6 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from schemas.errors import ConfigError, ModelError
 from schemas.settings import NightlyConfig
@@ -29,6 +28,7 @@ from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
 from tasks.serving.task import ChampionSource
+from tasks.tracking.client import ALREADY_THERE
 from tasks.tracking.names import NIGHT, WAS_CHAMPION
 from tasks.tracking.night_run import EXPERIMENTS
 
@@ -39,7 +39,6 @@ WAY_OUT = (
     "python -m flows rollback --registered-model {name} goes back to the champion before it; with"
     " --retire the place is empty, and the next night need only beat popularity"
 )
-ALREADY_THERE = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,9 @@ LOST = (
 BUSY = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 """MLflow's own names of errors that may pass."""
 
+ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
+"""Its name of what two that make the same at once get, the second of them."""
+
 DRIVERS = {
     "psycopg2": "psycopg2-binary",
     "psycopg": "psycopg[binary]",

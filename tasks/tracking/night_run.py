@@ -27,6 +27,7 @@ from mlflow.data.sources import (
     S3ArtifactDatasetSource,
 )
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.model_settings import config_class
@@ -38,7 +39,7 @@ from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.tracking.board import eval_set_figures, words_for_model, words_for_night
 from tasks.tracking.claims import PARENT, Outrun, claim, come_first, runs_left
-from tasks.tracking.client import FAR_SIDE, ask_database, tracking_error
+from tasks.tracking.client import ALREADY_THERE, FAR_SIDE, ask_database, tracking_error
 from tasks.tracking.database import prepare_database
 from tasks.tracking.names import CLAIM, NIGHT
 from tasks.tracking.packaging import Packing
@@ -130,7 +131,13 @@ def experiment_id(client: MlflowClient, *, is_demo: bool, artifacts: str | None)
         return str(found.experiment_id)
     # Without the kind, MLflow opens the experiment on pages about language models
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+    except MlflowException as error:  # another machine may have made it just now
+        found = client.get_experiment_by_name(name)
+        if error.error_code != ALREADY_THERE or found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def log_once(

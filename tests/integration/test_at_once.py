@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 import tasks.tracking.claims
 from tasks.tracking.claims import Outrun, claim, come_first, is_held, runs_left
 from tasks.tracking.names import CLAIM
-from tasks.tracking.night_run import reachable
+from tasks.tracking.night_run import experiment_id, reachable
 from tests.integration.nights import night
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
@@ -149,6 +149,16 @@ def test_one_that_saw_nobody_has_come_first(
     when_waited_for(monkeypatch, lambda: client.set_terminated(second))
     with pytest.raises(Outrun):
         come_first(client, experiment, TAG, first)
+
+
+def test_an_experiment_that_another_has_just_made_is_taken(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = experiment_id(client, is_demo=True, artifacts=None)
+    before = iter([None])
+    look = client.get_experiment_by_name
+    monkeypatch.setattr(client, "get_experiment_by_name", lambda name: next(before, look(name)))
+    assert experiment_id(client, is_demo=True, artifacts=None) == made
 
 
 def test_processes_on_one_root_take_turns(tmp_path: Path) -> None:
