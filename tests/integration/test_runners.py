@@ -168,6 +168,7 @@ def among_killers(config: NightlyConfig) -> dict[str, Any]:
 
 def test_a_lost_worker_costs_what_it_was_doing(roots: Path) -> None:
     """Finished tasks are found in the store; one that kills its workers is given up in a line."""
+    (roots / "threads").mkdir(exist_ok=True)
     models = {"models": ("most_viewed", "tags")}
     settings = {**SETTINGS, **models, "runner": "dask", "runner_workers": 1}
     ended = among_killers(NightlyConfig(root=str(roots / "threads"), **settings))
