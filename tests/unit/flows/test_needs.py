@@ -51,7 +51,7 @@ def test_workers_of_this_machine_hold_the_hungriest_each() -> None:
     assert number == 1 or (number <= cores() and number * HUNGRIEST.mib <= 1.5 * free_mib())
 
 
-@pytest.mark.parametrize("sent", [train._task, nightly, backfill, tune], ids=str)
+@pytest.mark.parametrize("sent", [train._task, nightly, backfill, tune], ids=lambda sent: sent.name)
 def test_what_goes_to_workers_is_a_name(sent: object) -> None:
     """No code of this project travels: the other side looks it up in its own, which is checked."""
     parts = list(pickletools.genops(cloudpickle.dumps(sent)))
