@@ -45,8 +45,8 @@ RUNNERS: dict[str, Callable[[DataConfig], AbstractContextManager[Started]]] = {
 PACKAGES = {"dask": "prefect_dask", "ray": "prefect_ray"}
 """Package without which a runner cannot be imported; pyproject.toml has an extra of its name."""
 
-
 LOCKS = {"dask": "requirements.lock", "ray": "deploy/ray.lock"}
+"""Where that package is locked, with all it needs."""
 
 
 class RunnerOfSetting(TaskRunner[PrefectFuture[Any]]):

@@ -35,23 +35,25 @@ class WeightLearning:
 
     def weights(self, without: str = "") -> tuple[Floats, bool]:
         """Return the weights (c,) by all users, of all components or all but one."""
-        return self._learned(np.array([name != without for name in self.cells.said], dtype=bool))
+        parts = np.array([name != without for name in self.cells.said], dtype=bool)
+        return self._learned(parts, self.cells, self.cells.moments)
 
     def cross_fitted(self) -> Floats:
         """Return each validation user's NDCG@10 by weights that never saw that user."""
-        all_parts = np.ones(len(self.cells.said), dtype=bool)
-        return self.cells.cross_fitted(lambda users: self._learned(all_parts, users)[0])
+        parts = np.ones(len(self.cells.said), dtype=bool)
 
-    def _learned(self, parts: Mask, users: Mask | None = None) -> tuple[Floats, bool]:
+        def learned(users: Mask) -> Floats:
+            return self._learned(parts, self.cells.of_users(users), self.cells.moments[users])[0]
+
+        return self.cells.cross_fitted(learned)
+
+    def _learned(self, parts: Mask, cells: BlockCells, asked: Floats) -> tuple[Floats, bool]:
         """Return the weights, sum 1, and whether least squares was sure of any.
 
-        If it is of none, all of it is popularity's, and without popularity all weigh the same.
+        ``asked`` are the moments of the users of ``cells``. If it is sure of none, all of it is
+        popularity's, and without popularity all weigh the same.
         """
-        everybody = np.ones(len(self.cells.users.user_idx), dtype=bool)
-        cells = self.cells if users is None else self.cells.of_users(users)
-        moments = np.concatenate(
-            [self.cells.moments[everybody if users is None else users], self.shown]
-        )
+        moments = np.concatenate([asked, self.shown])
         weights = np.zeros(len(parts))
         weights[parts] = select_weights(
             moments[:, [*np.flatnonzero(parts), -1]][:, :, parts],
