@@ -19,7 +19,8 @@ from tasks.monitoring.task import monitor
 from tasks.promotion.task import promote
 from tasks.reporting.prefect_artifacts import publish_failures, publish_gate, publish_night
 from tasks.reporting.summary import Summary, check_summary, summarise
-from tasks.serving.task import recommend_from_champion
+from tasks.serving.house_rules import Exclusions, read_exclusions
+from tasks.serving.task import recommend_from_champion, with_list_rules
 from tasks.sources.task import acquire
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
@@ -45,11 +46,12 @@ def nightly(**settings: Any) -> Summary:
     config = checked_config(settings)
     check_summary(config.summary)
     check_models(config)
+    exclusions = read_exclusions(config)
     with temporary_files_under(config.root), chosen_runner(config):
-        return whole_night(config)
+        return whole_night(config, exclusions)
 
 
-def whole_night(config: NightlyConfig) -> Summary:
+def whole_night(config: NightlyConfig, exclusions: Exclusions) -> Summary:
     """Do a night's work in its order."""
     run, address = RunContext(config.root, config.seed), config.tracking_address
     deleted = check_tracking(address)
@@ -60,7 +62,8 @@ def whole_night(config: NightlyConfig) -> Summary:
     add_day(days.as_of, *NAMED_BY)
     config = resolve_settings(config, raw, days.as_of)
     night = run_night(config, run, tables, days)
-    snapshot, evaluation = night.snapshot, night.evaluation
+    snapshot = with_list_rules(config, night.snapshot, exclusions)
+    evaluation = night.evaluation
 
     runs = track_night(config, raw, snapshot, evaluation)
     publish_night(config, raw.source, snapshot, evaluation, runs)

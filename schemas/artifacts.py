@@ -39,6 +39,7 @@ class Snapshot(BaseModel):
     as_of: date
     tables: dict[str, ArtifactRef]
     models: dict[str, ArtifactRef] = Field(default_factory=dict)
+    list_rules: ArtifactRef | None = Field(None, description="rules of the house; None: no rules")
 
 
 class EvaluationTables(BaseModel):

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.list_rule_settings import ListRulesConfig
 from schemas.model_settings import MODEL_CONFIGS, ModelConfig, config_class
 from schemas.paths import Metavar, Place, is_url, place
 from schemas.runner_settings import RunnerConfig
@@ -171,7 +172,7 @@ class MonitoringConfig(BaseModel):
     )
 
 
-class NightlyConfig(MonitoringConfig, PromotionConfig, LearningConfig):
+class NightlyConfig(MonitoringConfig, PromotionConfig, ListRulesConfig, LearningConfig):
     """From raw KuaiRec files to compared models and everybody's top-N list."""
 
     heading: ClassVar[str] = "this night"
@@ -215,8 +216,12 @@ class BackfillConfig(LearningConfig):
         return self
 
 
-class RecommendConfig(TrackedConfig):
-    """The champion's lists: a table for all or some users, or one user's on the screen."""
+class RecommendConfig(ListRulesConfig, TrackedConfig):
+    """The champion's lists: a table for all or some users, or one user's on the screen.
+
+    The rules of the house are those of the champion's night; each that is given here counts instead
+    of the night's.
+    """
 
     heading: ClassVar[str] = "whose lists, of which videos"
 

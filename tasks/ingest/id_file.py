@@ -27,11 +27,12 @@ class Ids:
     notes: tuple[str, ...]
 
 
-def read_ids(path: Path, column: str) -> Ids:
+def read_ids(path: Path, column: str, *, may_be_empty: bool = False) -> Ids:
     """Read the ids in ``column`` of a file; other columns do not matter.
 
     A row whose value is no id is left out and named in the notes; an id that stands there again
-    counts once. ContractError if the file cannot be read, lacks the column, or holds no id.
+    counts once. ContractError if the file cannot be read, lacks the column, or holds no id; one
+    without any row passes where it ``may_be_empty``.
     """
     text = _column(path, column)
     rule = whole(column)
@@ -39,7 +40,7 @@ def read_ids(path: Path, column: str) -> Ids:
     rows = text.to_frame().with_row_index(ROW, offset=1)
     refused = rows.filter(broken)
     ids = rows.filter(~broken).select(rule.typed)[column]
-    if ids.is_empty():
+    if ids.is_empty() and not (may_be_empty and rows.is_empty()):
         raise ContractError(
             f"{path.name} holds no {column}" + "".join(f"; {n}" for n in _refusals(path, refused))
         )

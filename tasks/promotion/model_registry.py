@@ -27,6 +27,7 @@ from tasks.models.base import Recommender
 from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
+from tasks.serving.list_rules import ListRules
 from tasks.serving.task import ChampionSource
 from tasks.tracking.client import ALREADY_THERE
 from tasks.tracking.names import NIGHT, WAS_CHAMPION
@@ -51,6 +52,8 @@ class Champion:
     tags: Mapping[str, str]
     model: Recommender[Any]
     catalogue: Catalogue
+    rules: ListRules | None = None
+    """Of the house, on its night; None if it was logged before there were any."""
 
     @property
     def way_out(self) -> str:
@@ -92,7 +95,7 @@ def loaded(version: ModelVersion) -> Champion:
             artifact_uri=f"models:/{version.name}/{version.version}", dst_path=scratch
         )
         try:
-            model, catalogue = _read_logged(Path(logged), version.tags["grail.model"])
+            model, catalogue, rules = _read_logged(Path(logged), version.tags["grail.model"])
         except ModelError as error:
             reason = str(error).replace(f"{logged.rstrip('/')}/", "")
             raise ModelError(
@@ -106,6 +109,7 @@ def loaded(version: ModelVersion) -> Champion:
         tags=dict(version.tags),
         model=model,
         catalogue=catalogue,
+        rules=rules,
     )
 
 
@@ -125,12 +129,13 @@ def answering(client: MlflowClient, name: str, number: str) -> ChampionSource:
     )
 
 
-def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue]:
+def _read_logged(folder: Path, name: str) -> tuple[Recommender[Any], Catalogue, ListRules | None]:
     models = [config.parent for config in folder.glob("artifacts/*/config.json")]
     catalogues = [file.parent for file in folder.glob(f"artifacts/*/{CATALOGUE}")]
     if len(models) != 1 or len(catalogues) != 1:
         raise ModelError("its folder artifacts does not hold one model and one catalogue")
-    return recommender_class(name).load(models[0]), Catalogue.load(catalogues[0])
+    model, catalogue = recommender_class(name).load(models[0]), Catalogue.load(catalogues[0])
+    return model, catalogue, ListRules.load(catalogues[0])  # whose checksum is the catalogue's, too
 
 
 def registered_name(client: MlflowClient, config: NightlyConfig, run_id: str) -> str:

@@ -9,6 +9,7 @@ from tasks.models.popularity_fallback import is_fallback
 from tasks.promotion.task import Promotion
 from tasks.reporting.rendering import Printed, table
 from tasks.reporting.summary import Component, Figure, Summary
+from tasks.serving.list_rules import words
 
 NAME, INTERVAL = "model", "95 % interval"
 HEADERS = (NAME, "P@10", "R@10", "NDCG@10", INTERVAL, "coverage", "served", "seconds", "MiB")
@@ -34,6 +35,7 @@ def night_report(summary: Summary) -> list[Printed]:
         "",
         *_gate(summary),
         _lists(summary),
+        *([words(summary.list_rules)] if words(summary.list_rules) else []),
         *ways(summary.commands),
     ]
 

@@ -91,8 +91,9 @@ class Audit(BaseModel):
 class Summary(BaseModel):
     """One night, for programs to read.
 
-    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are;
-    ``smallest_live_test`` is by the model compared with, null where none simulated was enough.
+    ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are, and
+    ``list_rules`` what the rules of the house did to them; ``smallest_live_test`` is by the model
+    compared with, null where none simulated was enough.
     """
 
     source: str
@@ -114,6 +115,7 @@ class Summary(BaseModel):
     artifacts: dict[str, str]
     top_n: str
     users_by_model: dict[str, int]
+    list_rules: dict[str, int]
     tracking_uri: str
     mlflow_run_id: str
     promotion: Promotion
@@ -197,6 +199,7 @@ def summarise(
         artifacts=_places(store, snapshot.tables | single),
         top_n=f"{store.place(lists)}/{DATA}",
         users_by_model=lists.metadata["users_by_model"],
+        list_rules=lists.metadata["list_rules"],
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
         promotion=promotion,

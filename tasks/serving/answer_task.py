@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.writer import DATA, ArtifactWriter
 from tasks.ingest.id_file import read_ids, some
 from tasks.models.popularity_fallback import fallback_of
+from tasks.serving.house_rules import Exclusions, read_exclusions, rules_in_force
+from tasks.serving.list_rules import EXCLUDED_USERS, words
 from tasks.serving.top_n import top_n_for_all
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -35,6 +39,7 @@ class Request:
 
     users: NDArray[np.int32] | None
     candidates: NDArray[np.int32] | None
+    exclusions: Exclusions
     notes: tuple[str, ...]
 
 
@@ -62,6 +67,7 @@ def read_request(config: RecommendConfig) -> Request:
     videos = (
         None if config.candidate_file is None else read_ids(Path(config.candidate_file), "video_id")
     )
+    exclusions = read_exclusions(config)
     if config.out is not None:
         try:
             Path(config.out).parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +77,11 @@ def read_request(config: RecommendConfig) -> Request:
     return Request(
         users=one if users is None else users.ids,
         candidates=None if videos is None else videos.ids,
-        notes=tuple(note for ids in (users, videos) if ids is not None for note in ids.notes),
+        exclusions=exclusions,
+        notes=(
+            *(note for ids in (users, videos) if ids is not None for note in ids.notes),
+            *exclusions.notes,
+        ),
     )
 
 
@@ -83,6 +93,7 @@ def recommend_on_request(config: RecommendConfig, request: Request) -> State[Res
     """
     from tasks.promotion.model_registry import CHAMPION, champion, default_name
     from tasks.serving.explain import shown
+    from tasks.serving.explain_rules import effects
     from tasks.tracking.night_run import reachable
 
     with reachable(config.tracking_address) as client:
@@ -92,20 +103,31 @@ def recommend_on_request(config: RecommendConfig, request: Request) -> State[Res
             raise ConfigError(f"{name} has no champion yet: no night has been promoted")
         users = found.catalogue.user_ids if request.users is None else request.users
         allowed_videos = candidates_allowed(found, request)
-        lists: Iterable[pl.DataFrame] = top_n_for_all(
-            found.model,
-            fallback_of(found.model),
-            found.catalogue,
-            users,
-            config.top_n,
+        as_of = date.fromisoformat(found.tags["grail.as_of"])
+        found = replace(
+            found,
+            rules=rules_in_force(found.rules, found.catalogue, as_of, config, request.exclusions),
+        )
+        did = Counter[str]()
+        ask = partial(
+            top_n_for_all,
+            *(found.model, fallback_of(found.model), found.catalogue, users, config.top_n),
             allowed_videos,
         )
+        lists: Iterable[pl.DataFrame] = ask(found.rules, did)
         text = None
         if config.user is not None:
             lists = [*lists]
             text = shown(client, name, found, config, lists[0])
+            if config.explain and found.rules is not None and words(did):
+                video_ids, listed = found.catalogue.video_ids, lists[0]["video_id"].to_numpy()
+                unruled = next(ask())["video_id"].to_numpy()
+                effect = effects(found.rules, video_ids, config.user, unruled, listed)
+                text = "\n".join([text, "", *effect])
         counts = write(lists, config.out)
-        notes = [*request.notes, *strange(found, request), *without_list(len(users), counts)]
+        ruled = [words(did)] if words(did) else []
+        left = len(users) - did[EXCLUDED_USERS]
+        notes = [*request.notes, *strange(found, request), *without_list(left, counts), *ruled]
         made = Response(
             registered_model=name,
             version=found.version,
@@ -155,7 +177,8 @@ def strange(found: Champion, request: Request) -> list[str]:
             notes.append(
                 f"{len(strangers)} {kind} unknown to the champion, {then}: {some(strangers)}"
             )
-    return notes
+    ours = (found.catalogue.user_ids, found.catalogue.video_ids)
+    return [*notes, *request.exclusions.unknown(*ours)]
 
 
 def without_list(n_users: int, counts: dict[str, int]) -> list[str]:

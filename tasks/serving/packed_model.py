@@ -16,16 +16,21 @@ from tasks.models.base import Recommender
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
 from tasks.models.popularity_fallback import fallback_of
+from tasks.serving.list_rules import ListRules
 from tasks.serving.top_n import Fallback, top_n_for_all
 
 
 @dataclass(frozen=True)
 class PackedModel:
-    """A model, the catalogue it was trained on, and the list of those whom it cannot serve."""
+    """A model, the catalogue it was trained on, and the list of those whom it cannot serve.
+
+    ``rules`` are those of the house on the night that packed it.
+    """
 
     model: Recommender[Any]
     catalogue: Catalogue
     fallback: Fallback
+    rules: ListRules | None
 
     @classmethod
     def load(cls, name: str, model: Path, catalogue: Path) -> Self:
@@ -35,7 +40,8 @@ class PackedModel:
             ModelError: a file is lost or is not as it was saved.
         """
         loaded = recommender_class(name).load(model)
-        return cls(loaded, Catalogue.load(catalogue), fallback_of(loaded))
+        found = Catalogue.load(catalogue)  # which checks every file beside it, too
+        return cls(loaded, found, fallback_of(loaded), ListRules.load(catalogue))
 
     def lists(
         self, user_ids: NDArray[np.integer[Any]], n: int | None, candidates: Sequence[int]
@@ -56,6 +62,6 @@ class PackedModel:
         # No list is longer than the catalogue, and each place asked for takes memory
         n = min(int(n), len(self.catalogue.video_ids))
         lists = top_n_for_all(
-            self.model, self.fallback, self.catalogue, user_ids, n, allowed_videos
+            self.model, self.fallback, self.catalogue, user_ids, n, allowed_videos, self.rules
         )
         return pl.concat(lists)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tasks.metrics.ranking import rank
 from tasks.models.base import FloatMatrix
 from tasks.models.catalogue import Catalogue
+from tasks.serving.list_rules import EXCLUDED_USERS, ListRules
 
 USERS_AT_ONCE = 512
 """Users scored together by a core: 22 MB of scores at KuaiRec's size."""
@@ -41,6 +43,8 @@ def top_n_for_all(
     user_ids: NDArray[np.integer[Any]],
     n: int,
     allowed_videos: NDArray[np.bool_] | None = None,
+    rules: ListRules | None = None,
+    counts: Counter[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield rows of ``top_n`` for users by id, in their order, some hundred users at a time.
 
@@ -48,15 +52,26 @@ def top_n_for_all(
     ``fallback``, marked by its name; without a scorer all have. A known user's list is without what
     they have seen. ``allowed_videos``, bool (m,), is False for videos that must not be listed; None
     allows all. A user has fewer than ``n`` rows where there are not that many unseen videos with a
-    score.
+    score. ``rules`` are obeyed by every list, and what they did is added to ``counts``; a user whom
+    they exclude has none.
     """
+    counts = Counter() if counts is None else counts
     allowed = (
         np.ones(len(catalogue.video_ids), dtype=bool) if allowed_videos is None else allowed_videos
     )
-    starts = range(0, len(user_ids), USERS_AT_ONCE)
+    if rules is not None:
+        allowed = allowed & rules.may_be_listed
+        counts.update({name: int(flags.sum()) for name, flags in rules.kept_out.items()})
+        gets_one = rules.gets_a_list(user_ids)
+        counts[EXCLUDED_USERS] += int((~gets_one).sum())
+        user_ids = user_ids[gets_one]
+    starts = range(0, max(len(user_ids), 1), USERS_AT_ONCE)  # of nobody: no rows, but their columns
     chunks = [user_ids[start : start + USERS_AT_ONCE] for start in starts]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        yield from threads.map(partial(_lists, scorer, fallback, catalogue, allowed, n), chunks)
+        lists = partial(_lists, scorer, fallback, catalogue, allowed, n, rules)
+        for rows, counted in threads.map(lists, chunks):
+            counts.update(counted)
+            yield rows
 
 
 def _lists(
@@ -65,8 +80,9 @@ def _lists(
     catalogue: Catalogue,
     allowed_videos: NDArray[np.bool_],
     n: int,
+    rules: ListRules | None,
     user_ids: NDArray[np.integer[Any]],
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, Counter[str]]:
     is_known = np.isin(user_ids, catalogue.user_ids)
     user_idx = catalogue.user_idx(user_ids[is_known])
     allowed = np.tile(allowed_videos, (len(user_ids), 1))
@@ -79,22 +95,24 @@ def _lists(
     if not is_served.all():
         other, scores[~is_served] = fallback()
     names = np.where(is_served, own, other).tolist()
-    return listed(scores, allowed, user_ids, catalogue.video_ids, n, names)
+    if rules is None:
+        ranked, counts = rank(scores, allowed, n), Counter[str]()
+    else:
+        ranked, counts = rules.choose(scores, allowed, n)
+    return listed(scores, ranked, user_ids, catalogue.video_ids, names), counts
 
 
 def listed(
     scores: FloatMatrix,
-    allowed: NDArray[np.bool_],
+    ranked: NDArray[np.int32],
     user_ids: NDArray[np.integer[Any]],
     video_ids: NDArray[np.int32],
-    n: int,
     names: Sequence[str],
 ) -> pl.DataFrame:
-    """Return rows of ``top_n``: the ``n`` best of the allowed videos by scores (users, m).
+    """Return rows of ``top_n``: the columns of ``ranked`` that each user's list takes.
 
     ``names`` says, user by user, whose list it is.
     """
-    ranked = rank(scores, allowed, n)
     rows, places = np.nonzero(ranked >= 0)
     columns = ranked[rows, places]
     return pl.DataFrame(

@@ -37,6 +37,7 @@ from tasks.evaluation.frames import EvaluationFrames, challenger_of, choice_of
 from tasks.figures.night_plots import night_figures
 from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
+from tasks.serving.task import load_rules
 from tasks.tracking.board import eval_set_figures, words_for_model, words_for_night
 from tasks.tracking.claims import PARENT, Outrun, claim, come_first, runs_left
 from tasks.tracking.client import ALREADY_THERE, FAR_SIDE, ask_database, tracking_error
@@ -208,7 +209,8 @@ def log_night(
     ):
         come_first(client, experiment, night.tag, parent.info.run_id)
         ids["night"] = parent.info.run_id
-        packing = Packing.of(catalogue, Path(scratch))
+        rules = load_rules(night.store, night.snapshot)
+        packing = Packing.of(catalogue, Path(scratch), rules)
         mlflow.log_params(_flat({**night.settings, "chosen_by_validation_users": night.best}))
         client.log_batch(parent.info.run_id, metrics=_night_figures(night))
         _log_tables(night)

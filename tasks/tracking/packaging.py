@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from schemas.paths import address
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
+from tasks.serving.list_rules import ListRules
 from tasks.tracking.scoring_package import scoring_package
 
 SIGNATURE = ModelSignature(
@@ -47,10 +48,12 @@ class Packing:
     """A file of the exact versions of everything that is locked."""
 
     @classmethod
-    def of(cls, catalogue: Catalogue, scratch: Path) -> Self:
+    def of(cls, catalogue: Catalogue, scratch: Path, rules: ListRules | None = None) -> Self:
         """Write what models are packed with into the empty folder ``scratch``."""
         folder, constraints = scratch / "catalogue", scratch / "constraints.txt"
         folder.mkdir()
+        if rules is not None:  # first, as the catalogue's checksums are of all that is beside it
+            rules.save(folder)
         catalogue.save(folder)
         constraints.write_text("".join(f"{pin}\n" for _, pin in locked()))
         return cls(folder, catalogue.user_ids[:2].tolist(), constraints)

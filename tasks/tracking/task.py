@@ -98,6 +98,8 @@ def track_runs(
         "as_of": str(snapshot.as_of),
         "source": raw.source,
     }
+    if snapshot.list_rules is not None:  # models are packed with them
+        shown["list_rules"] = snapshot.list_rules.content
     night = Night(
         fingerprint=hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16],
         source=raw.source,

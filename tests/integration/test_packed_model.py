@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mlflow import MlflowClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from schemas.list_rule_settings import ListRulesConfig
 from schemas.model_settings import HybridConfig, TwoTowerConfig
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.base import Recommender
@@ -26,6 +28,7 @@ from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.hybrid import Hybrid
 from tasks.models.lookup import recommender_class
+from tasks.serving.house_rules import Exclusions, rules_of
 from tasks.serving.packed_model import PackedModel
 from tasks.tracking.packaging import Packing
 from tests.synthetic_data import small_world, with_components
@@ -33,6 +36,8 @@ from tests.synthetic_data import small_world, with_components
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 LIGHT = ("random", "most_viewed", "popularity", "als", "content", "tags", "friends")
 STRANGER = 999_999
+EXCLUDED = slice(2, 4)
+"""Users without a list and videos in none, by index: rules of the house travel with a model."""
 
 ELSEWHERE = """
 import json, sys
@@ -91,7 +96,11 @@ def folders(
         pl.DataFrame({f"{kind}_id": ids})
         for kind, ids in (("user", world.user_ids), ("video", world.video_ids))
     ]
-    packing = Packing.of(Catalogue.of(*ids, world.user_item), tmp_path_factory.mktemp("scratch"))
+    catalogue = Catalogue.of(*ids, world.user_item)
+    exclusions = Exclusions(world.user_ids[EXCLUDED], world.video_ids[EXCLUDED])
+    one_each = ListRulesConfig(max_per_author=1)
+    rules = rules_of(world.videos, date(2020, 9, 1), one_each, exclusions)
+    packing = Packing.of(catalogue, tmp_path_factory.mktemp("scratch"), rules)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     for name, model in models.items():
         saved = tmp_path_factory.mktemp(name)
@@ -182,6 +191,9 @@ def test_they_answer_elsewhere_as_they_do_here(folders, tmp_path):
         marks = {row["user_id"]: row["model"] for row in answers[name]}
         assert marks[STRANGER].endswith(" (fallback)")
         assert name in marks.values()
+        assert not set(marks) & set(world.user_ids[EXCLUDED].tolist())
+        listed = {row["video_id"] for row in answers[name]}
+        assert not listed & set(world.video_ids[EXCLUDED].tolist())
 
 
 def test_users_whom_the_network_never_saw_get_their_vectors_there(models, folders, tmp_path):

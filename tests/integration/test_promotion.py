@@ -18,7 +18,14 @@ from schemas.errors import ModelError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import PROJECT
 from tasks.models.catalogue import Catalogue
-from tasks.promotion.model_registry import CHAMPION, Champion, champion, set_champion, version_at
+from tasks.promotion.model_registry import (
+    CHAMPION,
+    Champion,
+    champion,
+    loaded,
+    set_champion,
+    version_at,
+)
 from tasks.reporting.console import night_report
 from tasks.reporting.rendering import rendered
 from tasks.reporting.summary import Summary
@@ -227,3 +234,35 @@ def test_views_tell_data_apart() -> None:
     assert past.is_of_the_data_of(grown)
     assert not past.is_of_the_data_of(other)
     assert not past.is_of_the_data_of(catalogue([99], [(0, 2)]))
+
+
+def test_lists_of_a_night_obey_the_rules_of_the_house_and_its_model_brings_them_along(
+    play: Play, refused: Ran, client: MlflowClient, tmp_path: Path
+) -> None:
+    before = lists_of(refused.summary)
+    user, video = before["user_id"][0], before["video_id"][0]
+    files = {}
+    for kind, excluded in (("user", user), ("video", video)):
+        file = tmp_path / f"{kind}s.csv"
+        file.write_text(f"{kind}_id\n{excluded}\n")
+        files[f"excluded_{kind}_file"] = str(file)
+    ran = play(FLOOR, **files, max_per_author=2, top_n=20)
+    lists = lists_of(ran.summary)
+    assert set(before["user_id"]) - set(lists["user_id"]) == {user}
+    assert video not in lists["video_id"]
+    features = pl.read_parquet(f"{ran.summary.artifacts['video_features']}/data.parquet")
+    authors = lists.join(features.select("video_id", "author_id"), on="video_id").drop_nulls()
+    assert authors.group_by("user_id", "author_id").len()["len"].max() <= 2  # type: ignore[operator]
+    did = ran.summary.list_rules
+    assert (did["excluded_users"], did["excluded_videos"]) == (1, 1)
+    assert "rules of the house: 1 users excluded, 1 videos" in rendered(night_report(ran.summary))
+    gate = ran.summary.promotion
+    packed = loaded(client.get_model_version(gate.registered_model, gate.version)).rules
+    assert packed is not None
+    assert (packed.max_per_author, packed.excluded_users.tolist()) == (2, [user])
+    again = play(FLOOR, **files, max_per_author=2, top_n=20)
+    assert again.computed == set()
+    Path(files["excluded_video_file"]).write_text("video_id\n")
+    assert (
+        play(FLOOR, **files, max_per_author=2, top_n=20).summary.list_rules["excluded_videos"] == 0
+    )

@@ -175,6 +175,33 @@ def test_a_stranger_is_told_so_and_gets_what_is_popular(root):
     assert answer.users_by_model == {"popularity (fallback)": 1}
 
 
+def test_rules_of_the_house_are_obeyed_and_explained(root, reigning, tmp_path):
+    user, plain = int(reigning.catalogue.user_ids[0]), tmp_path / "plain.parquet"
+    before = rows_of(asked(root, user=user, top_n=10, out=str(plain)))["video_id"].to_list()
+    answer = asked(
+        root,
+        user=user,
+        top_n=10,
+        explain=True,
+        out=str(tmp_path / "ruled.parquet"),
+        excluded_video_file=ids_in(tmp_path, "video_id", [before[0], STRANGER]),
+        max_per_author=1,
+    )
+    listed = rows_of(answer)["video_id"].to_list()
+    assert reigning.rules is not None
+    authors = reigning.rules.author_id[np.searchsorted(reigning.catalogue.video_ids, listed)]
+    assert len(set(authors[authors >= 0].tolist())) == (authors >= 0).sum()
+    assert answer.shown is not None
+    (passed_over,) = [line for line in answer.shown.split("\n") if "passed over by" in line]
+    assert f"{before[0]} (excluded)" in passed_over
+    assert answer.notes[0] == f"1 excluded videos are not known: {STRANGER}"
+    assert answer.notes[-1].startswith("rules of the house: 1 videos excluded")
+    own = ids_in(tmp_path, "user_id", [user])
+    nobody = asked(root, user=user, explain=True, excluded_user_file=own)
+    assert "they get no list" in (nobody.shown or "")
+    assert nobody.notes == ["rules of the house: 1 users excluded"]
+
+
 def test_what_is_no_longer_there_is_not_known(root, reigning):
     folders = [*root.glob("*/video_features/*"), *root.glob("*/eval_pairs/*")]
     user = int(reigning.catalogue.user_ids[0])
