@@ -1,6 +1,7 @@
 """ALS: our fit against the bare call of implicit on the same matrix."""
 
 import numpy as np
+import polars as pl
 
 from benchmarks.comparisons import Comparison, Goal, median_of
 from benchmarks.ground import BenchmarkError, Ground
@@ -41,7 +42,7 @@ def bare(ground: Ground, threads: int) -> Facts:
 
     training = ground.training(frozenset({"user_item"}))
     with timed() as prepared:
-        enjoyed = training.user_item.filter(training.user_item["enjoyed"] > 0)
+        enjoyed = training.user_item.read().filter(pl.col("enjoyed") > 0)
         cells = (enjoyed["user_idx"].to_numpy(), enjoyed["video_idx"].to_numpy())
         ones = np.ones(enjoyed.height, dtype=np.float32)
         confidence = sparse.csr_matrix((ones, cells), shape=training.shape)

@@ -35,7 +35,7 @@ Loop = tuple[float, Callable[[int], list[float]]]
 
 def sampled(training: Training, name: str) -> tuple[np.ndarray, int]:
     """Return some users that a loop has work with, evenly spread, and how many there are."""
-    table = training.friends if name == "friends" else training.user_item
+    table = training.friends if name == "friends" else training.user_item.read("user_idx")
     users = table["user_idx"].unique().sort().to_numpy()
     places = np.linspace(0, len(users) - 1, min(SAMPLE, len(users))).astype(np.int64)
     return users[np.unique(places)], len(users)
@@ -89,7 +89,7 @@ def content_loop(ground: Ground, training: Training) -> Loop:
     parts = np.split(np.arange(features.nnz), features.indptr[1:-1])
     vectors = [dict(zip(features.indices[p], features.data[p], strict=True)) for p in parts]
     videos = pd.DataFrame({"video_idx": range(len(vectors)), "features": vectors})
-    pairs = training.user_item.select("user_idx", "video_idx", "enjoyed").to_pandas()
+    pairs = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
 
     def scores_of(user: int) -> list[float]:
         own = pairs[pairs["user_idx"] == user]
@@ -114,7 +114,7 @@ def tags_loop(_: Ground, training: Training) -> Loop:
     from schemas.model_settings import PopularityConfig, TagsConfig
 
     config = TagsConfig()
-    pairs = training.user_item.select("user_idx", "video_idx", "enjoyed").to_pandas()
+    pairs = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
     videos = training.videos.select("video_idx", "tags").to_pandas()
     tagged = videos.explode("tags").dropna().rename(columns={"tags": "tag"})
     begun = time.perf_counter()
@@ -152,7 +152,7 @@ def friends_loop(_: Ground, training: Training) -> Loop:
     from schemas.model_settings import FriendsConfig
 
     shrinkage = FriendsConfig().shrinkage
-    views = training.user_item.select("user_idx", "video_idx", "enjoyed").to_pandas()
+    views = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
     edges = training.friends.select("user_idx", "friend_idx").to_pandas()
     begun = time.perf_counter()
     back = edges.rename(columns={"user_idx": "friend_idx", "friend_idx": "user_idx"})

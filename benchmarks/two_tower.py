@@ -38,16 +38,16 @@ SHUFFLED = 1_000_000
 """Rows in tf.data's shuffle buffer; the order of the pairs is shuffled beforehand as well."""
 
 
-def set_up(ground: Ground) -> tuple[TwoTowerNetwork, Any, pl.DataFrame, pl.DataFrame]:
-    """Return a fresh network, the settings, the pairs to learn from, and those held out."""
+def set_up(ground: Ground) -> tuple[TwoTowerNetwork, Any, Any, pl.DataFrame]:
+    """Return a fresh network, the settings, the labels as CSR, and the pairs held out."""
     from schemas.model_settings import TwoTowerConfig
     from tasks.models.towers.training import hold_out_last_days
     from tasks.models.two_tower import TwoTower
 
     training = ground.training(TwoTower.required_tables)
     config = TwoTowerConfig()
-    pairs, held = hold_out_last_days(training.user_item, config.validation_days)
-    return TwoTower(config)._network(training, pairs), config, pairs, held
+    labels, held = hold_out_last_days(training.user_item, training.shape, config.validation_days)
+    return TwoTower(config)._network(training, labels), config, labels, held
 
 
 def held_out_loss(network: TwoTowerNetwork, held: pl.DataFrame) -> float:
@@ -80,11 +80,11 @@ def ours(ground: Ground) -> Facts:
     """Train by the objective's own epochs."""
     from tasks.models.towers.objectives import Pointwise
 
-    network, config, pairs, held = set_up(ground)
+    network, config, labels, held = set_up(ground)
     seconds, losses, total = [], [], 0.0
     with timed() as facts:
         begun = time.perf_counter()
-        objective = Pointwise(network, pairs, config, ground.seed)
+        objective = Pointwise(network, labels, config, ground.seed)
         for epoch in range(config.epochs):
             objective.epoch(config.learning_rate * config.decay**epoch)
             total += time.perf_counter() - begun
@@ -93,7 +93,7 @@ def ours(ground: Ground) -> Facts:
             if has_stalled(losses, config.patience):
                 break
             begun = time.perf_counter()
-    return reported(seconds, losses, pairs.height, facts)
+    return reported(seconds, losses, labels.nnz, facts)
 
 
 def by_fit(ground: Ground, batch: int) -> Facts:
@@ -102,10 +102,10 @@ def by_fit(ground: Ground, batch: int) -> Facts:
     import tensorflow as tf
 
     keras.utils.set_random_seed(ground.seed)
-    network, config, pairs, held = set_up(ground)
-    order = np.random.default_rng(ground.seed).permutation(pairs.height)
-    columns = (pairs[name].to_numpy()[order] for name in ("user_idx", "video_idx", "enjoyed"))
-    users, videos, labels = columns
+    network, config, matrix, held = set_up(ground)
+    order = np.random.default_rng(ground.seed).permutation(matrix.nnz)
+    pairs = matrix.tocoo()
+    users, videos, labels = (of[order] for of in (pairs.row, pairs.col, pairs.data))
     seconds, losses, total = [], [], 0.0
     with timed() as facts:
         begun = time.perf_counter()
@@ -124,7 +124,7 @@ def by_fit(ground: Ground, batch: int) -> Facts:
             if has_stalled(losses, config.patience):
                 break
             begun = time.perf_counter()
-    return reported(seconds, losses, pairs.height, facts)
+    return reported(seconds, losses, matrix.nnz, facts)
 
 
 def fit_small(ground: Ground) -> Facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from schemas.artifacts import ArtifactRef
 from tasks.artifacts.store import Store
 from tasks.artifacts.writer import ArtifactWriter
+from tasks.features.parted_table import PartedTable
 
 T = TypeVar("T")
 
@@ -68,9 +69,13 @@ class Inputs:
         """Read a table lazily."""
         return self.store.scan(self[role])
 
-    def row_groups(self, role: str) -> Iterator[pl.DataFrame]:
-        """Yield a large table piece by piece."""
-        return self.store.row_groups(self[role])
+    def row_groups(self, role: str, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield a large table, or some of its columns, piece by piece."""
+        return self.store.row_groups(self[role], columns)
+
+    def parted(self, role: str) -> PartedTable:
+        """Return a table of cells, to be read piece by piece."""
+        return self.store.parted(self[role])
 
     def concat(self, prefix: str) -> pl.DataFrame:
         """Read the tables of a group, one below the other."""

@@ -19,6 +19,7 @@ import uuid
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -42,6 +43,7 @@ from tasks.artifacts.manifest import (
     reference,
 )
 from tasks.artifacts.writer import DATA, ArtifactWriter
+from tasks.features.parted_table import PartedTable
 
 logger = logging.getLogger(__name__)
 
@@ -131,13 +133,24 @@ class Store:
         frame = self.scan(ref)
         return (frame.select(columns) if columns else frame).collect()
 
-    def row_groups(self, ref: ArtifactRef) -> Iterator[pl.DataFrame]:
-        """Yield a large table piece by piece, as it was appended."""
+    def row_groups(
+        self, ref: ArtifactRef, columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield a large table, or some of its columns, piece by piece, as it was appended.
+
+        One without rows is one empty piece.
+        """
         with pq.ParquetFile(self._table(ref)) as file:
-            for group in range(file.num_row_groups):
-                frame = pl.from_arrow(file.read_row_group(group))
+            groups = file.num_row_groups
+            pieces = (file.read_row_group(group, columns) for group in range(groups))
+            for piece in pieces if groups else [file.read(columns)]:
+                frame = pl.from_arrow(piece)
                 assert isinstance(frame, pl.DataFrame)  # noqa: S101  # a table, never a column
                 yield frame
+
+    def parted(self, ref: ArtifactRef) -> PartedTable:
+        """Return a table of cells, to be read piece by piece."""
+        return PartedTable(partial(self.row_groups, ref), ref.rows or 0)
 
     def folder(self, ref: ArtifactRef) -> Path:
         """Return a local folder with the artefact's files, fetching them from a remote root."""

@@ -11,19 +11,19 @@ from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import table_task
 from tasks.evaluation.task import (
-    load_eval_set,
     per_user_rows,
     protocol_in,
     protocol_of,
     state_protocol,
 )
-from tasks.metrics.eval_set import measure
-from tasks.metrics.holdout_metrics import LOG_ESTIMATORS, HoldoutSet, measure_holdout
+from tasks.metrics.eval_set import EvalSet, measure
+from tasks.metrics.holdout_metrics import LOG_ESTIMATORS, HoldoutSet, measure_holdout, together
 from tasks.metrics.labels import PRIMARY
 from tasks.metrics.leaderboard import leaderboard_of
 from tasks.metrics.paired_differences import comparisons_of
 from tasks.metrics.rank_correlation_tables import boards_by_label, rank_correlations_of
 from tasks.metrics.ranking import rank
+from tasks.models.base import users_in_parts
 from tasks.training.task import load_model
 
 STAGE = "offline_metric_audit"
@@ -48,8 +48,19 @@ def load_holdout(
 def _holdout(root: str, holdout: str, pairs: str, n_videos: int) -> HoldoutSet:
     store = Store(root)
     after, before = (ArtifactRef.model_validate_json(ref) for ref in (holdout, pairs))
-    seen_before = store.read(before, ["user_idx", "video_idx", "enjoyed"])
-    return HoldoutSet.of(store.read(after), seen_before, n_videos)
+    return HoldoutSet.of(store.parted(after), store.parted(before), n_videos)
+
+
+def load_tested(store: Store, cells: ArtifactRef) -> EvalSet:
+    """Read the eval set of test users; it stays in memory, as all models are asked it."""
+    with _reading:
+        return _tested(store.root, cells.model_dump_json())
+
+
+@lru_cache(maxsize=1)
+def _tested(root: str, cells: str) -> EvalSet:
+    pairs = Store(root).parted(ArtifactRef.model_validate_json(cells))
+    return EvalSet.read(pairs.where(pl.col("is_test")))
 
 
 @table_task(
@@ -62,14 +73,21 @@ def evaluate_holdout(inputs: Inputs, out: Outputs, *, model: str) -> None:
     """Measure one model of the backtest on what test users saw next, and on the eval set."""
     index, n_videos = inputs.read("user_index"), inputs["video_index"].rows or 0
     days = load_holdout(inputs.store, inputs["holdout"], inputs["user_item"], n_videos)
-    tested = load_eval_set(inputs.store, inputs["eval_pairs"]).of_test_users
-    scores = load_model(inputs.store, inputs["model"]).score(tested.user_idx)
-    # Whoever saw something next is a test user of the eval set, so that one scoring does for both
-    figures = measure_holdout(days, scores[np.searchsorted(tested.user_idx, days.user_idx)])
+    tested = load_tested(inputs.store, inputs["eval_pairs"])
+    fitted = load_model(inputs.store, inputs["model"])
+    on_cells, seen_next = np.empty(tested.candidates.shape, dtype=np.float32), []
+    for rows in users_in_parts(len(tested.user_idx)):
+        user_idx = tested.user_idx[rows]
+        scores = fitted.score(user_idx)
+        on_cells[rows] = scores[:, tested.video_idx]
+        # Whoever saw something next is a test user of the eval set, so one scoring does for both
+        asked = days.of_users(user_idx)
+        their_scores = scores[np.searchsorted(user_idx, asked.user_idx)]
+        seen_next.append(measure_holdout(asked, their_scores))
+    figures = together(seen_next)
     out["holdout_per_user"].append(
         per_user_rows(figures.with_columns(is_test=pl.lit(value=True)), model, index)
     )
-    on_cells = np.ascontiguousarray(scores[:, tested.video_idx])
     ranked = rank(on_cells, tested.candidates, K)
     on_block, _ = measure(tested, on_cells, ranked, ks=(K,), labels=(PRIMARY,))
     out["per_user"].append(per_user_rows(on_block, model, index))

@@ -33,8 +33,8 @@ class TestSets:
         self.eval_set: EvalSet = load_eval_set(inputs.store, inputs["eval_pairs"]).of_test_users
         self.video_ids = _ids(inputs, "video_index")
         self.user_ids = _ids(inputs, "user_index")[self.eval_set.user_idx]
-        before = inputs.read("user_item", ["user_idx", "video_idx", "enjoyed"])
-        self.shown = HoldoutSet.of(inputs.read("holdout"), before, len(self.video_ids))
+        shown, before = inputs.parted("holdout"), inputs.parted("user_item")
+        self.shown = HoldoutSet.of(shown, before, len(self.video_ids))
 
     def measure(self, scores: NDArray[np.float32]) -> pl.DataFrame:
         """Measure scores (n test users, m videos): rows (bed, user_id, value) of NDCG@10."""

@@ -44,7 +44,7 @@ def load_eval_set(store: Store, cells: ArtifactRef) -> EvalSet:
 
 @lru_cache(maxsize=2)
 def _eval_set(root: str, cells: str) -> EvalSet:
-    return EvalSet.of(Store(root).read(ArtifactRef.model_validate_json(cells)))
+    return EvalSet.read(Store(root).parted(ArtifactRef.model_validate_json(cells)))
 
 
 def per_user_rows(figures: pl.DataFrame, model: str, user_index: pl.DataFrame) -> pl.DataFrame:
@@ -97,8 +97,9 @@ def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
     index, users, videos = (
         inputs.read(table) for table in ("user_index", "user_features", "video_features")
     )
-    scored = load_model(inputs.store, inputs["model"]).score(eval_set.user_idx)
-    scores = np.ascontiguousarray(scored[:, eval_set.video_idx])
+    fitted = load_model(inputs.store, inputs["model"])
+    scores = fitted.score_on(eval_set.user_idx, eval_set.video_idx)
+    del fitted  # what follows needs memory of its own
     ranked = rank(scores, eval_set.candidates, max(*eval_set.ks, LONGEST))
     check_lists(ranked, eval_set.candidates, ~np.isnan(scores), max(eval_set.ks), model)
     figures, served = measure(eval_set, scores, ranked, eval_set.ks)

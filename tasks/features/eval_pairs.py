@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from schemas.errors import LeakageError
+from tasks.features.holdout import of_same_users
 from tasks.features.id_index import indexed
 from tasks.features.label_threshold import is_enjoyed
 
@@ -23,8 +24,10 @@ def eval_pairs_of(
     block: pl.DataFrame, curve: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
 ) -> pl.DataFrame:
     """Return ``cells`` in the order of user_idx, video_idx, labelled by the training's curve."""
-    validation = [is_validation_users(user_id) for user_id in users["user_id"]]
-    is_test = ~np.array(validation, dtype=bool)
+    asked = users.join(block, on="user_id", how="semi")
+    validation = [is_validation_users(user_id) for user_id in asked["user_id"]]
+    is_test = np.ones(users.height, dtype=bool)
+    is_test[asked["user_idx"].to_numpy()] = ~np.array(validation, dtype=bool)
     label = is_enjoyed(
         curve, block["video_duration_ms"].to_numpy(), block["watch_ratio"].to_numpy()
     )
@@ -41,16 +44,15 @@ def eval_pairs_of(
     )
 
 
-def refuse_leak(
-    pairs: pl.LazyFrame, cells: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame
-) -> None:
+def leaks(pairs: pl.LazyFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """Return user_idx and video_idx of those cells of some users that are ``pairs``, too."""
+    key = ["user_idx", "video_idx"]
+    of_users = of_same_users(pairs.select(key), cells)
+    return of_users.join(cells.lazy().select(key), on=key).sort(key).collect()
+
+
+def refuse_leak(shared: pl.DataFrame, users: pl.DataFrame, videos: pl.DataFrame) -> None:
     """Raise LeakageError, naming the pairs, if a cell of the eval set was also in training."""
-    shared = (
-        pairs.select("user_idx", "video_idx")
-        .join(cells.lazy().select("user_idx", "video_idx"), on=["user_idx", "video_idx"])
-        .sort("user_idx", "video_idx")
-        .collect()
-    )
     if shared.height:
         first = shared.head(5).join(users, on="user_idx").join(videos, on="video_idx")
         named = ", ".join(f"({u}, {v})" for u, v in first.select("user_id", "video_id").rows())

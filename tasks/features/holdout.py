@@ -19,17 +19,13 @@ def backtest_day_of(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
     return there[-n_days] if n_days else None
 
 
-def of_same_users(known: pl.DataFrame, met: pl.DataFrame) -> pl.DataFrame:
+def of_same_users(known: pl.LazyFrame, met: pl.DataFrame) -> pl.LazyFrame:
     """Return the rows of ``known`` of about the users of ``met``: all from the first to the last.
 
-    Both are ordered by user_idx, so this is a slice.
+    Both are ordered by user_idx, so that of a file only some row groups are read.
     """
-    if met.is_empty():
-        return known.clear()
-    users = known["user_idx"]
-    first = users.search_sorted(met["user_idx"][0], "left")
-    last = users.search_sorted(met["user_idx"][-1], "right")
-    return known[first:last]
+    users = met["user_idx"]
+    return known.filter(pl.col("user_idx").is_between(users.min(), users.max()))
 
 
 def first_met(

@@ -13,7 +13,7 @@ from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import RunContext, table_task
 from tasks.features.cutoff import before
-from tasks.features.eval_pairs import eval_pairs_of, refuse_leak
+from tasks.features.eval_pairs import eval_pairs_of, leaks, refuse_leak
 from tasks.features.friendships import undirected
 from tasks.features.holdout import backtest_day_of, first_met, of_same_users
 from tasks.features.id_index import index_of
@@ -89,8 +89,7 @@ def build_id_index(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
 def fit_label_threshold(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
     """Fit the length-debiased label on the log before the cutoff."""
     views = inputs.scan("interactions").filter(before(as_of))
-    columns = views.select("video_duration_ms", "watch_ratio").collect()
-    out["label_threshold"].append(fit_threshold(columns))
+    out["label_threshold"].append(fit_threshold(views))
 
 
 @table_task(
@@ -115,7 +114,7 @@ def build_user_item(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
 )
 def build_user_features(inputs: Inputs, out: Outputs) -> None:
     """Build the users' features from the features file and the user-item matrix."""
-    activity = activity_of(inputs.scan("user_item"), "user").collect(engine="in-memory")
+    activity = activity_of(inputs.parted("user_item"), "user")
     out["user_features"].append(
         user_features(inputs.read("user_index"), inputs.read("users"), activity)
     )
@@ -138,7 +137,7 @@ def build_video_features(inputs: Inputs, out: Outputs, *, as_of: date) -> None:
             else None,
             inputs.read("captions") if "captions" in inputs else None,
             durations_of(inputs.scan("interactions").filter(before(as_of))),
-            activity_of(inputs.scan("user_item"), "video").collect(engine="in-memory"),
+            activity_of(inputs.parted("user_item"), "video"),
         )
     )
 
@@ -167,13 +166,15 @@ def build_friendships(inputs: Inputs, out: Outputs) -> None:
 )
 def build_eval_pairs(inputs: Inputs, out: Outputs) -> None:
     """Label the fully observed block as the eval set, and refuse a leak into training."""
-    block, users, videos, curve = (
-        inputs.read(name)
-        for name in ("small_matrix", "user_index", "video_index", "label_threshold")
+    users, videos, curve = (
+        inputs.read(name) for name in ("user_index", "video_index", "label_threshold")
     )
-    cells = eval_pairs_of(block, curve, users, videos)
-    refuse_leak(inputs.scan("user_item"), cells, users, videos)
-    out["eval_pairs"].append(cells)
+    shared = []
+    for block in inputs.row_groups("small_matrix"):
+        cells = eval_pairs_of(block, curve, users, videos)
+        shared.append(leaks(inputs.scan("user_item"), cells))
+        out["eval_pairs"].append(cells)
+    refuse_leak(pl.concat(shared), users, videos)
 
 
 @table_task(
@@ -196,16 +197,17 @@ def build_holdout(inputs: Inputs, out: Outputs, *, as_of: date, until: date) -> 
     users, videos, curve = (
         inputs.read(name) for name in ("user_index", "video_index", "label_threshold")
     )
-    known = inputs.read("user_item", ["user_idx", "video_idx"])
-    cells = inputs.read("eval_pairs", ["user_idx", "is_test"])
-    test_users = cells.filter("is_test")["user_idx"].unique()
-    seen_videos = known["video_idx"].unique()
+    known = inputs.scan("user_item").select("user_idx", "video_idx")
+    tested = inputs.scan("eval_pairs").filter("is_test").select(pl.col("user_idx").unique())
+    test_users = tested.collect()["user_idx"]
+    seen_videos = known.select(pl.col("video_idx").unique()).collect()["video_idx"]
     writer, strangers = out["holdout"], 0
     for views in inputs.row_groups("interactions"):
         later = views.filter(before(until) & ~before(as_of))
         met = pairs_of(later, curve, users, videos)
         strangers += later.height - int(met["views"].sum())
-        rows = first_met(met, of_same_users(known, met), seen_videos, test_users)
+        their_pairs = of_same_users(known, met).collect()
+        rows = first_met(met, their_pairs, seen_videos, test_users)
         if rows.height or writer.rows is None:  # a table without rows is a table too
             writer.append(rows)
     writer.metadata["views_of_strangers"] = strangers

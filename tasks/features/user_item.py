@@ -4,6 +4,7 @@ import polars as pl
 
 from tasks.features.id_index import indexed
 from tasks.features.label_threshold import is_enjoyed
+from tasks.features.parted_table import PartedTable
 
 
 def pairs_of(
@@ -30,10 +31,18 @@ def pairs_of(
     return rows.sort("user_idx", "video_idx")
 
 
-def activity_of(pairs: pl.LazyFrame, kind: str) -> pl.LazyFrame:
+def activity_of(pairs: PartedTable, kind: str) -> pl.DataFrame:
     """Views and mean share enjoyed by user or video, one row per ``{kind}_idx`` that has any."""
-    return pairs.group_by(f"{kind}_idx").agg(
-        views=pl.col("views").sum().cast(pl.Int32),
-        # In Float64 and ordered by the table: the sum is the same on every run
-        enjoyed_rate=pl.col("enjoyed").cast(pl.Float64).mean().cast(pl.Float32),
+    key = f"{kind}_idx"
+    # In Float64 and in the table's order: the sum is the same on every run
+    sums = pl.concat(
+        part.group_by(key, maintain_order=True).agg(
+            pl.col("views").cast(pl.Int64).sum(),
+            pl.col("enjoyed").cast(pl.Float64).sum(),
+            n=pl.len(),
+        )
+        for part in pairs.read_parts([key, "views", "enjoyed"])
     )
+    rate = (pl.col("enjoyed") / pl.col("n")).cast(pl.Float32)
+    whole = sums.group_by(key, maintain_order=True).agg(pl.all().sum())
+    return whole.select(key, pl.col("views").cast(pl.Int32), enjoyed_rate=rate)

@@ -5,6 +5,7 @@ from datetime import date
 import polars as pl
 
 from schemas.raw_columns import CAPTION_COLUMNS, DAILY_COLUMNS, features_among
+from tasks.features.order_statistics import weighted_medians
 
 PRIOR_PLAYS = 100.0
 """Pseudo-plays at the overall rate that shrink a ratio of few plays towards it."""
@@ -80,12 +81,8 @@ def daily_by_cut(daily: pl.LazyFrame, as_of: date) -> pl.DataFrame:
 
 def durations_of(views: pl.LazyFrame) -> pl.DataFrame:
     """Return each video's length in the log: video_id, duration_ms (median over its views)."""
-    return (
-        views.group_by("video_id")
-        .agg(duration_ms=pl.col("video_duration_ms").median().cast(pl.Int32))
-        .sort("video_id")
-        .collect()
-    )
+    counts = views.group_by("video_id", duration_ms="video_duration_ms").agg(n=pl.len()).collect()
+    return weighted_medians(counts, "video_id", "duration_ms").cast({"duration_ms": pl.Int32})
 
 
 def _shrunk(count: str) -> pl.Expr:

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.features.order_statistics import weighted_medians
+from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
 from tasks.metrics.labels import LABELS
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100, 1000, 3000)
+COLUMNS = ("user_idx", "video_idx", "is_test", "stage", "duration_ms", "watch_ratio", "enjoyed")
+"""Of ``eval_pairs``."""
 ORACLE = "oracle"
 """Under this name stands what frames all models: no model, but the best possible lists."""
 
@@ -40,42 +43,44 @@ class EvalSet:
     is_test: NDArray[np.bool_]
     candidates: NDArray[np.bool_]
     enjoyed: NDArray[np.bool_]
-    watch_ratio: Floats
+    watch_ratio: NDArray[np.float32]
     stage: NDArray[np.int8]
     duration_ms: NDArray[np.int32]
 
     @classmethod
     def of(cls, cells: pl.DataFrame) -> EvalSet:
         """Spread the table ``eval_pairs``."""
-        user_idx, rows = numbered(cells["user_idx"].to_numpy())
-        video_idx, columns = numbered(cells["video_idx"].to_numpy())
+        return cls.read(PartedTable.of(cells))
+
+    @classmethod
+    def read(cls, cells: PartedTable) -> EvalSet:
+        """Spread the table ``eval_pairs``, some users at a time."""
+        user_idx, video_idx = (distinct(cells, name) for name in ("user_idx", "video_idx"))
         shape = (len(user_idx), len(video_idx))
-        places = rows * shape[1] + columns
-
-        def spread(values: NDArray[Any] | int, dtype: type[np.generic]) -> NDArray[Any]:
-            dense = np.zeros(shape, dtype=dtype)
-            dense.ravel()[places] = values
-            return dense
-
         is_test = np.zeros(shape[0], dtype=bool)
-        is_test[rows] = cells["is_test"].to_numpy()
-        median = pl.col("duration_ms").median().cast(pl.Int32)
-        lengths = cells.group_by("video_idx").agg(median).sort("video_idx")
-        return cls(
-            user_idx=user_idx,
-            video_idx=video_idx,
-            is_test=is_test,
-            candidates=spread(1, np.bool_),
-            enjoyed=spread(cells["enjoyed"].to_numpy(), np.bool_),
-            watch_ratio=spread(cells["watch_ratio"].to_numpy(), np.float64),
-            stage=spread(cells["stage"].fill_null(0).to_numpy(), np.int8),
-            duration_ms=lengths["duration_ms"].to_numpy(),
-        )
+        candidates, enjoyed = (np.zeros(shape, dtype=bool) for _ in range(2))
+        watch_ratio = np.zeros(shape, dtype=np.float32)
+        stage = np.zeros(shape, dtype=np.int8)
+        lengths = []
+        for part in cells.read_parts(COLUMNS):
+            rows = np.searchsorted(user_idx, part["user_idx"].to_numpy())
+            places = (rows, np.searchsorted(video_idx, part["video_idx"].to_numpy()))
+            is_test[rows] = part["is_test"].to_numpy()
+            candidates[places] = True
+            enjoyed[places] = part["enjoyed"].to_numpy()
+            watch_ratio[places] = part["watch_ratio"].to_numpy()
+            stage[places] = part["stage"].fill_null(0).to_numpy()
+            lengths.append(part.group_by("video_idx", "duration_ms").agg(n=pl.len()))
+        counts = pl.concat(lengths).group_by("video_idx", "duration_ms").agg(pl.col("n").sum())
+        medians = weighted_medians(counts, "video_idx", "duration_ms")["duration_ms"]
+        duration_ms = medians.cast(pl.Int32).to_numpy()
+        cells_of_all = (candidates, enjoyed, watch_ratio, stage)
+        return cls(user_idx, video_idx, is_test, *cells_of_all, duration_ms)
 
     @cached_property
     def relevant(self) -> Mapping[str, NDArray[np.bool_]]:
-        """What counts as relevant, bool (n, m), by label."""
-        return {name: label.is_relevant(self) for name, label in LABELS.items()}
+        """What counts as relevant, bool (n, m), by label; each worked out when first asked for."""
+        return Relevant(self)
 
     @cached_property
     def of_test_users(self) -> EvalSet:
@@ -94,6 +99,20 @@ class EvalSet:
         return tuple(k for k in KS if k <= longest) or KS[:1]
 
 
+class Relevant(dict[str, NDArray[np.bool_]]):
+    """What counts as relevant in an eval set, by label, for as many labels as were asked for."""
+
+    def __init__(self, eval_set: EvalSet) -> None:
+        """Work out nothing yet."""
+        super().__init__()
+        self._eval_set = eval_set
+
+    def __missing__(self, label: str) -> NDArray[np.bool_]:
+        """Work out a label, and keep it."""
+        self[label] = LABELS[label].is_relevant(self._eval_set)
+        return self[label]
+
+
 def measure(
     eval_set: EvalSet,
     scores: NDArray[np.float32],
@@ -109,7 +128,7 @@ def measure(
     figures = [_figures(eval_set, name, ranked, ks) for name in labels]
     test = eval_set.is_test
     candidates = eval_set.candidates[test]
-    served = candidates & ~np.isnan(scores[test])
+    served = (eval_set.candidates & ~np.isnan(scores))[test]
     metadata = {
         "served_users": float(served.any(axis=1).mean()) if test.any() else float("nan"),
         "served_cells": float(served.sum() / max(candidates.sum(), 1)),
@@ -120,13 +139,20 @@ def measure(
 def oracle_and_base_rate(eval_set: EvalSet) -> pl.DataFrame:
     """Measure what frames every model: the oracle's figures, and the base rate as k = 0."""
     figures = []
-    for name, relevant in eval_set.relevant.items():
+    for name in LABELS:
+        relevant = eval_set.relevant[name]
         ranked = rank(oracle_scores(relevant), eval_set.candidates, max(eval_set.ks))
         figures.append(_figures(eval_set, name, ranked, eval_set.ks))
         n_candidates = np.maximum(eval_set.candidates.sum(axis=1), 1)
         base_rate = relevant.sum(axis=1) / n_candidates
         figures.append(_rows(eval_set, name, [("base_rate", 0)], base_rate[:, None]))
     return pl.concat(figures)
+
+
+def distinct(cells: PartedTable, name: str) -> NDArray[np.int32]:
+    """Return the distinct indices in a column, ascending."""
+    found = [numbered(part[name].to_numpy())[0] for part in cells.read_parts([name])]
+    return np.unique(np.concatenate(found))
 
 
 def numbered(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

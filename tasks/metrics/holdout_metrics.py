@@ -12,15 +12,18 @@ offline recommender evaluation for missing-not-at-random implicit feedback"). ``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.ranking import rank
+from tasks.metrics.registry import METRICS
 
 KS = (10, 20, 50, 100)
 LOG_ESTIMATORS = ("exposed_only", "all_unseen", "popularity_corrected", "inverse_propensity")
@@ -54,31 +57,38 @@ class HoldoutSet:
     viewers_next: NDArray[np.int64]
 
     @classmethod
-    def of(cls, holdout: pl.DataFrame, pairs: pl.DataFrame, n_videos: int) -> HoldoutSet:
+    def of(cls, holdout: PartedTable, pairs: PartedTable, n_videos: int) -> HoldoutSet:
         """Spread the tables ``holdout`` and ``user_item``, the latter of the cut."""
-        tested = holdout.filter("is_test")
+        viewers_next, enjoyed_before = np.zeros((2, n_videos), dtype=np.int64)
+        for part in holdout.parts("video_idx"):
+            viewers_next += np.bincount(part["video_idx"].to_numpy(), minlength=n_videos)
+        tested = holdout.where(pl.col("is_test")).read("user_idx", "video_idx", "enjoyed")
         user_idx = np.unique(tested["user_idx"].to_numpy())
-        shape = (len(user_idx), n_videos)
+        unseen, shown, enjoyed = np.zeros((3, len(user_idx), n_videos), dtype=bool)
 
-        def mask(rows: pl.DataFrame) -> Mask:
-            marked = np.zeros(shape, dtype=bool)
+        def mark(matrix: Mask, rows: pl.DataFrame, *, value: bool = True) -> None:
             places = np.searchsorted(user_idx, rows["user_idx"].to_numpy())
-            marked[places, rows["video_idx"].to_numpy()] = True
-            return marked
+            matrix[places, rows["video_idx"].to_numpy()] = value
 
+        unseen[:] = True
         is_tested = pl.col("user_idx").is_in(pl.Series(user_idx).implode())
+        is_liked = pl.col("enjoyed") >= ENJOYED_SHARE
         is_cold = np.ones(n_videos, dtype=bool)
-        is_cold[pairs["video_idx"].unique().to_numpy()] = False
-        liked = pairs.filter(pl.col("enjoyed") >= ENJOYED_SHARE)["video_idx"].to_numpy()
-        return cls(
-            user_idx=user_idx,
-            unseen=~mask(pairs.filter(is_tested)),
-            shown=mask(tested),
-            enjoyed=mask(tested.filter(pl.col("enjoyed") >= ENJOYED_SHARE)),
-            is_cold=is_cold,
-            enjoyed_before=np.bincount(liked, minlength=n_videos),
-            viewers_next=np.bincount(holdout["video_idx"].to_numpy(), minlength=n_videos),
-        )
+        for part in pairs.parts("user_idx", "video_idx", "enjoyed"):
+            is_cold[part["video_idx"].to_numpy()] = False
+            liked = part.filter(is_liked)["video_idx"].to_numpy()
+            enjoyed_before += np.bincount(liked, minlength=n_videos)
+            mark(unseen, part.filter(is_tested), value=False)
+        mark(shown, tested)
+        mark(enjoyed, tested.filter(is_liked))
+        return cls(user_idx, unseen, shown, enjoyed, is_cold, enjoyed_before, viewers_next)
+
+    def of_users(self, user_idx: NDArray[np.integer[Any]]) -> HoldoutSet:
+        """Return those of consecutive users, ascending, who met anything."""
+        ends = [user_idx.min(initial=np.iinfo(np.int32).max), user_idx.max(initial=-1) + 1]
+        rows = slice(*np.searchsorted(self.user_idx, ends))
+        by_user = ("user_idx", "unseen", "shown", "enjoyed")
+        return replace(self, **{name: getattr(self, name)[rows] for name in by_user})
 
 
 def measure_holdout(days: HoldoutSet, scores: NDArray[np.float32]) -> pl.DataFrame:
@@ -107,6 +117,29 @@ def measure_holdout(days: HoldoutSet, scores: NDArray[np.float32]) -> pl.DataFra
         weighted[too_short] = np.nan
         rows.append(_rows(days.user_idx, label, WEIGHTED, weighted))
     return pl.concat(rows)
+
+
+def together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return what ``measure_holdout`` says of some users after the other as if it were of all."""
+    key = ["label", "metric", "k"]
+    schema = {"label": pl.String, "metric": pl.String, "k": pl.Int32}
+    order = pl.DataFrame(figures_in_order(), schema=schema, orient="row").with_row_index("place")
+    rows = pl.concat(parts).join(order, on=key, how="left", maintain_order="left")
+    return rows.sort("place", maintain_order=True).drop("place")
+
+
+def figures_in_order() -> list[tuple[str, str, int]]:
+    """Return label, metric and k of all figures, in the order of the rows."""
+    plain = [(metric.name, k) for metric in METRICS for k in KS]
+    shown = [*plain, ("base_rate", 0), ("served", 0)]
+    columns = {
+        "exposed_only": shown,
+        COLD: shown,
+        "all_unseen": plain,
+        "popularity_corrected": WEIGHTED,
+        "inverse_propensity": WEIGHTED,
+    }
+    return [(label, metric, k) for label, of_label in columns.items() for metric, k in of_label]
 
 
 def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats) -> Floats:

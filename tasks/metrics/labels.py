@@ -57,7 +57,8 @@ def watched_twice(eval_set: EvalSet) -> Mask:
 
 def own_best(eval_set: EvalSet) -> Mask:
     """Return each user's own N best cells by watch ratio, ties to the smaller video id."""
-    ranked = rank(eval_set.watch_ratio.astype(np.float32), eval_set.candidates)
+    ratio = eval_set.watch_ratio.astype(np.float32, copy=False)
+    ranked = rank(ratio, eval_set.candidates, OWN_BEST)
     n_best = np.minimum(OWN_BEST, eval_set.candidates.sum(axis=1) // 3)
     best = np.zeros(eval_set.candidates.shape, dtype=bool)
     rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -37,7 +38,8 @@ class ALS(Recommender[ALSConfig]):
     video_factors_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        is_positive = training.matrix("enjoyed") > 0
+        enjoyed = training.user_item.where(pl.col("enjoyed") > 0)
+        is_positive = enjoyed.matrix("enjoyed", training.shape).astype(bool)
         self.user_factors_, self.video_factors_ = factorise(is_positive, self.config, training.seed)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:

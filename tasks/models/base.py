@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,12 +25,21 @@ from scipy import sparse
 
 from schemas.errors import GrailError, ModelError
 from schemas.model_settings import ModelConfig
+from tasks.features.parted_table import PartedTable
 from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 
 C = TypeVar("C", bound=ModelConfig)
 FloatMatrix = NDArray[np.float32]
 ARRAYS = "model.safetensors"
+USERS_AT_ONCE = 512
+"""Users scored together where not all videos' scores are kept: 22 MB at KuaiRec's size."""
+
+
+def users_in_parts(n_users: int) -> Iterator[slice]:
+    """Yield the rows of users, so many at a time as are scored together; of none, no rows."""
+    for start in range(0, max(n_users, 1), USERS_AT_ONCE):
+        yield slice(start, start + USERS_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,10 @@ class Training:
 
     ``user_item`` holds one row per (user, video) seen before the cut, ordered by both: user_idx,
     video_idx, views, watch_ratio (mean of the pair's views), enjoyed (share of the pair's views
-    that were enjoyed, 0 to 1), last_viewed_at. ``users`` and ``videos`` hold one row per index, in
-    its order, cold ones included; ``friends`` one row per direction of a friendship: user_idx,
-    friend_idx. A table that the model did not ask for in ``required_tables`` is empty.
+    that were enjoyed, 0 to 1), last_viewed_at. It is the one table that grows with the log, so it
+    is read in parts. ``users`` and ``videos`` hold one row per index, in its order, cold ones
+    included; ``friends`` one row per direction of a friendship: user_idx, friend_idx. A table that
+    the model did not ask for in ``required_tables`` is empty.
 
     Only a blend is given ``components``, the night's other models by name; ``backtest``; and
     ``validation_pairs``, the eval set's cells of validation users, who are there for choosing.
@@ -49,7 +59,7 @@ class Training:
 
     user_ids: NDArray[np.int32]
     video_ids: NDArray[np.int32]
-    user_item: pl.DataFrame
+    user_item: PartedTable
     users: pl.DataFrame
     videos: pl.DataFrame
     friends: pl.DataFrame
@@ -66,9 +76,7 @@ class Training:
 
     def matrix(self, values: str) -> sparse.csr_matrix:
         """Return a column of ``user_item`` as float32 CSR of shape (n_users, n_videos)."""
-        index = (self.user_item["user_idx"].to_numpy(), self.user_item["video_idx"].to_numpy())
-        data = self.user_item[values].cast(pl.Float32).to_numpy()
-        return sparse.csr_matrix((data, index), shape=self.shape, dtype=np.float32)
+        return self.user_item.matrix(values, self.shape)
 
     def tags(self) -> sparse.csr_matrix:
         """Return the binary tag vectors as float32 CSR of shape (n_videos, highest tag + 1)."""
@@ -155,6 +163,18 @@ class Recommender(ABC, Generic[C]):
             raise ModelError(
                 f"{self.name} gave scores of shape {scores.shape}, not {(len(index), n_videos)}"
             )
+        return scores
+
+    def score_on(
+        self, user_idx: NDArray[np.integer[Any]], video_idx: NDArray[np.integer[Any]]
+    ) -> FloatMatrix:
+        """Score some videos for users: float32 (len(user_idx), len(video_idx)); see ``score``.
+
+        Some users at a time: there are never all scores of all videos.
+        """
+        scores = np.empty((len(user_idx), len(video_idx)), dtype=np.float32)
+        for rows in users_in_parts(len(user_idx)):
+            scores[rows] = self.score(user_idx[rows])[:, video_idx]
         return scores
 
     def save(self, folder: Path) -> None:

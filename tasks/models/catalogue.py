@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
+from tasks.features.parted_table import PartedTable
 from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 
@@ -33,14 +34,19 @@ class Catalogue:
     seen_bits: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, user_index: pl.DataFrame, video_index: pl.DataFrame, pairs: pl.DataFrame) -> Self:
+    def of(cls, user_index: pl.DataFrame, video_index: pl.DataFrame, pairs: PartedTable) -> Self:
         """Build it from the index tables and the columns user_idx and video_idx of ``pairs``."""
-        seen = np.zeros((user_index.height, video_index.height), dtype=bool)
-        seen[pairs["user_idx"].to_numpy(), pairs["video_idx"].to_numpy()] = True
+        seen_bits = np.zeros((user_index.height, -(-video_index.height // 8)), dtype=np.uint8)
+        for part in pairs.parts("user_idx", "video_idx"):
+            user_idx = part["user_idx"].to_numpy()
+            users = slice(int(user_idx[0]), int(user_idx[-1]) + 1)
+            seen = np.zeros((users.stop - users.start, video_index.height), dtype=bool)
+            seen[user_idx - users.start, part["video_idx"].to_numpy()] = True
+            seen_bits[users] = np.packbits(seen, axis=1)
         return cls(
             user_index["user_id"].to_numpy().astype(np.int32),
             video_index["video_id"].to_numpy().astype(np.int32),
-            np.packbits(seen, axis=1),
+            seen_bits,
         )
 
     def user_idx(self, user_ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

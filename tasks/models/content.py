@@ -35,11 +35,7 @@ class Content(Recommender[ContentConfig]):
 
     def _fit(self, training: Training) -> None:
         self.features_ = video_features(training.videos, training.tags(), self.config)
-        profiles = centred_labels(training, self.config.half_life_days) @ self.features_
-        length = np.sqrt(profiles.power(2).sum(axis=1)).A1
-        scale = np.divide(1, length, out=np.zeros_like(length), where=length > NO_PROFILE)
-        self.profiles_ = (sparse.diags(scale) @ profiles).tocsr().astype(np.float32)
-        self.profiles_.eliminate_zeros()
+        self.profiles_ = profiles_of(training, self.features_, self.config.half_life_days)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:
         profiles = self.profiles_[user_idx]
@@ -133,22 +129,50 @@ def log_length(duration_ms: pl.Series) -> sparse.csr_matrix:
     return sparse.csr_matrix(points)
 
 
-def centred_labels(training: Training, half_life_days: float | None) -> sparse.csr_matrix:
+def profiles_of(
+    training: Training, features: sparse.csr_matrix, half_life_days: float | None
+) -> sparse.csr_matrix:
+    """Return the users' unit profiles as float32 CSR (n_users, n_features), some users at a time.
+
+    An empty row: nothing is known of the user, or they liked all videos alike.
+    """
+    n_users, _ = training.shape
+    profiles, done = [], 0
+    for part in training.user_item.parts("user_idx", "video_idx", "enjoyed", "last_viewed_at"):
+        end = int(part["user_idx"][-1]) + 1
+        weight = recency(part["last_viewed_at"], training.as_of, half_life_days)
+        labels = centred_labels(part, weight, (done, end), features.shape[0])
+        profiles.append(unit_rows(labels @ features))
+        done = end
+    empty = sparse.csr_matrix((n_users - done, features.shape[1]), dtype=np.float32)
+    return sparse.vstack([*profiles, empty], format="csr")
+
+
+def unit_rows(profiles: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Scale rows to unit length, in float32; those that are rounding noise become empty."""
+    length = np.sqrt(profiles.power(2).sum(axis=1)).A1
+    scale = np.divide(1, length, out=np.zeros_like(length), where=length > NO_PROFILE)
+    unit: sparse.csr_matrix = (sparse.diags(scale) @ profiles).tocsr().astype(np.float32)
+    unit.eliminate_zeros()
+    return unit
+
+
+def centred_labels(
+    pairs: pl.DataFrame, weight: NDArray[np.float64], users: tuple[int, int], n_videos: int
+) -> sparse.csr_matrix:
     """Return each seen pair's share of the user's weight times its label less the user's mean.
 
-    CSR (n_users, n_videos) in float64: the sums cancel, and what is left of a user without a
-    preference must be near 0.
+    CSR (end - start, n_videos) of the users from start to end, who have ``pairs``, in float64: the
+    sums cancel, and what is left of a user without a preference must be near 0.
     """
-    user_idx = training.user_item["user_idx"].to_numpy()
-    label = training.user_item["enjoyed"].to_numpy().astype(np.float64)
-    weight = recency(training.user_item["last_viewed_at"], training.as_of, half_life_days)
-    n_users = training.shape[0]
-    weight /= np.bincount(user_idx, weights=weight, minlength=n_users)[user_idx]
+    n_users = users[1] - users[0]
+    user_idx = pairs["user_idx"].to_numpy() - users[0]
+    label = pairs["enjoyed"].to_numpy().astype(np.float64)
+    weight = weight / np.bincount(user_idx, weights=weight, minlength=n_users)[user_idx]
     mean = np.bincount(user_idx, weights=weight * label, minlength=n_users)
-    return sparse.csr_matrix(
-        (weight * (label - mean[user_idx]), (user_idx, training.user_item["video_idx"].to_numpy())),
-        shape=training.shape,
-    )
+    centred = weight * (label - mean[user_idx])
+    index = (user_idx, pairs["video_idx"].to_numpy())
+    return sparse.csr_matrix((centred, index), shape=(n_users, n_videos))
 
 
 def recency(

@@ -1,5 +1,6 @@
 """Friends: the videos that a user's friends enjoyed."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy import sparse
 from schemas.errors import ModelError
 from schemas.model_settings import FriendsConfig
 from tasks.models.base import FloatMatrix, Recommender, Training
+
+Floats = NDArray[np.float64]
 
 
 class Friends(Recommender[FriendsConfig]):
@@ -34,11 +37,13 @@ class Friends(Recommender[FriendsConfig]):
     scores_: sparse.csr_matrix
 
     def _fit(self, training: Training) -> None:
-        labels = centred_labels(training, with_authors=self.config.authors_are_friends)
-        seen_by = np.bincount(labels.indices, minlength=training.shape[1])
+        edges = friendships(training)
+        labels, seen_by, liked_by = centred_labels(
+            training, np.unique(edges), with_authors=self.config.authors_are_friends
+        )
         shrinkage = self.config.shrinkage
-        prior = labels.sum(axis=0).A1 / np.maximum(seen_by + shrinkage, 1e-12)
-        user, video, total, count = friends_labels(friendships(training), labels)
+        prior = liked_by / np.maximum(seen_by + shrinkage, 1e-12)
+        user, video, total, count = friends_labels(edges, labels)
         score = (total + shrinkage * prior[video]) / (count + shrinkage)
         self.scores_ = sparse.csr_matrix(
             (score, (user, video)), shape=training.shape, dtype=np.float32
@@ -66,27 +71,69 @@ def friendships(training: Training) -> NDArray[np.int64]:
     return np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
 
 
-def centred_labels(training: Training, *, with_authors: bool) -> sparse.csr_matrix:
-    """Return the label of each seen pair less the user's mean: float64 CSR (n_users, n_videos).
+def centred_labels(
+    training: Training, users: NDArray[np.int64], *, with_authors: bool
+) -> tuple[sparse.csr_matrix, Floats, Floats]:
+    """Return the labels of ``users``, float64 CSR (n_users, n_videos), and of all by video (m,).
+
+    Each is the label of a seen pair less the user's mean. Entries of 0 are stored, they are views
+    like all others. By video these are how many saw it, and the sum of their labels.
 
     ``with_authors`` adds a label of 1 for each author and video of theirs; an author without views
-    has the mean of all. Entries of 0 are stored, they are views like all others.
+    has the mean of all.
     """
-    labels = training.user_item.select("user_idx", "video_idx", pl.col("enjoyed").cast(pl.Float64))
+    n_users, n_videos = training.shape
+    is_asked = np.zeros(n_users, dtype=bool)
+    is_asked[users] = True
+    seen_by, liked_by = np.zeros((2, n_videos))
+    asked = []
+    owned = own_videos(training)
+    for labels in labels_by_user(training, owned if with_authors else owned.clear()):
+        video_idx = labels["video_idx"].to_numpy()
+        seen_by += np.bincount(video_idx, minlength=n_videos)
+        np.add.at(liked_by, video_idx, labels["centred"].to_numpy())
+        asked.append(labels.filter(pl.Series(is_asked[labels["user_idx"].to_numpy()])))
+    kept = pl.concat(asked)
+    index = (kept["user_idx"].to_numpy(), kept["video_idx"].to_numpy())
+    matrix = sparse.csr_matrix((kept["centred"].to_numpy(), index), shape=training.shape)
+    return matrix, seen_by, liked_by
+
+
+def labels_by_user(training: Training, owned: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield user_idx, video_idx and the centred label, some users after the other.
+
+    ``owned`` are further pairs, enjoyed by their authors; they stand for a view of the same pair.
+    """
+    mean = mean_of_all(training) if owned.height else 0.0
+    done = 0
+    for part in training.user_item.parts("user_idx", "video_idx", "enjoyed"):
+        end = int(part["user_idx"][-1]) + 1
+        yield centred(part, owned.filter(pl.col("user_idx").is_between(done, end - 1)), mean)
+        done = end
+    unseen = owned.filter(pl.col("user_idx") >= done)
+    yield unseen.select("user_idx", "video_idx", centred=pl.col("enjoyed") - mean)
+
+
+def mean_of_all(training: Training) -> float:
+    """Return the mean label of all pairs."""
+    parts = training.user_item.parts("enjoyed")
+    total = sum(float(part["enjoyed"].cast(pl.Float64).sum()) for part in parts)
+    return total / max(training.user_item.height, 1)
+
+
+def centred(pairs: pl.DataFrame, owned: pl.DataFrame, mean_of_all: float) -> pl.DataFrame:
+    """Take its user's mean label off that of each of some whole users' pairs."""
+    labels = pairs.with_columns(pl.col("enjoyed").cast(pl.Float64))
     user_idx, enjoyed = labels["user_idx"].to_numpy(), labels["enjoyed"].to_numpy()
-    n_users = training.shape[0]
-    seen = np.bincount(user_idx, minlength=n_users)
-    mean = np.full(n_users, enjoyed.mean() if enjoyed.size else 0.0)
-    np.divide(
-        np.bincount(user_idx, weights=enjoyed, minlength=n_users), seen, out=mean, where=seen > 0
-    )
-    if with_authors:
-        labels = pl.concat([own_videos(training), labels]).unique(
+    seen = np.bincount(user_idx)
+    mean = np.full(len(seen), mean_of_all)
+    np.divide(np.bincount(user_idx, weights=enjoyed), seen, out=mean, where=seen > 0)
+    if owned.height:
+        labels = pl.concat([owned, labels]).unique(
             ["user_idx", "video_idx"], keep="first", maintain_order=True
         )
-    index = (labels["user_idx"].to_numpy(), labels["video_idx"].to_numpy())
-    centred = labels["enjoyed"].to_numpy() - mean[index[0]]
-    return sparse.csr_matrix((centred, index), shape=training.shape)
+    of_user = pl.Series(mean[labels["user_idx"].to_numpy()])
+    return labels.select("user_idx", "video_idx", centred=pl.col("enjoyed") - of_user)
 
 
 def own_videos(training: Training) -> pl.DataFrame:

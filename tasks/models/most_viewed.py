@@ -20,8 +20,9 @@ class MostViewed(Recommender[MostViewedConfig]):
     viewers_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        video_idx = training.user_item["video_idx"].to_numpy()
-        viewers = np.bincount(video_idx, minlength=training.shape[1])
+        viewers = np.zeros(training.shape[1], dtype=np.int64)
+        for part in training.user_item.parts("video_idx"):
+            viewers += np.bincount(part["video_idx"].to_numpy(), minlength=len(viewers))
         self.viewers_ = np.where(viewers > 0, viewers, np.nan).astype(np.float32)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:

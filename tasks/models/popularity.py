@@ -22,12 +22,12 @@ class Popularity(Recommender[PopularityConfig]):
     rate_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        video_idx = training.user_item["video_idx"].to_numpy()
-        enjoyed = training.user_item["enjoyed"].to_numpy()
-        n_videos = training.shape[1]
-        seen = np.bincount(video_idx, minlength=n_videos)
-        total = np.bincount(video_idx, weights=enjoyed, minlength=n_videos)
-        mean = enjoyed.mean() if enjoyed.size else 0.0
+        seen, total = np.zeros((2, training.shape[1]))
+        for part in training.user_item.parts("video_idx", "enjoyed"):
+            video_idx = part["video_idx"].to_numpy()
+            seen += np.bincount(video_idx, minlength=len(seen))
+            total += np.bincount(video_idx, part["enjoyed"].to_numpy(), minlength=len(total))
+        mean = total.sum() / max(seen.sum(), 1)
         shrunk = (total + self.config.shrinkage * mean) / np.maximum(
             seen + self.config.shrinkage, 1e-12
         )

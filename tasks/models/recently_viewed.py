@@ -22,12 +22,13 @@ class RecentlyViewed(Recommender[RecentlyViewedConfig]):
     viewers_: FloatMatrix
 
     def _fit(self, training: Training) -> None:
-        n_videos = training.shape[1]
-        video_idx = training.user_item["video_idx"].to_numpy()
+        recent, ever = np.zeros((2, training.shape[1]), dtype=np.int64)
         since = training.as_of - timedelta(days=self.config.days)
-        is_recent = (training.user_item["last_viewed_at"] >= since).to_numpy()
-        recent = np.bincount(video_idx[is_recent], minlength=n_videos)
-        ever = np.bincount(video_idx, minlength=n_videos)
+        for part in training.user_item.parts("video_idx", "last_viewed_at"):
+            video_idx = part["video_idx"].to_numpy()
+            is_recent = (part["last_viewed_at"] >= since).to_numpy()
+            recent += np.bincount(video_idx[is_recent], minlength=len(recent))
+            ever += np.bincount(video_idx, minlength=len(ever))
         self.viewers_ = np.where(ever > 0, recent, np.nan).astype(np.float32)
 
     def _score(self, user_idx: NDArray[Any]) -> FloatMatrix:

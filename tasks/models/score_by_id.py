@@ -49,7 +49,7 @@ def scores_by_id(
     videos, knows_video = _places(video_ids, its_ids[1])
     scores = np.full((len(user_ids), len(video_ids)), np.nan, dtype=np.float32)
     known = np.ix_(knows_user, knows_video)
-    scores[known] = model.score(users[knows_user])[:, videos[knows_video]]
+    scores[known] = model.score_on(users[knows_user], videos[knows_video])
     return scores
 
 

@@ -89,26 +89,45 @@ def tag_preferences(training: Training, tags: sparse.csr_matrix, config: TagsCon
     """
     if config.preference == "shrunk_mean":
         return shrunk_means(training, tags, config.shrinkage).astype(np.float32)
-    views = training.matrix("views").astype(np.float64)
-    amount = views
-    if config.preference != "views":
-        amount = views.multiply(training.matrix("watch_ratio")).tocsr()
-    whole = amount.sum(axis=1).A
+    views, amount = np.zeros((2, training.shape[0], tags.shape[1]))
+    whole = np.zeros((training.shape[0], 1))
+    for part in training.user_item.parts("user_idx", "video_idx", "views", "watch_ratio"):
+        n_views = part["views"].to_numpy().astype(np.float64)
+        ratio = 1 if config.preference == "views" else part["watch_ratio"].to_numpy()
+        for sums, values in ((views, n_views), (amount, n_views * ratio)):
+            users, of_part = by_users(part, values, tags.shape[0])
+            sums[users] = (of_part @ tags).toarray()
+        whole[users] = of_part.sum(axis=1).A
     if config.preference == "mean_watch_ratio":
-        whole = (views @ tags).toarray()
-    return ratio_or_nan((amount @ tags).toarray(), whole).astype(np.float32)
+        whole = views
+    return ratio_or_nan(amount, whole).astype(np.float32)
+
+
+def by_users(
+    pairs: pl.DataFrame, values: NDArray[np.float64], n_videos: int
+) -> tuple[slice, sparse.csr_matrix]:
+    """Return from which user to which these whole users' pairs go, and values of them as CSR."""
+    user_idx = pairs["user_idx"].to_numpy()
+    users = slice(int(user_idx[0]), int(user_idx[-1]) + 1)
+    index = (user_idx - users.start, pairs["video_idx"].to_numpy())
+    shape = (users.stop - users.start, n_videos)
+    return users, sparse.csr_matrix((values, index), shape=shape)
 
 
 def shrunk_means(
     training: Training, tags: sparse.csr_matrix, shrinkage: float
 ) -> NDArray[np.float64]:
     """Return the users' mean label in each tag, shrunk as ``Tags`` says: (n_users, n_tags)."""
-    enjoyed = training.matrix("enjoyed").astype(np.float64)
-    seen = enjoyed.copy()
-    seen.data[:] = 1
-    label_sum, pair_count = (enjoyed @ tags).toarray(), (seen @ tags).toarray()
-    mean = enjoyed.sum() / max(1, enjoyed.nnz)
-    user_mean = ratio_or_nan(enjoyed.sum(axis=1).A, seen.sum(axis=1).A)
+    label_sum, pair_count = np.zeros((2, training.shape[0], tags.shape[1]))
+    enjoyed, seen = np.zeros((2, training.shape[0], 1))
+    for part in training.user_item.parts("user_idx", "video_idx", "enjoyed"):
+        labels = part["enjoyed"].to_numpy().astype(np.float64)
+        users, of_part = by_users(part, labels, tags.shape[0])
+        label_sum[users], enjoyed[users] = (of_part @ tags).toarray(), of_part.sum(axis=1).A
+        of_part.data[:] = 1
+        pair_count[users], seen[users] = (of_part @ tags).toarray(), of_part.sum(axis=1).A
+    mean = enjoyed.sum() / max(1, seen.sum())
+    user_mean = ratio_or_nan(enjoyed, seen)
     tag_mean = ratio_or_nan(
         label_sum.sum(axis=0) + shrinkage * mean, pair_count.sum(axis=0) + shrinkage
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import sparse
 
 from schemas.errors import ModelError
 from schemas.model_settings import TwoTowerConfig
@@ -60,11 +61,15 @@ class TwoTower(Recommender[TwoTowerConfig]):
         from tasks.models.towers.objectives import OBJECTIVES
         from tasks.models.towers.training import hold_out_last_days, train
 
-        pairs, held = hold_out_last_days(training.user_item, self.config.validation_days)
-        self._refuse_empty(pairs)
-        network = self._network(training, pairs)
-        objective = OBJECTIVES[self.config.loss](network, pairs, self.config, training.seed)
-        curves = train(network, objective, pairs, held, self.config)
+        if not training.user_item.height:
+            raise ModelError("two_tower has nothing to learn from: no pair before the cut")
+        labels, held = hold_out_last_days(
+            training.user_item, training.shape, self.config.validation_days
+        )
+        self._refuse_unenjoyed(labels)
+        network = self._network(training, labels)
+        objective = OBJECTIVES[self.config.loss](network, labels, self.config, training.seed)
+        curves = train(network, objective, labels, held, self.config)
         self.loss_ = np.array(curves.loss)
         self.validation_loss_ = np.array(curves.validation_loss)
         self.user_vectors_ = network.user_tower.all_vectors()
@@ -72,30 +77,28 @@ class TwoTower(Recommender[TwoTowerConfig]):
         self.video_vectors_ = network.video_tower.all_vectors()
         self.network_ = network_bytes(network)
 
-    def _refuse_empty(self, pairs: pl.DataFrame) -> None:
-        if pairs.is_empty():
-            raise ModelError("two_tower has nothing to learn from: no pair before the cut")
-        if self.config.loss == "softmax" and not (pairs["enjoyed"] > 0).any():
+    def _refuse_unenjoyed(self, labels: sparse.csr_matrix) -> None:
+        if self.config.loss == "softmax" and not labels.data.any():
             raise ModelError(
                 "two_tower with the softmax loss needs an enjoyed pair, and none is:"
                 " use the pointwise loss, or look at the labels"
             )
 
-    def _network(self, training: Training, pairs: pl.DataFrame) -> TwoTowerNetwork:
-        """Learn the encoders from rows that have ``pairs`` and build the network on all rows."""
+    def _network(self, training: Training, labels: sparse.csr_matrix) -> TwoTowerNetwork:
+        """Learn the encoders from rows that have ``labels`` and build the network on all rows."""
         from tasks.models.towers.network import Tower, TwoTowerNetwork
 
         config, towers = self.config, []
         tables = (
-            ("user_idx", training.users, USER_CATEGORIES, USER_NUMBERS),
-            ("video_idx", training.videos, VIDEO_CATEGORIES, VIDEO_NUMBERS),
+            (training.users, USER_CATEGORIES, USER_NUMBERS),
+            (training.videos, VIDEO_CATEGORIES, VIDEO_NUMBERS),
         )
-        for number, (index, table, categories, numbers) in enumerate(tables):
-            known = table[index].is_in(pairs[index].unique().implode()).to_numpy()
+        for number, (table, categories, numbers) in enumerate(tables):
+            known = labels.getnnz(axis=1 - number) > 0
             encoder = Encoder.learn(
                 table.filter(known), categories, numbers, config.min_category_rows
             )
-            if index == "user_idx":
+            if number == 0:
                 self.user_encoder_ = encoder
             tower = Tower.of(
                 encoder.encode(table),
@@ -103,12 +106,12 @@ class TwoTower(Recommender[TwoTowerConfig]):
                 n_categories=encoder.n_categories,
                 dim=config.dim,
                 id_dropout=config.id_dropout,
-                l2=config.l2 / pairs.height,
+                l2=config.l2 / labels.nnz,
                 seed=training.seed + number,
             )
             towers.append(tower)
         network = TwoTowerNetwork(*towers)
-        network.mean.assign(_log_odds(pairs["enjoyed"]))
+        network.mean.assign(_log_odds(labels.data))
         return network
 
     def _score(self, user_idx: NDArray[np.int64]) -> FloatMatrix:
@@ -162,7 +165,7 @@ def load_network(content: bytes) -> TwoTowerNetwork:
         return read_network(Path(folder) / NETWORK)
 
 
-def _log_odds(labels: pl.Series) -> float:
+def _log_odds(labels: NDArray[np.float32]) -> float:
     """Return the log-odds of the mean label, finite even if all are equal."""
-    share = (float(labels.sum()) + 0.5) / (len(labels) + 1)
+    share = (float(labels.sum(dtype=np.float64)) + 0.5) / (len(labels) + 1)
     return float(np.log(share / (1 - share)))

@@ -12,12 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.features.cutoff import SHANGHAI, before
+from tasks.features.order_statistics import values_at
 
 BINS = 10
 FLOOR = 1e-4
 """Least share of a bin: an empty one would make the index infinite."""
 UNTAGGED = -1
 """Stands for the tag of a video that has none."""
+
+COLUMNS = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
+"""Of the log, by what is said of them."""
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
 Counts = NDArray[np.int64]
@@ -60,6 +64,27 @@ def number_drift(values: Numbers, reference: Numbers, edges: tuple[float, ...] =
     return stability_index(histogram(values, cuts), histogram(reference, cuts))
 
 
+def column_drift(views: pl.LazyFrame, column: str) -> float:
+    """Return ``number_drift`` of a column, late views against the others, counting them alone.
+
+    ``views`` has the column, and ``is_late``.
+    """
+    counts = views.group_by("is_late").agg(n=pl.len().cast(pl.Int64)).collect()
+    n_early = int(counts.filter(~pl.col("is_late"))["n"].sum())
+    if not n_early:
+        raise ValueError("a histogram without counts has no shares")
+    shares = np.arange(1, BINS) / BINS
+    ranks = np.unique(np.maximum(np.ceil(n_early * shares - 1), 0).astype(np.int64))
+    early = pl.DataFrame({"is_late": False, "rank": ranks})
+    cuts = values_at(views, "is_late", column, early)[column].unique().sort()
+    bins = pl.sum_horizontal((pl.col(column) > cut).cast(pl.Int32) for cut in cuts).alias("bin")
+    in_bins = views.group_by("is_late", bins).agg(n=pl.len().cast(pl.Int64)).collect()
+    histograms = np.zeros((2, len(cuts) + 1), dtype=np.int64)
+    places = in_bins["is_late"].cast(pl.Int8).to_numpy(), in_bins["bin"].to_numpy()
+    histograms[places] = in_bins["n"].to_numpy()
+    return stability_index(histograms[1], histograms[0])
+
+
 def log_drift(
     log: pl.LazyFrame, videos: pl.DataFrame, backtest_day: date, as_of: date
 ) -> dict[str, float]:
@@ -73,19 +98,16 @@ def log_drift(
     is_late = (~before(backtest_day)).alias("is_late")
     day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
     n_views = pl.len().cast(pl.Int64).alias("views")
-    columns = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
     views = log.filter(before(as_of))
-    numbers, by_video, visits = pl.collect_all(
+    by_video, visits = pl.collect_all(
         [
-            views.select(is_late, pl.col(*columns.values()).cast(pl.Float64)),
             views.group_by(is_late, "video_id").agg(n_views),
             views.group_by(is_late, "user_id", day).agg(n_views),
         ]
     )
-    late, early = _late_and_early(numbers)
     drift = {
-        name: number_drift(late[column].to_numpy(), early[column].to_numpy())
-        for name, column in columns.items()
+        name: column_drift(views.select(is_late, pl.col(column).cast(pl.Float64)), column)
+        for name, column in COLUMNS.items()
     }
     tags = (_by_tag(part, videos) for part in _late_and_early(by_video))
     drift["tags"] = stability_index(*_aligned(*tags))

@@ -28,7 +28,7 @@ from tasks.monitoring.checks import (
 )
 from tasks.monitoring.drift import log_drift
 from tasks.reporting.prefect_artifacts import publish_checks
-from tasks.training.task import load_models
+from tasks.training.task import load_model
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from tasks.monitoring.history import Trailing
@@ -61,7 +61,7 @@ def asked(snapshot: Snapshot) -> list[str]:
 def unserved_shares(inputs: Inputs) -> dict[str, float]:
     """Return the share of users, of some, and of videos that no model but random can serve."""
     n_users, n_videos = (inputs[f"{kind}_index"].rows or 0 for kind in ("user", "video"))
-    models = load_models(inputs, "model").values()
+    models = (load_model(inputs.store, ref) for ref in inputs.group("model").values())
     users, videos = served(models, sampled_users(n_users), n_videos)
     return {
         kind: 1 - int(is_served.sum()) / max(len(is_served), 1)

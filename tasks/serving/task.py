@@ -45,7 +45,7 @@ def load_catalogue(store: Store, tables: Tables) -> Catalogue:
     return Catalogue.of(
         store.read(tables["user_index"]),
         store.read(tables["video_index"]),
-        store.read(tables["user_item"], ["user_idx", "video_idx"]),
+        store.parted(tables["user_item"]),
     )
 
 

@@ -18,6 +18,7 @@ from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import MODELS, table_task
 from tasks.features.cutoff import cut_at
+from tasks.features.parted_table import PartedTable
 from tasks.models.base import Backtest, Recommender, Training
 from tasks.models.blends.block_cells import LOG_ALONE
 from tasks.models.lookup import recommender_class
@@ -116,9 +117,15 @@ def load_training(
     inputs: Inputs, required_tables: Iterable[str], as_of: date, seed: int
 ) -> Training:
     """Read what is in ``required_tables``; other tables are empty, with their columns."""
-    pairs, users, videos, friends = (
+    users, videos, friends = (
         inputs.read(table) if attribute in required_tables else _empty(table)
         for attribute, table in TABLES.items()
+        if attribute != "user_item"
+    )
+    pairs = (
+        inputs.parted("user_item")
+        if "user_item" in required_tables
+        else PartedTable.of(_empty("user_item"))
     )
     training = Training(
         user_ids=inputs.read("user_index")["user_id"].to_numpy().astype(np.int32),
@@ -130,18 +137,28 @@ def load_training(
         as_of=cut_at(as_of),
         seed=seed,
     )
-    if "components" not in required_tables:
-        return training
+    return with_components(training, inputs) if "components" in required_tables else training
+
+
+def with_components(training: Training, inputs: Inputs) -> Training:
+    """Add what a blend is given beside it."""
     users, videos = (inputs.read(f"backtest_table/{name}") for name in OF_BACKTEST[:2])
-    seen_next = inputs.scan("backtest_table/holdout").filter(~pl.col("is_test")).collect()
+    seen_next = inputs.parted("backtest_table/holdout").where(~pl.col("is_test"))
+    components = load_models(inputs, "component")
+    then, now = inputs.group("backtest_model"), inputs.group("component")
+    components_then = {
+        # A blend of the backtest itself is given the same models twice
+        name: components[name] if ref == now.get(name) else load_model(inputs.store, ref)
+        for name, ref in then.items()
+    }
     return replace(
         training,
-        components=load_models(inputs, "component"),
+        components=components,
         backtest=Backtest(
-            components=load_models(inputs, "backtest_model"),
+            components=components_then,
             users=users,
             videos=videos,
-            seen_next=seen_next,
+            seen_next=seen_next.read("user_idx", "video_idx", "enjoyed"),
         ),
         validation_pairs=inputs.scan("eval_pairs").filter(~pl.col("is_test")).collect(),
     )

@@ -46,7 +46,7 @@ def try_settings(
     eval_set = validation_set(inputs.scan("eval_pairs").filter(~pl.col("is_test")).collect())
     training = load_training(inputs, kind.required_tables, as_of, seed)
     fitted = kind(kind.config_type.model_validate(config)).fit(training)
-    scores = fitted.score(eval_set.user_idx)[:, eval_set.video_idx]
+    scores = fitted.score_on(eval_set.user_idx, eval_set.video_idx)
     ranked = rank(scores, eval_set.candidates, K)
     figures, _ = measure(eval_set, scores, ranked, [K], [PRIMARY])
     ndcg = figures.filter(metric="ndcg").join(inputs.read("user_index"), on="user_idx")

@@ -12,6 +12,8 @@ from polars.testing import assert_frame_equal
 
 from schemas.errors import ModelError
 from schemas.model_settings import MODEL_CONFIGS
+from tasks.features.parted_table import PartedTable
+from tasks.models import base
 from tasks.models.base import Recommender, Training
 from tasks.models.lookup import recommender_class
 from tests.synthetic_data import (
@@ -116,9 +118,9 @@ def test_scoring_changes_nothing(name, fitted, everybody):
 
 def test_learns_only_from_the_tables_it_uses(name, world, fitted, everybody):
     required_tables = recommender_class(name).required_tables
-    unused = {
-        table: getattr(world, table).clear() for table in TABLES if table not in required_tables
-    }
+    nothing = {name: getattr(world, name).clear() for name in TABLES if name != "user_item"}
+    nothing["user_item"] = PartedTable.of(world.user_item.read().clear())
+    unused = {table: nothing[table] for table in TABLES if table not in required_tables}
     unused |= {} if "components" in required_tables else BLENDED
     scores = unfitted(name).fit(replace(world, **unused)).score(everybody)
     np.testing.assert_array_equal(scores, fitted(name).score(everybody))
@@ -127,7 +129,8 @@ def test_learns_only_from_the_tables_it_uses(name, world, fitted, everybody):
 def test_does_not_change_its_input(name, world, fitted, everybody):
     fitted(name).score(np.array([0]))
     untouched = with_components(small_world())
-    for table in (*TABLES, "validation_pairs"):
+    assert_frame_equal(world.user_item.read(), untouched.user_item.read())
+    for table in ("users", "videos", "friends", "validation_pairs"):
         assert_frame_equal(getattr(world, table), getattr(untouched, table))
     for table in ("users", "videos", "seen_next"):
         assert_frame_equal(getattr(world.backtest, table), getattr(untouched.backtest, table))
@@ -138,11 +141,14 @@ def test_does_not_change_its_input(name, world, fitted, everybody):
     np.testing.assert_array_equal(world.video_ids, untouched.video_ids)
 
 
-def test_a_chunk_of_users_scores_as_the_whole_does(name, fitted, everybody):
+def test_a_chunk_of_users_scores_as_the_whole_does(name, fitted, everybody, monkeypatch):
     whole = fitted(name).score(everybody)
     for chunk in ([3], [20, 0, 5], [1, 1]):
         part = fitted(name).score(np.array(chunk))
         np.testing.assert_allclose(part, whole[chunk], rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(base, "USERS_AT_ONCE", 4)
+    some = fitted(name).score_on(everybody[3:], np.array([7, 0]))
+    np.testing.assert_allclose(some, whole[3:, [7, 0]], rtol=1e-5, atol=1e-6)
 
 
 def test_nobody_asked_is_no_row(name, world, fitted):

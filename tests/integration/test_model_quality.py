@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.model_settings import MODEL_CONFIGS
+from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet
@@ -110,7 +111,8 @@ def cold(warm: Ran) -> HoldoutSet:
         pl.read_parquet(f"{tables[name]}/data.parquet")
         for name in ("holdout", "user_item", "video_index")
     )
-    return HoldoutSet.of(holdout.with_columns(is_test=pl.lit(value=True)), pairs, videos.height)
+    asked = PartedTable.of(holdout.with_columns(is_test=pl.lit(value=True)))
+    return HoldoutSet.of(asked, PartedTable.of(pairs), videos.height)
 
 
 def cold_ndcg(warm: Ran, cold: HoldoutSet, name: str) -> pl.DataFrame:

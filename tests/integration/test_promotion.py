@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from schemas.errors import ModelError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import PROJECT
+from tasks.features.parted_table import PartedTable
 from tasks.models.catalogue import Catalogue
 from tasks.promotion.model_registry import (
     CHAMPION,
@@ -223,7 +224,7 @@ def test_views_tell_data_apart() -> None:
         return Catalogue.of(
             pl.DataFrame({"user_id": users}),
             pl.DataFrame({"video_id": [1, 2, 3]}),
-            pl.DataFrame(seen, schema=["user_idx", "video_idx"], orient="row"),
+            PartedTable.of(pl.DataFrame(seen, schema=["user_idx", "video_idx"], orient="row")),
         )
 
     past = catalogue([10, 20], [(0, 0), (0, 1), (1, 2)])

@@ -13,7 +13,7 @@ from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.ranking import rank
-from tasks.models.blends.blend import FloatMatrix, Inputs
+from tasks.models.blends.blend import FloatMatrix, Inputs, chunks
 from tasks.models.blends.weights import Floats, moments_by_user
 
 K = 10
@@ -42,11 +42,16 @@ class BlockCells:
     @cached_property
     def moments(self) -> Floats:
         """What weights are learned from, user by user: float64 (n, c + 1, c)."""
-        rows, columns = np.nonzero(self.users.candidates)
+        parts = [self._moments(users) for users in chunks(len(self.users.user_idx))]
+        return np.concatenate([np.empty((0, len(self.said) + 1, len(self.said))), *parts])
+
+    def _moments(self, users: slice) -> Floats:
+        """Return those of some users alone: their cells are laid out one below the other."""
+        rows, columns = np.nonzero(self.users.candidates[users])
         inputs = np.empty((len(rows), len(self.said)), dtype=np.float32)
         for c, scores in enumerate(self.said.values()):
-            inputs[:, c] = np.nan_to_num(scores[rows, columns])
-        enjoyed = self.users.enjoyed[rows, columns].astype(np.float32)
+            inputs[:, c] = np.nan_to_num(scores[users][rows, columns])
+        enjoyed = self.users.enjoyed[users][rows, columns].astype(np.float32)
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         return moments_by_user(inputs, enjoyed, starts)
 

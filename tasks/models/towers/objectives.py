@@ -47,24 +47,18 @@ class Pointwise:
     def __init__(
         self,
         network: TwoTowerNetwork,
-        pairs: pl.DataFrame,
+        labels: sparse.csr_matrix,
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
-        """Keep the pairs as a sparse matrix and compile the steps of one group of users."""
+        """Compile the steps of one group of users."""
         self.network = network
         self.optimizer = _optimizer(network, config)
         self.rng = np.random.default_rng(seed)
-        shape = (network.user_tower.sizes["rows"], network.video_tower.sizes["rows"])
-        # 1 + label: in a dense strip, 0 then says that the pair was never seen
-        shifted = pairs["enjoyed"].to_numpy() + np.float32(1)
-        # The pairs are ordered by user, so they are the rows of a CSR matrix as they stand
-        ends = np.cumsum(np.bincount(pairs["user_idx"].to_numpy(), minlength=shape[0]))
-        parts = (shifted, pairs["video_idx"].to_numpy(), np.concatenate([[0], ends]))
-        self.matrix = sparse.csr_matrix(parts, shape=shape)
-        self.groups = tuple(min(config.blocks, n) for n in shape)
-        self.width = -(-shape[1] // self.groups[1])
-        self.expected = pairs.height / (self.groups[0] * self.groups[1])
+        self.labels = labels
+        self.groups = tuple(min(config.blocks, n) for n in labels.shape)
+        self.width = -(-labels.shape[1] // self.groups[1])
+        self.expected = labels.nnz / (self.groups[0] * self.groups[1])
         self.train_strip = tf.function(
             self._train_strip,
             input_signature=[
@@ -77,13 +71,15 @@ class Pointwise:
     def epoch(self, learning_rate: float) -> None:
         """Take one step for each rectangle of a new shuffle."""
         self.optimizer.learning_rate.assign(learning_rate)
-        n_users, n_videos = self.matrix.shape
+        n_users, n_videos = self.labels.shape
         videos = self.rng.permutation(n_videos).astype(np.int32)
         place = np.argsort(videos).astype(np.int32)
-        parts = (self.matrix.data, place[self.matrix.indices], self.matrix.indptr)
-        shuffled = sparse.csr_matrix(parts, shape=self.matrix.shape)
         for users in np.array_split(self.rng.permutation(n_users), self.groups[0]):
-            self.train_strip(shuffled[users].toarray(), users.astype(np.int32), videos)
+            cells = self.labels[users]
+            # 1 + label: in a dense strip, 0 then says that the pair was never seen
+            cells.data += 1
+            cells.indices = place[cells.indices]
+            self.train_strip(cells.toarray(), users.astype(np.int32), videos)
 
     def _train_strip(self, strip: Any, users: Any, videos: Any) -> None:
         """Take the steps over a strip of cells (n_users, n_videos), one rectangle each."""
@@ -131,7 +127,7 @@ class SampledSoftmax:
     def __init__(
         self,
         network: TwoTowerNetwork,
-        pairs: pl.DataFrame,
+        labels: sparse.csr_matrix,
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
@@ -140,7 +136,11 @@ class SampledSoftmax:
         self.optimizer = _optimizer(network, config)
         self.rng = np.random.default_rng(seed)
         self.batch = config.softmax_batch
-        self.positives = _positives(pairs)
+        self.positives = _positives(
+            np.repeat(np.arange(labels.shape[0], dtype=np.int32), np.diff(labels.indptr)),
+            labels.indices,
+            labels.data,
+        )
         n_videos = network.video_tower.sizes["rows"]
         shares = np.bincount(self.positives[1], self.positives[2], minlength=n_videos)
         # A video without a positive is drawn, if at all, in validation: as if it had half of one
@@ -167,7 +167,8 @@ class SampledSoftmax:
 
     def loss(self, pairs: pl.DataFrame) -> float:
         """Return the mean loss of the enjoyed ones of ``pairs``, in batches of their own."""
-        positives = _positives(pairs)
+        columns = (pairs[name].to_numpy() for name in ("user_idx", "video_idx", "enjoyed"))
+        positives = _positives(*columns)
         total = float(positives[2].sum())
         # Shuffled, always alike: in the table's order a batch would hold the videos of few users
         order = np.random.default_rng(0).permutation(len(positives[2]))
@@ -207,12 +208,12 @@ def sampled_softmax_loss(scores: Any, videos: Any, weights: Any) -> Any:
     return tf.reduce_sum(weights * losses)
 
 
-def _positives(pairs: pl.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _positives(
+    user_idx: NDArray[Any], video_idx: NDArray[Any], label: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return user_idx, video_idx and label of the pairs that were enjoyed at all."""
-    enjoyed = pairs.filter(pl.col("enjoyed") > 0)
-    columns = (enjoyed[name].to_numpy() for name in ("user_idx", "video_idx", "enjoyed"))
-    user_idx, video_idx, label = columns
-    return user_idx, video_idx, label
+    enjoyed = label > 0
+    return user_idx[enjoyed], video_idx[enjoyed], label[enjoyed]
 
 
 def _optimizer(network: TwoTowerNetwork, config: TwoTowerConfig) -> Any:

@@ -8,9 +8,12 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
+from scipy import sparse
 
 from schemas.model_settings import TwoTowerConfig
+from tasks.features.parted_table import PartedTable
 from tasks.models.towers.network import TwoTowerNetwork
 from tasks.models.towers.objectives import Objective
 
@@ -31,24 +34,40 @@ class Curves:
     validation_loss: list[float]
 
 
-def hold_out_last_days(pairs: pl.DataFrame, days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def hold_out_last_days(
+    pairs: PartedTable, shape: tuple[int, int], days: int
+) -> tuple[sparse.csr_matrix, pl.DataFrame]:
     """Split off the pairs last viewed in the last ``days`` days of the log.
 
-    Returns what remains to learn from, and what is held out (nothing, if it were half or more),
-    both in the order of ``pairs``, with user_idx, video_idx and enjoyed.
+    Returns the labels of what remains to learn from, float32 CSR of ``shape``, a label of 0 stored
+    like all others; and what is held out (nothing, if it were half or more), in the order of
+    ``pairs``, with user_idx, video_idx and enjoyed.
     """
-    cut = pl.col("last_viewed_at").max() - timedelta(days=days)
-    is_late = pairs.select(pl.col("last_viewed_at") > cut).to_series()
-    labels = pairs.select("user_idx", "video_idx", "enjoyed")
-    if 2 * is_late.sum() >= pairs.height:
-        return labels, labels.clear()
-    return labels.filter(~is_late), labels.filter(is_late)
+    latest = pl.concat([part.max() for part in pairs.parts("last_viewed_at")]).max().item()
+    is_late = pl.col("last_viewed_at") > latest - timedelta(days=days)
+    held = pairs.where(is_late).read("user_idx", "video_idx", "enjoyed")
+    if 2 * held.height >= pairs.height:
+        return pairs.matrix("enjoyed", shape), held.clear()
+    return pairs.where(~is_late).matrix("enjoyed", shape), held
+
+
+def sampled(labels: sparse.csr_matrix, size: int) -> pl.DataFrame:
+    """Return about ``size`` of the pairs, evenly, in their order: user_idx, video_idx, enjoyed."""
+    places = np.arange(0, labels.nnz, max(1, labels.nnz // size))
+    return pl.DataFrame(
+        {
+            "user_idx": np.searchsorted(labels.indptr, places, side="right") - 1,
+            "video_idx": labels.indices[places],
+            "enjoyed": labels.data[places],
+        },
+        schema_overrides={"user_idx": pl.Int32},
+    )
 
 
 def train(
     network: TwoTowerNetwork,
     objective: Objective,
-    pairs: pl.DataFrame,
+    labels: sparse.csr_matrix,
     held: pl.DataFrame,
     config: TwoTowerConfig,
 ) -> Curves:
@@ -56,7 +75,7 @@ def train(
 
     The best epoch has the least loss on ``held``; where that is empty it is the last.
     """
-    sample = pairs.gather_every(max(1, pairs.height // SAMPLE))
+    sample = sampled(labels, SAMPLE)
     curves = Curves([], [])
     best, best_loss, best_state = 0, math.inf, network.state()
     for epoch in range(config.epochs):

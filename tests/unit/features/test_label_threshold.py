@@ -18,8 +18,8 @@ from tasks.features.label_threshold import (
 from tests.feature_tables import curve
 
 
-def views(durations, ratios) -> pl.DataFrame:
-    return pl.DataFrame(
+def views(durations, ratios) -> pl.LazyFrame:
+    return pl.LazyFrame(
         {"video_duration_ms": durations, "watch_ratio": ratios},
         schema={"video_duration_ms": pl.Int32, "watch_ratio": pl.Float64},
     )

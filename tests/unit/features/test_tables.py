@@ -13,6 +13,7 @@ from tasks.features.cutoff import before, cut_at
 from tasks.features.friendships import undirected
 from tasks.features.id_index import index_of, indexed
 from tasks.features.label_threshold import fit_threshold
+from tasks.features.parted_table import PartedTable
 from tasks.features.task import resolved_days
 from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
@@ -113,10 +114,11 @@ def test_no_views_make_an_empty_table() -> None:
 
 def test_activity_sums_views_and_averages_pairs() -> None:
     events = log([(10, 1, 0.9), (10, 1, 0.9), (10, 2, 0.1), (30, 2, 0.9)])
-    pairs = pairs_of(events, FLAT, USERS, VIDEOS).lazy()
-    by_user = activity_of(pairs, "user").sort("user_idx").collect()
+    rows = pairs_of(events, FLAT, USERS, VIDEOS)
+    pairs = PartedTable.of(*rows.partition_by("user_idx"))
+    by_user = activity_of(pairs, "user").sort("user_idx")
     assert by_user.rows() == [(0, 3, 0.5), (2, 1, 1.0)]
-    by_video = activity_of(pairs, "video").sort("video_idx").collect()
+    by_video = activity_of(pairs, "video").sort("video_idx")
     assert by_video.rows() == [(0, 2, 1.0), (1, 2, 0.5)]
 
 
@@ -272,7 +274,7 @@ def raw_users(*user_ids: int) -> pl.DataFrame:
 def test_user_absent_from_the_features_file_has_a_row_of_nulls() -> None:
     known = raw_users(10, 30).with_columns(register_days=pl.Series([5, 7], dtype=pl.Int32))
     pairs = pairs_of(log([(20, 1, 0.9), (20, 2, 0.1)]), FLAT, USERS, VIDEOS)
-    activity = activity_of(pairs.lazy(), "user").collect()
+    activity = activity_of(PartedTable.of(pairs), "user")
     users = Users.validate(user_features(USERS, known, activity))
     picked = users.select("user_idx", "user_id", "register_days", "views", "enjoyed_rate")
     assert picked.rows() == [(0, 10, 5, 0, None), (1, 20, None, 2, 0.5), (2, 30, 7, 0, None)]
@@ -322,9 +324,9 @@ def feature_bytes(events: pl.DataFrame, daily: pl.LazyFrame) -> dict[str, bytes]
     views = events.filter(before(AS_OF))
     users = index_of([views["user_id"], pl.Series([10], dtype=pl.Int32)], "user")
     videos = index_of([views["video_id"], pl.Series([1], dtype=pl.Int32)], "video")
-    knots = fit_threshold(views)
+    knots = fit_threshold(views.lazy())
     pairs = pairs_of(views, knots, users, videos)
-    by_user, by_video = (activity_of(pairs.lazy(), kind).collect() for kind in ("user", "video"))
+    by_user, by_video = (activity_of(PartedTable.of(pairs), kind) for kind in ("user", "video"))
     tables = {
         "user_index": users,
         "video_index": videos,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas.errors import LeakageError
 from schemas.evaluation import EvalPairs, Leaderboard
 from tasks.artifacts.writer import validated
-from tasks.features.eval_pairs import eval_pairs_of, is_validation_users, refuse_leak
+from tasks.features.eval_pairs import eval_pairs_of, is_validation_users, leaks, refuse_leak
 from tasks.features.user_item import pairs_of
 from tasks.metrics.eval_set import KS, EvalSet, measure, numbered, oracle_and_base_rate
 from tasks.metrics.labels import LABELS, PRIMARY
@@ -62,7 +62,7 @@ def leak(trained: list[tuple[int, int]], asked: list[tuple[int, int]]) -> None:
     users, videos = index("user", range(20)), index("video", range(100, 120))
     pairs = pairs_of(log([(*pair, 0.5) for pair in trained]), FLAT, users, videos)
     cells = eval_pairs_of(block_of([(*pair, 0.5) for pair in asked]), FLAT, users, videos)
-    refuse_leak(pairs.lazy(), cells, users, videos)
+    refuse_leak(leaks(pairs.lazy(), cells), users, videos)
 
 
 def test_pairs_in_training_and_eval_set_are_refused_by_name() -> None:

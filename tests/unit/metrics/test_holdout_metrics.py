@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from polars.testing import assert_frame_equal
 
 from schemas.evaluation import Holdout as NextDaysTable
 from tasks.features.cutoff import SHANGHAI
 from tasks.features.holdout import backtest_day_of, first_met, of_same_users
 from tasks.features.log_days import days_with_views
+from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.holdout_metrics import (
     COLD,
@@ -22,6 +24,7 @@ from tasks.metrics.holdout_metrics import (
     WEIGHTED,
     HoldoutSet,
     measure_holdout,
+    together,
     weighted_accuracy,
 )
 from tasks.metrics.ranking import rank
@@ -109,7 +112,7 @@ def test_half_of_the_days_or_more_are_left_to_learn_from(days, window):
 
 def pairs_frame(*rows: tuple[int, int, float]) -> pl.DataFrame:
     """Return rows of ``user_item``: user_idx, video_idx, enjoyed."""
-    return literal_world(rows, (9, 20)).user_item
+    return literal_world(rows, (9, 20)).user_item.read()
 
 
 def test_first_met_is_what_was_not_known():
@@ -138,12 +141,12 @@ def test_a_slice_of_what_is_known_is_as_good_as_all_of_it():
     met = pairs_frame((2, 1, 1.0), (2, 2, 0.5), (5, 7, 0.0))
     known = pairs_frame((0, 1, 1.0), (2, 2, 0.0), (3, 2, 0.0), (5, 7, 0.0), (6, 1, 0.0))
     known = known.select("user_idx", "video_idx")
-    part = of_same_users(known, met)
+    part = of_same_users(known.lazy(), met).collect()
     assert part.rows() == [(2, 2), (3, 2), (5, 7)]
     videos, nobody = known["video_idx"], pl.Series([], dtype=pl.Int32)
     assert first_met(met, part, videos, nobody).equals(first_met(met, known, videos, nobody))
-    assert of_same_users(known, met.clear()).is_empty()
-    assert of_same_users(known.clear(), met).is_empty()
+    assert of_same_users(known.lazy(), met.clear()).collect().is_empty()
+    assert of_same_users(known.clear().lazy(), met).collect().is_empty()
 
 
 # --- as arrays ---------------------------------------------------------------------------------
@@ -160,9 +163,8 @@ def holdout(test_users: set[int], *rows: tuple[int, int, float]) -> pl.DataFrame
 
 def test_tables_are_spread_over_test_users():
     pairs = pairs_frame((1, 0, 1.0), (1, 3, 0.4), (2, 0, 0.5), (4, 2, 1.0), (4, 0, 0.49))
-    days = HoldoutSet.of(
-        holdout({4, 1}, (4, 0, 0.5), (4, 1, 0.49), (1, 1, 1.0), (2, 1, 1.0), (2, 3, 0)), pairs, 5
-    )
+    met = holdout({4, 1}, (4, 0, 0.5), (4, 1, 0.49), (1, 1, 1.0), (2, 1, 1.0), (2, 3, 0))
+    days = HoldoutSet.of(PartedTable.of(met), PartedTable.of(pairs), 5)
     true, false = True, False
     np.testing.assert_array_equal(days.user_idx, [1, 4])
     np.testing.assert_array_equal(
@@ -180,7 +182,9 @@ def test_tables_are_spread_over_test_users():
 
 
 def test_without_test_users_there_is_no_figure():
-    days = HoldoutSet.of(holdout(set(), (0, 1, 1.0)), pairs_frame((0, 0, 1.0)), 20)
+    days = HoldoutSet.of(
+        PartedTable.of(holdout(set(), (0, 1, 1.0))), PartedTable.of(pairs_frame((0, 0, 1.0))), 20
+    )
     assert days.unseen.shape == (0, 20)
     assert measure_holdout(days, np.zeros((0, 20), dtype=np.float32)).height == 0
 
@@ -292,7 +296,7 @@ def world_by_hand() -> HoldoutSet:
     rows = [(0, video, float(video in (3, 12, 20))) for video in [*range(2, 13), *range(18, 29)]]
     rows += [(2, video, float(video == 4)) for video in [*range(4, 9), 18]]
     rows += [(user, 12, 0.0) for user in range(10, 29)]  # 12 had 20 viewers with user 0
-    return HoldoutSet.of(holdout({0, 2}, *rows), pairs, N_VIDEOS)
+    return HoldoutSet.of(PartedTable.of(holdout({0, 2}, *rows)), pairs, N_VIDEOS)
 
 
 def by_figure(table: pl.DataFrame) -> dict[tuple[str, str, int, int], float]:
@@ -306,6 +310,16 @@ def in_order() -> np.ndarray:
     scores = np.tile(-np.arange(N_VIDEOS, dtype=np.float32), (2, 1))
     scores[:, [5, 19]] = NAN
     return scores
+
+
+def test_users_measured_one_after_the_other_are_measured_together():
+    days, scores = world_by_hand(), in_order()
+    one_by_one = [
+        measure_holdout(days.of_users(np.array(users)), scores[rows])
+        for users, rows in (([0, 1], slice(1)), ([], slice(0)), ([2, 5], slice(1, 2)))
+    ]
+    whole = measure_holdout(days, scores)
+    assert_frame_equal(together(one_by_one), whole, abs_tol=1e-12)
 
 
 def test_shown_by_hand():
@@ -418,7 +432,8 @@ def test_fewer_than_ten_candidates_prove_nothing(n_shown, figures_there):
     pairs = literal_world([(1, video, 0.0) for video in range(15)], (2, 30)).user_item
     shown = [(0, video, 1.0) for video in [*range(n_shown), *range(15, 15 + n_shown)]]
     table = measure_holdout(
-        HoldoutSet.of(holdout({0}, *shown), pairs, 30), np.ones((1, 30), dtype=np.float32)
+        HoldoutSet.of(PartedTable.of(holdout({0}, *shown)), pairs, 30),
+        np.ones((1, 30), dtype=np.float32),
     )
     assert ({"exposed_only", COLD} <= set(table["label"])) == figures_there
     assert "all_unseen" in set(table["label"])

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from schemas.errors import ModelError
+from tasks.features.parted_table import PartedTable
 from tasks.models.array_file import write_arrays
 from tasks.models.catalogue import FILE, Catalogue
 from tasks.models.model_files import write_checksums
@@ -14,7 +15,7 @@ from tasks.models.model_files import write_checksums
 # user 10 saw video 7, user 20 nothing, user 30 all of them
 USER_INDEX = pl.DataFrame({"user_idx": [0, 1, 2], "user_id": [10, 20, 30]})
 VIDEO_INDEX = pl.DataFrame({"video_idx": [0, 1], "video_id": [5, 7]})
-PAIRS = pl.DataFrame({"user_idx": [0, 2, 2], "video_idx": [1, 0, 1]})
+PAIRS = PartedTable.of(pl.DataFrame({"user_idx": [0, 2, 2], "video_idx": [1, 0, 1]}))
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_unseen_are_the_videos_without_a_pair(catalogue):
 def test_unseen_is_exact_at_the_edge_of_a_byte(n_videos):
     videos = pl.DataFrame({"video_idx": range(n_videos), "video_id": range(n_videos)})
     last = pl.DataFrame({"user_idx": [0], "video_idx": [n_videos - 1]})
-    unseen = Catalogue.of(USER_INDEX, videos, last).unseen(np.array([0]))
+    unseen = Catalogue.of(USER_INDEX, videos, PartedTable.of(last)).unseen(np.array([0]))
     assert unseen.tolist() == [[True] * (n_videos - 1) + [False]]
 
 
@@ -52,7 +53,7 @@ def test_only_the_first_of_many_unknown_users_are_named(catalogue):
 
 
 def test_a_catalogue_without_users_knows_nobody(catalogue):
-    nobody = Catalogue.of(USER_INDEX.clear(), VIDEO_INDEX, PAIRS.clear())
+    nobody = Catalogue.of(USER_INDEX.clear(), VIDEO_INDEX, PartedTable.of())
     with pytest.raises(ModelError, match="1 unknown users: 10"):
         nobody.user_idx(np.array([10]))
 

@@ -113,12 +113,12 @@ def test_the_last_days_are_held_out_unless_they_are_half_of_the_log() -> None:
     from tasks.models.towers.training import hold_out_last_days
 
     pairs = random_world(50).user_item  # one an hour
-    kept, held = hold_out_last_days(pairs, 1)
-    assert (kept.height, held.height) == (26, 24)
-    latest = pairs.sort("last_viewed_at").tail(24).sort("user_idx", "video_idx")
+    kept, held = hold_out_last_days(pairs, (10, 10), 1)
+    assert (kept.nnz, held.height) == (26, 24)
+    latest = pairs.read().sort("last_viewed_at").tail(24).sort("user_idx", "video_idx")
     assert_frame_equal(held, latest.select("user_idx", "video_idx", "enjoyed"))
-    kept, held = hold_out_last_days(pairs, 2)
-    assert (kept.height, held.height) == (50, 0)
+    kept, held = hold_out_last_days(pairs, (10, 10), 2)
+    assert (kept.nnz, held.height) == (50, 0)
 
 
 def test_a_rectangle_is_the_network_on_all_its_pairs(taste: TwoTower) -> None:
@@ -137,7 +137,7 @@ def test_it_overfits_fifty_rows() -> None:
     training = random_world(50)
     config = FAST.model_copy(update={"validation_days": 9, "id_dropout": 0.0})
     scores = TwoTower(config).fit(training).score(np.arange(10))
-    pairs = training.user_item
+    pairs = training.user_item.read()
     seen = scores[pairs["user_idx"].to_numpy(), pairs["video_idx"].to_numpy()]
     assert area_under_curve(seen, pairs["enjoyed"].to_numpy()) > 0.99
 
@@ -181,7 +181,7 @@ def test_the_same_seed_repeats_curves_and_scores_and_keeps_the_best_epoch(
     assert "two_tower epoch 1 of 25: loss " in caplog.text
     assert curves == taste.curves()
     np.testing.assert_array_equal(again.score(np.arange(13)), taste.score(np.arange(13)))
-    _, held = hold_out_last_days(training.user_item, taste.config.validation_days)
+    _, held = hold_out_last_days(training.user_item, training.shape, taste.config.validation_days)
     rows, columns = held["user_idx"].to_numpy(), held["video_idx"].to_numpy()
     logits = again.score(rows)[np.arange(held.height), columns]
     loss = np.mean(np.logaddexp(0, logits) - held["enjoyed"].to_numpy() * logits)

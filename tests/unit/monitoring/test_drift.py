@@ -109,6 +109,16 @@ def test_each_distribution_drifts_by_itself():
     assert drifted(other) == {"video_length", "tags"}
 
 
+def test_views_are_counted_as_if_they_lay_in_memory():
+    rng = np.random.default_rng(3)
+    log = log_of(range(6), users=500, ratio=lambda day, user: np.round(rng.lognormal(day / 9), 2))
+    is_late = pl.col("viewed_at") >= datetime(2020, 8, 4, 16, tzinfo=UTC)
+    late, early = (
+        log.filter(kept).collect()["watch_ratio"].to_numpy() for kept in (is_late, ~is_late)
+    )
+    assert log_drift(log, VIDEOS, EARLIER, AS_OF)["watch_ratio"] == number_drift(late, early) > 0.1
+
+
 def test_activity_is_by_user_and_day_so_that_it_sees_who_stays_away():
     few = log_of([4, 5]).filter(pl.col("user_id") < 2)
     log = pl.concat([log_of(range(4)), few])

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from scipy import sparse
 
 from schemas.model_settings import HybridConfig
+from tasks.features.parted_table import PartedTable
 from tasks.models.als import ALS
 from tasks.models.blends.linear import Linear
 from tasks.models.blends.scale import zscore_by_user
@@ -172,7 +173,7 @@ def test_each_user_has_one_list_and_fallbacks_are_marked():
     catalogue = Catalogue.of(
         pl.DataFrame({"user_id": [10, 20, 30]}),
         pl.DataFrame({"video_id": [100, 101, 102, 103, 104]}),
-        pl.DataFrame({"user_idx": [0, 2], "video_idx": [2, 2]}),
+        PartedTable.of(pl.DataFrame({"user_idx": [0, 2], "video_idx": [2, 2]})),
     )
     users, model = np.array([99, 30, 10], dtype=np.int32), als()
     (rows,) = top_n_for_all(model, fallback_of(model), catalogue, users, 2)
