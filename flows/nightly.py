@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from prefect import flow
 
+from flows.alert_hooks import tell_of_failure
 from flows.commands.cli import flow_parameters
 from flows.commands.missed_runs import skipped_if_due_again
 from flows.commands.run_names import add_day, named_by
@@ -13,11 +14,13 @@ from flows.pipeline import check_models, ingest_files, run_night
 from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
+from tasks.alerts.task import note_beginning, publish_alerts
 from tasks.artifacts.table_task import RunContext
 from tasks.features.task import resolve_cutoffs
 from tasks.monitoring.task import monitor
 from tasks.promotion.task import promote
 from tasks.reporting.prefect_artifacts import publish_failures, publish_gate, publish_night
+from tasks.reporting.report_task import publish_report
 from tasks.reporting.summary import Summary, check_summary, summarise
 from tasks.serving.house_rules import Exclusions, read_exclusions
 from tasks.serving.task import recommend_from_champion, with_list_rules
@@ -37,6 +40,8 @@ NAMED_BY = ("source", "as_of")
     result_serializer="json",
     persist_result=False,
     task_runner=RunnerOfSetting(),
+    on_failure=[tell_of_failure],
+    on_crashed=[tell_of_failure],
 )
 @flow_parameters(NightlyConfig)
 def nightly(**settings: Any) -> Summary:
@@ -56,6 +61,7 @@ def whole_night(config: NightlyConfig, exclusions: Exclusions) -> Summary:
     run, address = RunContext(config.root, config.seed), config.tracking_address
     deleted = check_tracking(address)
     raw = acquire(run, config.source, config.scale)
+    note_beginning(config.root)
     check_experiment(deleted, address, is_demo=raw.is_demo)
     tables = ingest_files(config, run, raw)
     days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.backtest_days)
@@ -67,12 +73,14 @@ def whole_night(config: NightlyConfig, exclusions: Exclusions) -> Summary:
 
     runs = track_night(config, raw, snapshot, evaluation)
     publish_night(config, raw.source, snapshot, evaluation, runs)
-    monitor(config, night.backtest.as_of, snapshot, runs)
+    checks = monitor(config, night.backtest.as_of, snapshot, runs)["monitoring_checks"]
     promotion = promote(config, snapshot, evaluation, runs, night.failures)
     publish_gate(promotion)
     family, champion = promotion.registered_model, promotion.champion
     lists = recommend_from_champion(config, snapshot, evaluation, family, champion)["top_n"]
     summary = summarise(config, raw, night, lists, runs, promotion)
+    publish_report(config, night, summary, lists, checks)
+    publish_alerts(config, summary, checks)
     if night.failures:
         publish_failures(config.models, night.failures)
         raise IncompleteNightError(complaint(night.failures))

@@ -53,6 +53,10 @@ class MonitoringAlertError(GrailError):
     """A night is past a threshold of the monitoring, and was told to stop there."""
 
 
+class AlertError(GrailError):
+    """A message could not be sent; what it tells of is not changed by that."""
+
+
 class TaskTimeoutError(GrailError, TimeoutError):
     """A task took longer than it may."""
 

@@ -5,11 +5,13 @@ Flags are read before Prefect, MLflow or a model's library is imported: help is 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
 from flows import COMMAND
 from flows.commands.terminal import say
+from schemas.alert_settings import OverdueConfig
 from schemas.server_settings import UpConfig
 from schemas.settings import (
     BackfillConfig,
@@ -75,6 +77,16 @@ def rollback(config: RollbackConfig) -> None:
     say(change(config))
 
 
+def overdue(config: OverdueConfig) -> None:
+    """Say what is late, or that nothing is."""
+    from flows.overdue import late
+
+    said = late(config, datetime.now(UTC))
+    say(*(said or ["all is well: no night is overdue, and the champion is not too old"]))
+    if said:
+        raise SystemExit(1)
+
+
 def demo_data(config: DemoDataConfig) -> None:
     """Write the demo world and say where it is."""
     from flows.demo_data import demo_data as write
@@ -125,6 +137,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         RollbackConfig,
         rollback,
         ("python -m flows rollback", "python -m flows rollback --registered-model grail --retire"),
+    ),
+    "overdue": Subcommand(
+        OverdueConfig,
+        overdue,
+        ("python -m flows overdue --root data --max-night-hours 26",),
     ),
     "demo-data": Subcommand(
         DemoDataConfig,

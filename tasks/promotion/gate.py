@@ -5,7 +5,8 @@ Here: the rule. Not here: whose figures they are and where champions are kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -48,6 +49,8 @@ class Decision:
     is_promoted: bool
     reasons: tuple[str, ...]
     is_compared: bool = True
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What was measured for it, by name."""
 
     @property
     def outcome(self) -> str:
@@ -67,7 +70,8 @@ def baseline_decision(
 def both(first: Decision, second: Decision) -> Decision:
     """Promote if both decisions do; all reasons of both."""
     is_promoted = first.is_promoted and second.is_promoted
-    return Decision(is_promoted, (*first.reasons, *second.reasons))
+    reasons, figures = (*first.reasons, *second.reasons), {**first.figures, **second.figures}
+    return Decision(is_promoted, reasons, figures=figures)
 
 
 def refused(reason: str) -> Decision:
@@ -86,6 +90,14 @@ def decide(
     least = -margins.refresh if is_refresh else 0.0
     guards = (*_coverage(challenger, champion, margins), *_slices(challenger, champion, margins))
     return _by_interval(challenger, champion, "the champion", least, seed, guards)
+
+
+def figures_of(measured: GateMetrics, prefix: str, seed: int) -> dict[str, float]:
+    """Return the mean NDCG@10 of a model and the ends of its interval, by name."""
+    means = bootstrap_mean(measured.ndcg[:, None], seed)
+    ends = ("", "_low", "_high")
+    found = {f"{prefix}_ndcg_at_10{end}": float(m[0]) for end, m in zip(ends, means, strict=True)}
+    return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
 def _by_interval(

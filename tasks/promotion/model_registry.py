@@ -27,6 +27,8 @@ from tasks.models.base import Recommender
 from tasks.models.catalogue import FILE as CATALOGUE
 from tasks.models.catalogue import Catalogue
 from tasks.models.lookup import recommender_class
+from tasks.promotion.decision_record import add_to_card, decision_tags
+from tasks.promotion.gate import Decision
 from tasks.serving.list_rules import ListRules
 from tasks.serving.task import ChampionSource
 from tasks.tracking.client import ALREADY_THERE
@@ -183,17 +185,25 @@ def registered(client: MlflowClient, name: str, night: str) -> ModelVersion | No
 
 
 def register(
-    client: MlflowClient, name: str, run_id: str, tags: Mapping[str, str], description: str
+    client: MlflowClient,
+    name: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    description: str,
+    about: str,
 ) -> ModelVersion:
     """Make the model logged in a run a version of ``name``, with tags and a description.
 
-    Of two processes that register the same night at once, both get the version of the first.
+    ``about`` describes the registered model itself, unless a person has written something. Of two
+    processes that register the same night at once, both get the version of the first.
     """
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=about)
     except MlflowException as error:
         if error.error_code != ALREADY_THERE:
             raise
+        if not client.get_registered_model(name).description:
+            client.update_registered_model(name, description=about)
     (logged,) = client.get_run(run_id).outputs.model_outputs
     made = client.create_model_version(
         name,
@@ -210,14 +220,16 @@ def register(
 
 
 def decide_again(
-    client: MlflowClient, version: ModelVersion, outcome: str, reasons: str
+    client: MlflowClient, version: ModelVersion, decision: Decision, card: str
 ) -> tuple[ModelVersion, bool]:
     """Write down what became of a version this time; return it, and whether nothing changed."""
-    if (version.tags["grail.decision"], version.description) == (outcome, reasons):
+    tags = decision_tags(decision)
+    if all(version.tags.get(name) == value for name, value in tags.items()):
         return version, True
     name, number = version.name, version.version
-    client.update_model_version(name, number, description=reasons)
-    client.set_model_version_tag(name, number, "grail.decision", outcome)
+    client.update_model_version(name, number, description=card)
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, number, tag, value)
     return client.get_model_version(name, number), False
 
 
@@ -240,6 +252,7 @@ def roll_back(client: MlflowClient, name: str) -> tuple[str | None, str]:
     if before is None or (now is not None and now.version == before.version):
         raise ConfigError(f"registered model {name} has no previous champion to go back to")
     client.set_registered_model_alias(name, CHAMPION, before.version)
+    add_to_card(client, before, "went back to it: it is the champion again")
     if now is None:
         return None, str(before.version)
     client.set_registered_model_alias(name, PREVIOUS, now.version)
@@ -256,4 +269,5 @@ def retire(client: MlflowClient, name: str) -> str:
         raise ConfigError(f"registered model {name} has no champion to retire")
     client.set_registered_model_alias(name, PREVIOUS, now.version)
     client.delete_registered_model_alias(name, CHAMPION)
+    add_to_card(client, now, "took it off its place, which is empty since")
     return str(now.version)

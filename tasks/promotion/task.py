@@ -19,7 +19,7 @@ from schemas.model_settings import config_class
 from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
-from tasks.evaluation.frames import challenger_of
+from tasks.evaluation.frames import EvaluationFrames, challenger_of
 from tasks.evaluation.task import load_eval_set, protocol_in
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.diagnose import diagnose
@@ -27,6 +27,7 @@ from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.models.catalogue import Catalogue
 from tasks.models.score_by_id import scores_by_id
+from tasks.promotion.card_facts import ends_of, subject_of
 from tasks.promotion.gate import (
     NOT_COMPARED,
     PROMOTED,
@@ -36,8 +37,10 @@ from tasks.promotion.gate import (
     baseline_decision,
     both,
     decide,
+    figures_of,
     refused,
 )
+from tasks.promotion.model_card import family_card, model_card
 from tasks.serving.task import load_catalogue
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -124,8 +127,9 @@ def decided(
     if baseline is None:
         return refused("there is neither popularity nor random to beat: add popularity to --models")
     above_baseline = baseline_decision(challenger, tonight(baseline), baseline, seed)
+    own = ends_of(store.read(evaluation.leaderboard), name)
     if former is None:
-        return above_baseline
+        return replace(above_baseline, figures=own)
     reason = why_not_compared(snapshot, former, load_catalogue(store, snapshot.tables))
     if reason is not None:
         return refused(reason)
@@ -134,6 +138,7 @@ def decided(
     is_refresh = former.tags["grail.settings"] == settings_fingerprint(config)
     decision = decide(challenger, again, margins, is_refresh=is_refresh, seed=seed)
     decision = both(decision, above_baseline)
+    decision = replace(decision, figures=own | figures_of(again, "champion", seed))
     if former.tags["grail.protocol"] != protocol_fingerprint(evaluation):
         note = "the champion, promoted under another protocol, was measured again under this one"
         decision = replace(decision, reasons=(*decision.reasons, note))
@@ -174,6 +179,7 @@ def registered_tonight(
 
     A night that was not compared with the champion is decided again: it may be another by now.
     """
+    from tasks.promotion.decision_record import decision_tags, log_decision
     from tasks.promotion.model_registry import (
         champion,
         decide_again,
@@ -192,10 +198,14 @@ def registered_tonight(
         decision = decided(config, snapshot, evaluation, champion(client, family))
     except ModelError as error:
         decision = refused(str(error))
-    reasons = "\n".join(decision.reasons)
-    if found is not None:
-        return decide_again(client, found, decision.outcome, reasons)
+    log_decision(client, runs["night"], decision)
     name = challenger_of(evaluation)
+    source = client.get_run(runs["night"]).data.tags["grail.source"]
+    subject = subject_of(config, source, snapshot, evaluation, name, runs[name])
+    frames = EvaluationFrames.of(Store(config.root), snapshot, evaluation)
+    card = model_card(subject, frames, decision.outcome, decision.reasons)
+    if found is not None:
+        return decide_again(client, found, decision, card)
     tags = {
         NIGHT: night,
         "grail.model": name,
@@ -203,9 +213,10 @@ def registered_tonight(
         "grail.content": snapshot.models[name].content,
         "grail.protocol": protocol_fingerprint(evaluation),
         "grail.as_of": str(snapshot.as_of),
-        "grail.decision": decision.outcome,
+        **decision_tags(decision),
     }
-    return register(client, family, runs[name], tags, reasons), False
+    about = family_card(family, is_demo=subject.is_demo)
+    return register(client, family, runs[name], tags, card, about), False
 
 
 def registered_or_promoted(
@@ -216,6 +227,7 @@ def registered_or_promoted(
     runs: Runs,
 ) -> tuple[Promotion, bool]:
     """Register the night's version, make it champion if it may be; was that decided before?"""
+    from tasks.promotion.decision_record import reasons_of
     from tasks.promotion.model_registry import CHAMPION, set_champion, version_at
     from tasks.tracking.names import WAS_CHAMPION
 
@@ -233,7 +245,7 @@ def registered_or_promoted(
         is_promoted=is_promoted,
         champion=None if now is None else str(now.version),
         is_news=is_new_champion or not was_there,
-        reasons=(version.description or "").splitlines(),
+        reasons=reasons_of(version),
     )
     return promotion, was_there
 

@@ -36,7 +36,7 @@ def night_report(summary: Summary) -> list[Printed]:
         *_gate(summary),
         _lists(summary),
         *([words(summary.list_rules)] if words(summary.list_rules) else []),
-        *ways(summary.commands),
+        *ways({"report": summary.report} | summary.commands),
     ]
 
 

@@ -15,6 +15,7 @@ from schemas.choice import Choice
 from schemas.errors import ConfigError
 from schemas.live_test import LiveTestSize
 from schemas.settings import NightlyConfig
+from tasks.artifacts.backend import backend_of
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
 from tasks.artifacts.writer import DATA
@@ -29,6 +30,9 @@ from tasks.sources.task import RawData
 from tasks.tracking.links import models_page, way_to_serve, ways_to
 
 logger = logging.getLogger(__name__)
+
+REPORTS = "reports"
+"""Folder of the nights' pages, under a root."""
 
 S = TypeVar("S", bound=BaseModel)
 K = 10
@@ -93,7 +97,7 @@ class Summary(BaseModel):
 
     ``top_n`` is the file of everybody's lists, ``users_by_model`` whose lists they are, and
     ``list_rules`` what the rules of the house did to them; ``smallest_live_test`` is by the model
-    compared with, null where none simulated was enough.
+    compared with, null where none simulated was enough; ``report`` is the night's page.
     """
 
     source: str
@@ -118,6 +122,7 @@ class Summary(BaseModel):
     list_rules: dict[str, int]
     tracking_uri: str
     mlflow_run_id: str
+    report: str
     promotion: Promotion
     failures: list[Failure]
     commands: dict[str, str]
@@ -202,11 +207,17 @@ def summarise(
         list_rules=lists.metadata["list_rules"],
         tracking_uri=without_secrets(config.tracking_address),
         mlflow_run_id=runs["night"],
+        report=report_place(config.root, snapshot.as_of, runs["night"]),
         promotion=promotion,
         failures=night.failures,
         commands=_commands(config, runs["night"], promotion),
     )
     return written(summary, config.summary)
+
+
+def report_place(root: str, as_of: date, run_id: str) -> str:
+    """Return where a night's page is: a path, or a URL."""
+    return f"{backend_of(root).root}/{REPORTS}/{as_of}-{run_id[:8]}.html"
 
 
 def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[str, str]:

@@ -27,9 +27,33 @@ def shown(
     client: MlflowClient, name: str, found: Champion, config: RecommendConfig, rows: pl.DataFrame
 ) -> str:
     """Lay out the list of ``config.user``, with reasons where they are asked for."""
-    catalogue, background = found.catalogue, Background.of(client, found.run_id)
-    video_idx = np.searchsorted(catalogue.video_ids, rows["video_id"].to_numpy())
-    did, why = _about_user(found, config, rows, video_idx, background)
+    background = Background.of(client, found.run_id)
+    lines = lines_of(found, background, rows, config.user, with_reasons=config.explain)
+    missing = [
+        f"not known: {UNKNOWN[table]} (the night's table {table} is not there any more)"
+        for table in background.missing
+    ]
+    title, names = _title(name, found, config, rows), names_of(found, background)
+    return "\n".join([as_text(title, lines, names), *([""] if missing else []), *missing])
+
+
+def names_of(found: Champion, background: Background) -> Names:
+    """Return how reasons name friends and videos."""
+    ids = found.catalogue.user_ids.tolist(), found.catalogue.video_ids.tolist()
+    return Names(*ids, background.captions())
+
+
+def lines_of(
+    found: Champion,
+    background: Background,
+    rows: pl.DataFrame,
+    user: int | None,
+    *,
+    with_reasons: bool,
+) -> list[Line]:
+    """Return a user's rows of ``top_n`` with what is known of their videos, and of the user."""
+    video_idx = np.searchsorted(found.catalogue.video_ids, rows["video_id"].to_numpy())
+    did, why = _about_user(found, user, rows, video_idx, background, with_reasons=with_reasons)
     captions, tags = background.captions(), background.tags()
     lines = []
     for row, video, reason in zip(rows.rows(named=True), video_idx.tolist(), why, strict=True):
@@ -46,28 +70,24 @@ def shown(
                 reason=reason,
             )
         )
-    missing = [
-        f"not known: {UNKNOWN[table]} (the night's table {table} is not there any more)"
-        for table in background.missing
-    ]
-    names = Names(catalogue.user_ids.tolist(), catalogue.video_ids.tolist(), captions)
-    title = _title(name, found, config, rows)
-    return "\n".join([as_text(title, lines, names), *([""] if missing else []), *missing])
+    return lines
 
 
 def _about_user(
     found: Champion,
-    config: RecommendConfig,
+    user: int | None,
     rows: pl.DataFrame,
     video_idx: np.ndarray[tuple[int], np.dtype[np.int64]],
     background: Background,
+    *,
+    with_reasons: bool,
 ) -> tuple[dict[int, tuple[float, bool]], list[Reason | None]]:
     """Return what the user really did, by video, and the reason for each row, where known."""
     why: list[Reason | None] = [None] * rows.height
-    if config.user not in found.catalogue.user_ids:
+    if user not in found.catalogue.user_ids:
         return {}, why
-    user_idx = int(found.catalogue.user_idx(np.array([config.user]))[0])
-    if config.explain and not _is_fallback(found, rows):
+    user_idx = int(found.catalogue.user_idx(np.array([user]))[0])
+    if with_reasons and not _is_fallback(found, rows):
         friendships, pairs = background.of_user(user_idx)
         why = list(reasons(found.model, user_idx, video_idx, pairs, friendships))
     return background.did(user_idx), why

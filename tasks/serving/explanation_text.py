@@ -65,22 +65,33 @@ def _table(lines: Sequence[Line]) -> Table:
 def _row(line: Line) -> tuple[str, ...]:
     tags = "not known" if line.tags is None else ", ".join(line.tags) or "-"
     ids = (f"{line.rank:>3}", f"{line.video_id:>5}", f"{line.score:>+7.3f}")
-    return (*ids, _really(line), on_one_line(tags), on_one_line(line.caption or "-"))
+    return (*ids, really_words(line), on_one_line(tags), on_one_line(line.caption or "-"))
 
 
-def _really(line: Line) -> str:
+def really_words(line: Line) -> str:
+    """Say what the user really made of a video, where the block knows."""
     if line.watch_ratio is None:
         return "-"
     return f"{'enjoyed' if line.enjoyed else 'not enjoyed'}, {line.watch_ratio:.2f}"
 
 
 def _behind(reason: Reason, names: Names) -> Iterator[Padding]:
-    parts = sorted(reason.parts.items(), key=lambda part: -abs(part[1]))
     said = Table.grid(padding=(0, 1, 0, 0))
-    said.add_row(
-        "parts:", ", ".join(f"{name} {part:+.2f}" for name, part in parts if part) or "none"
-    )
+    said.add_row("parts:", parts_words(reason))
     yield Padding(said, (0, 0, 0, INDENT))
+    if text := behind_words(reason, names):
+        line = Text(f"behind: {text}", no_wrap=True, overflow="ellipsis")
+        yield Padding(line, (0, 0, 0, INDENT))
+
+
+def parts_words(reason: Reason) -> str:
+    """Say what each component adds to the score, the most first."""
+    parts = sorted(reason.parts.items(), key=lambda part: -abs(part[1]))
+    return ", ".join(f"{name} {part:+.2f}" for name, part in parts if part) or "none"
+
+
+def behind_words(reason: Reason, names: Names) -> str:
+    """Say which friend or watched video is behind a listed one; empty where none is known."""
     behind = []
     if reason.friend_idx is not None:
         behind.append(f"friend {names.user_ids[reason.friend_idx]} enjoyed it")
@@ -88,9 +99,7 @@ def _behind(reason: Reason, names: Names) -> Iterator[Padding]:
         near = f"like video {names.video_ids[like.video_idx]}, watched and enjoyed"
         behind.append(f"{near} ({like.component}: cosine {like.cosine:.2f})")
         behind.append(names.captions.get(like.video_idx) or "")
-    if text := on_one_line("; ".join(part for part in behind if part)):
-        line = Text(f"behind: {text}", no_wrap=True, overflow="ellipsis")
-        yield Padding(line, (0, 0, 0, INDENT))
+    return on_one_line("; ".join(part for part in behind if part))
 
 
 def on_one_line(text: str) -> str:

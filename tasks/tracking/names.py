@@ -25,6 +25,8 @@ KIND = "grail.kind"
 """Tag of a monitored night: only nights of one kind of source are compared."""
 MET = "grail.met_champion"
 """Tag with the day of the champion that a night met first. Run again it may be that itself."""
+REASONS = "grail.reasons"
+"""Tag of a version with the gate's reasons, a line each."""
 WAS_CHAMPION = "grail.was_champion"
 """Tag of a version that has become the champion once: no rerun of its night makes it so again."""
 
@@ -74,7 +76,8 @@ TAGS = (
     Name("grail.content", VERSION, "checksum of the model's files"),
     Name("grail.protocol", VERSION, "fingerprint of how it was measured"),
     Name("grail.as_of", VERSION, "day before which it learned"),
-    Name("grail.decision", VERSION, "what the gate decided; its reasons are the description"),
+    Name("grail.decision", f"{NIGHTS_RUN}, {VERSION}", "what the gate decided"),
+    Name(REASONS, VERSION, "why, a line each; the description is the model's card"),
     Name(WAS_CHAMPION, VERSION, "it has been champion"),
 )
 """All tags of ours; those that begin with ``mlflow.`` are MLflow's own."""
@@ -117,6 +120,8 @@ OTHER_METRICS = (
     Name("test_users", NIGHTS_RUN, "users whom the figures are of"),
     Name("base_rate", NIGHTS_RUN, "share of relevant cells"),
     Name("best_{figure}", NIGHTS_RUN, "of the model chosen for the lists"),
+    Name("champion_ndcg_at_10", NIGHTS_RUN, "of the champion it met, on its own test users"),
+    Name("champion_ndcg_at_10_{end}", NIGHTS_RUN, "low and high end of its 95 % interval"),
     Name("monitoring.{measure}.{slice_value}", NIGHTS_RUN, "a check of the night's input"),
     Name("{test_set}_lost_ndcg_at_10_{model}", BACKFILLS_RUN, "lost by a model, its age the step"),
     Name("validation_ndcg_at_10", TRIALS_RUN, "with its settings, on users for choosing"),

@@ -106,7 +106,7 @@ def blend(world: Training) -> Recommender[Any]:
 
 def add(client: MlflowClient, run_ids: dict[str, str], model: str, night: str) -> str:
     tags = {NIGHT: night, "grail.model": model, "grail.as_of": "2020-09-01"}
-    return str(register(client, NAME, run_ids[model], tags, "because").version)
+    return str(register(client, NAME, run_ids[model], tags, "because", "a family").version)
 
 
 def at(client: MlflowClient, alias: str) -> str | None:
@@ -138,7 +138,7 @@ def test_a_champion_of_an_earlier_version_of_the_project_counts_as_none(
     client: MlflowClient, run_ids: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     tags = {NIGHT: "night", "grail.model": "als", "as_of": "2020-09-01"}
-    set_champion(client, NAME, str(register(client, NAME, run_ids["als"], tags, "").version))
+    set_champion(client, NAME, str(register(client, NAME, run_ids["als"], tags, "", "").version))
     assert champion(client, NAME) is None
     (said,) = [message for message in caplog.messages if "earlier version" in message]
     assert "counts as none" in said

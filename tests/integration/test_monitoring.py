@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,11 +22,13 @@ from prefect.client.schemas.filters import (
 from flows.nightly import nightly
 from schemas.errors import MonitoringAlertError
 from schemas.tables import CONTRACTS
+from tasks.alerts.channels import WEBHOOK
 from tasks.demo_world import write_demo_world
 from tasks.promotion.model_registry import CHAMPION, set_champion, version_at
 from tasks.reporting.progress import progress_shown
 from tasks.reporting.summary import Summary
 from tasks.tracking.names import NIGHT
+from tests.message_servers import Received, webhook_server
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -90,6 +93,14 @@ def break_log(world: Path, broken: Path, backtest: date) -> None:
     tripled.write_csv(broken / "big_matrix.csv")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def heard() -> Iterator[Received]:
+    """A webhook that the nights here tell of what is not well."""
+    with webhook_server() as received, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEBHOOK, received.webhook)
+        yield received
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("watched")
@@ -142,7 +153,7 @@ def test_the_readings_are_metrics_of_the_night(first: Watched, client: MlflowCli
 
 
 def test_every_notice_is_there(first: Watched) -> None:
-    notices = {"leaderboard", "live-test", "mlflow", "monitoring", "promotion"}
+    notices = {"leaderboard", "live-test", "mlflow", "monitoring", "promotion", "report"}
     assert set(first.notices) == notices
     tests = first.notices["live-test"]
     assert {row["baseline"] for row in tests} == set(first.result.smallest_live_test)
@@ -155,6 +166,15 @@ def test_every_notice_is_there(first: Watched) -> None:
     assert board["NDCG@10"].is_sorted(descending=True)
     assert first.result.promotion.reasons[0] in first.notices["promotion"]
     assert first.result.mlflow_run_id in first.notices["mlflow"]
+
+
+def test_who_asked_hears_once_of_what_is_not_well(second: Watched, heard: Received) -> None:
+    del second  # it has ended
+    of_second = [m for m in heard.messages if "MonitoringAlertError" in m["text"]]
+    assert [message["kind"] for message in of_second] == ["check past its threshold"]
+    assert "failed night" not in {message["kind"] for message in heard.messages}
+    texts = [message["text"] for message in heard.messages]
+    assert len(set(texts)) == len(texts)
 
 
 def test_a_broken_night_is_past_the_thresholds_and_ends(second: Watched) -> None:

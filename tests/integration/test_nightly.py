@@ -1,6 +1,7 @@
 """The whole road on a small demo world: figures, caching, tracking, lists."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from tasks.artifacts.table_task import RunContext
 from tasks.demo_world import write_demo_world
 from tasks.evaluation.task import protocol_in
 from tasks.metrics.holdout_metrics import LOG_ESTIMATORS
+from tasks.promotion.model_card import LONGEST
 from tasks.promotion.model_registry import Champion
 from tasks.promotion.task import MEASURED, gate_metrics_again, gate_metrics_in
 from tasks.reporting.summary import Summary
@@ -318,6 +320,46 @@ def test_prefect_shows_what_was_measured_on_whom(first: Ran) -> None:
         reverse=True,
     )
     assert quote(summary.mlflow_run_id) in by_key["mlflow"].data
+
+
+def test_the_version_and_its_family_say_what_they_are(first: Ran) -> None:
+    gate, client = first.summary.promotion, mlflow.MlflowClient(first.summary.tracking_uri)
+    version = client.get_model_version(gate.registered_model, gate.version)
+    card = version.description
+    assert len(card) <= LONGEST
+    for said in (
+        f"# {gate.model}, as of {first.summary.as_of}",
+        "The data is made up",
+        *gate.reasons,
+        "**Protocol**",
+        "| NDCG@10 | ",
+        "| base rate | ",
+        "**Where it is weak**",
+        "**Limits**",
+    ):
+        assert said in card
+    assert "**Weights**" in card or gate.model != "hybrid"
+    assert f"models:/{gate.registered_model}@champion" in (
+        client.get_registered_model(gate.registered_model).description
+    )
+
+
+def test_the_nights_report_stands_alone_and_is_in_the_index(first: Ran, root: Path) -> None:
+    summary = first.summary
+    page = Path(summary.report).read_text()
+    assert Path(summary.report).parent == root / "reports"
+    for said in (*summary.models, "Since last night", "Drift and other checks", "Some lists"):
+        assert said in page
+    logged = {f"{name}.png" for name in ("leaderboard", "slices", "nights")}
+    client = mlflow.MlflowClient(summary.tracking_uri)
+    assert logged | {"report.html"} <= {
+        f.path for f in client.list_artifacts(summary.mlflow_run_id)
+    }
+    assert page.count("data:image/png;base64,") >= len(logged)
+    assert re.findall(r"(?:src|href)=\"(?!#|data:|index\.html)", page) == []
+    assert Path(summary.report).name in (root / "reports" / "index.html").read_text()
+    unexplained = re.findall(r"<button type=.button.>([^<]*)</button></th>", page)
+    assert unexplained == []
 
 
 def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: Path) -> None:
