@@ -1,6 +1,9 @@
-"""What all figures share: one colour a model, and whiskers of intervals."""
+"""What all figures share: one colour a model, whiskers of intervals, and the way into a file."""
+
+from pathlib import Path
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from schemas.model_settings import MODEL_CONFIGS
 
@@ -37,3 +40,15 @@ def signed(difference: float) -> str:
     """Write a difference of figures: +.043."""
     rounded = round(difference, 3) + 0.0  # the sum turns -0.0 into 0.0
     return f"{rounded:+.3f}".replace("0.", ".", 1)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure with a layout into a file.
+
+    ``Figure.savefig`` draws all of it twice, once for the layout alone; this draws it once.
+    """
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    figure.savefig(file)

@@ -82,7 +82,7 @@ def _log(
 
 def _metrics(table: pl.DataFrame) -> list[Metric]:
     """Return what is lost by model and bed, with the age in days as the step."""
-    from tasks.tracking.night_run import metric_point
+    from tasks.tracking.metric_points import metric_point
 
     return [
         metric_point(

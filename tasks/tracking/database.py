@@ -1,8 +1,9 @@
 """MLflow's SQLite database: made whole or not at all, and looked at before MLflow opens it.
 
 MLflow makes a new database in its place, in some seventy steps; killed between two of them, it
-leaves one that no later start can open. Here it is made beside its place and renamed. The
-databases of servers (Postgres and others) are for those who run them to make.
+leaves one that no later start can open. Here it is made beside its place and renamed, by the script
+of ``tasks.tracking.mlflow_schema`` in one step. The databases of servers (Postgres and others) are
+for those who run them to make.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from schemas.errors import TrackingError
 from schemas.paths import sqlite_address, sqlite_file
 from tasks.artifacts.locks import flush, locked
+from tasks.tracking.mlflow_schema import make_schema, schema_revisions
 from tasks.tracking.moved_root import follow_root
 
 logger = logging.getLogger(__name__)
@@ -136,26 +136,11 @@ def _is_current(file: Path, found: Found) -> bool:
     return found.revision == revisions[0]
 
 
-@cache
-def schema_revisions() -> tuple[str, ...]:
-    """Return the schemas that the installed MLflow knows, its own first."""
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config  # MLflow has no public way to ask
-
-    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
-    return tuple(script.revision for script in scripts.walk_revisions())
-
-
 def _initialise(new: Path) -> None:
     """Make an empty database of MLflow's, with the experiment that it expects in every one."""
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    engine = create_sqlalchemy_engine(sqlite_address(new))
-    # Seventy steps need not reach the disk one by one: nobody sees them before the last
-    event.listen(engine, "connect", lambda found, _: found.execute("PRAGMA synchronous = OFF"))
-    _initialize_tables(engine)
-    engine.dispose()
+    make_schema(new)
     store = SqlAlchemyStore(sqlite_address(new), (new.parent / "mlflow-artifacts").as_uri())
     store.engine.dispose()
 

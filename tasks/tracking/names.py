@@ -15,6 +15,8 @@ NIGHT = "grail.night"
 """Tag with the fingerprint of all that a night's runs show: equal nights are logged once."""
 CLAIM = "grail.process"
 """Tag with the process that is logging a run."""
+FILES = "grail.files"
+"""Tag of a logged model that is not packed: where its files are, as a path below the root."""
 BACKFILL = "grail.backfill"
 """Tag with the content of what a run shows: equal backfills are logged once."""
 TUNING = "grail.tuning"
@@ -69,6 +71,7 @@ TAGS = (
     Name(
         "grail.model", f"{MODELS_RUN}, {TUNINGS_RUN}, {TRIALS_RUN}, {VERSION}", "name of the model"
     ),
+    Name(FILES, "a logged model", "folder of its files below the root; the chosen one is packed"),
     Name(BACKFILL, BACKFILLS_RUN, "content of the table of old models' worth: logged once"),
     Name(TUNING, TUNINGS_RUN, "fingerprint of the search: a longer one goes on in the same run"),
     Name(TRIAL, TRIALS_RUN, "number of the try"),

@@ -1,13 +1,13 @@
 """A night in MLflow: one parent run, one nested run a model, all of it logged once.
 
 Here: what is sent and under which names. Not here: any figure; they all come from the tables.
+MLflow is asked as seldom as it can be: behind its server, each question is a request.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from mlflow.data.sources import (
     LocalArtifactDatasetSource,
     S3ArtifactDatasetSource,
 )
-from mlflow.entities import Metric
+from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from schemas.artifacts import EvaluationTables, Json, Snapshot
@@ -34,25 +34,19 @@ from schemas.model_settings import config_class
 from schemas.tracked_settings import TRACKING
 from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames, challenger_of, choice_of
-from tasks.figures.night_plots import night_figures
-from tasks.metrics.labels import PRIMARY
 from tasks.models.catalogue import Catalogue
 from tasks.serving.task import load_rules
 from tasks.tracking.board import eval_set_figures, words_for_model, words_for_night
 from tasks.tracking.claims import PARENT, Outrun, claim, come_first, runs_left
 from tasks.tracking.client import ALREADY_THERE, FAR_SIDE, ask_database, tracking_error
 from tasks.tracking.database import prepare_database
-from tasks.tracking.names import CLAIM, NIGHT
+from tasks.tracking.metric_points import model_metrics, night_metrics, of_logged_model
+from tasks.tracking.names import CLAIM, FILES, NIGHT
 from tasks.tracking.packaging import Packing
-
-K = 10
-"""Length of the lists that figures other than the primary ones are compared at."""
+from tasks.tracking.verdict_files import log_verdict
 
 EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""
-
-BEST = ("ndcg_at_10", "precision_at_10", "coverage_at_10")
-"""Figures of the chosen model that the night's own run shows, for the course over the nights."""
 
 INPUTS = (
     *("user_item", "user_features", "video_features", "eval_pairs"),  # what models learn and sit
@@ -212,8 +206,9 @@ def log_night(
         rules = load_rules(night.store, night.snapshot)
         packing = Packing.of(catalogue, Path(scratch), rules)
         mlflow.log_params(_flat({**night.settings, "chosen_by_validation_users": night.best}))
-        client.log_batch(parent.info.run_id, metrics=_night_figures(night))
-        _log_tables(night)
+        figures = night_metrics(night.frames, night.evaluation, night.board)
+        client.log_batch(parent.info.run_id, metrics=figures)
+        log_verdict(client, parent.info.run_id, night.frames.tables, night.board, night.title)
         for model in night.snapshot.models:
             tags = {NIGHT: night.fingerprint, "grail.model": model, **night.tags}
             words = words_for_model(model, night.title, night.board)
@@ -226,126 +221,59 @@ def log_night(
 def _log_model_run(
     client: MlflowClient, night: Night, model: str, run_id: str, packing: Packing
 ) -> None:
-    ref = night.snapshot.models[model]
-    words = {k: v for k, v in ref.metadata["fit_summary"].items() if isinstance(v, str)}
-    mlflow.log_params(
-        _flat(night.model_settings[model]) | {f"found_{k}": v for k, v in words.items()}
-    )
-    metrics = _figures(night, model) + _curves(night, model)
-    for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for name in [
-        name for name in INPUTS if name in night.snapshot.tables
-    ]:  # captions may be missing
-        table = night.snapshot.tables[name]
-        dataset = MetaDataset(source_of(table.path), name=name, digest=table.content)
-        mlflow.log_input(dataset, context="test" if name == "eval_pairs" else "training")
-    # Whom the gate may make champion is tried out; all are packed in the same way
-    is_challenger = model == night.best
+    made = night.snapshot.models[model].metadata
+    words = {f"found_{k}": v for k, v in made["fit_summary"].items() if isinstance(v, str)}
+    params = {"model": model, **_flat(night.model_settings[model]), **words}
+    mlflow.log_params(params)
+    if model == night.best:  # the gate may make it champion, and no other one
+        model_id = _pack(night, model, packing)
+    else:
+        model_id = _refer(night, model, params)
+        client.log_outputs(run_id, models=[LoggedModelOutput(model_id, step=0)])
+    figures = of_logged_model(model_metrics(night.frames, night.evaluation, model, made), model_id)
+    for start in range(0, len(figures), 1000):  # the most that MLflow takes at once
+        client.log_batch(run_id, metrics=figures[start : start + 1000])
+    _log_datasets(night.snapshot)
+
+
+def _pack(night: Night, model: str, packing: Packing) -> str:
+    """Log a model whole, so that it can be served; return its id in MLflow."""
     components = [m for m in night.snapshot.models if not config_class(m).is_blend]
-    packing.log_model(
+    return packing.log_model(
         model,
-        str(night.store.folder(ref)),
+        str(night.store.folder(night.snapshot.models[model])),
         components=components if config_class(model).is_blend else (),
-        has_example=is_challenger,
+        has_example=True,
+    )
+
+
+def _refer(night: Night, model: str, params: Mapping[str, Any]) -> str:
+    """Log a model whose files stay in the root, and where they are; return its id in MLflow."""
+    ref = night.snapshot.models[model]
+    logged = mlflow.create_external_model(
+        name=model,
+        params={name: str(value) for name, value in params.items()},
+        tags={FILES: f"{ref.stage}/{ref.name}/{ref.fingerprint}"},
+    )
+    return str(logged.model_id)
+
+
+def _log_datasets(snapshot: Snapshot) -> None:
+    known = [name for name in INPUTS if name in snapshot.tables]  # captions may be missing
+    tables = [snapshot.tables[name] for name in known]
+    mlflow.log_inputs(
+        [
+            MetaDataset(source_of(table.path), name=name, digest=table.content)
+            for name, table in zip(known, tables, strict=True)
+        ],
+        contexts=["test" if name == "eval_pairs" else "training" for name in known],
+        tags_list=[None] * len(known),
     )
 
 
 def source_of(path: str) -> DatasetSource:
     """Return what MLflow shows of where a table is: a folder, or a URL of an object store."""
     return SOURCES.get(urlsplit(path).scheme, LocalArtifactDatasetSource)(path)
-
-
-def _log_tables(night: Night) -> None:
-    """Log every table of the verdict, and the pictures of them."""
-    tables = night.frames.tables
-    for name, figure in night_figures(tables, night.title).items():
-        mlflow.log_figure(figure, name)
-    long = tables.pop("leaderboard")
-    for name, table in tables.items():
-        mlflow.log_table(table.to_pandas(), f"{name}.json")
-    mlflow.log_table(night.board.to_pandas(), "leaderboard.json")
-    mlflow.log_table(long.to_pandas(), "leaderboard_of_all_labels.json")
-
-
-def _night_figures(night: Night) -> list[Metric]:
-    """What is compared from night to night: no name is a model's, or it would rank among them."""
-    best = night.board.row(by_predicate=pl.col("model") == night.best, named=True)
-    figures = eval_set_figures(night.frames) | {f"best_{name}": best[name] for name in BEST}
-    return [metric_point(name, value) for name, value in figures.items() if value is not None]
-
-
-def _figures(night: Night, model: str) -> list[Metric]:
-    """What MLflow's charts and columns compare: the primary label's figures, and some beside them.
-
-    All others are in the tables of the night's own run. No name has a slash: MLflow shows names
-    that have one in sections of their own, above everything else.
-    """
-    shown = night.frames
-    board, holdout = (
-        rows.filter(model=model).drop_nulls("mean") for rows in (shown.leaderboard, shown.holdout)
-    )
-    metrics = [
-        *_means(board.filter(label=PRIMARY)),
-        *_ends(board.filter(label=PRIMARY, k=K)),
-        *_by_label(board.filter(pl.col("label") != PRIMARY, metric="ndcg", k=K), ""),
-        *_by_label(holdout.filter(metric="ndcg", k=K), "holdout_"),
-        *_differences(shown.comparisons.filter(model=model, label=PRIMARY, metric="ndcg", k=K)),
-    ]
-    lists = shown.beyond_accuracy.filter(model=model).drop_nulls("value").select("measure", "value")
-    metrics += [metric_point(f"{measure}_at_{K}", value) for measure, value in lists.iter_rows()]
-    metadata = night.evaluation.per_user[model].metadata
-    metrics += [metric_point(name, metadata[name]) for name in ("served_users", "served_cells")]
-    cost = night.snapshot.models[model].metadata
-    metrics += [metric_point(name, cost[name]) for name in ("seconds", "peak_mib")]
-    fit_summary = cost["fit_summary"].items()
-    return metrics + [
-        metric_point(name, v) for name, v in fit_summary if isinstance(v, int | float)
-    ]
-
-
-def _means(rows: pl.DataFrame) -> list[Metric]:
-    figures = rows.select("metric", "k", "mean").iter_rows()
-    return [metric_point(f"{metric}_at_{k}", mean) for metric, k, mean in figures]
-
-
-def _ends(rows: pl.DataFrame) -> list[Metric]:
-    """The intervals of rows of a leaderboard."""
-    return [
-        metric_point(f"{row['metric']}_at_{row['k']}_{end}", row[end])
-        for row in rows.drop_nulls("low").iter_rows(named=True)
-        for end in ("low", "high")
-    ]
-
-
-def _by_label(rows: pl.DataFrame, prefix: str) -> list[Metric]:
-    figures = rows.select("metric", "k", "label", "mean").iter_rows()
-    return [metric_point(f"{name}_at_{k}_{prefix}{label}", v) for name, k, label, v in figures]
-
-
-def _differences(comparisons: pl.DataFrame) -> list[Metric]:
-    figures = comparisons.select("metric", "k", "baseline", "difference").iter_rows()
-    return [metric_point(f"{name}_at_{k}_minus_{rival}", v) for name, k, rival, v in figures]
-
-
-def _curves(night: Night, model: str) -> list[Metric]:
-    """The primary label's figures over k, and what the model learned over epochs, as steps."""
-    rows = night.frames.leaderboard.filter(model=model, label=PRIMARY).drop_nulls("mean")
-    over_k = [
-        metric_point(f"{metric}_over_k", mean, k)
-        for metric, k, mean in rows.select("metric", "k", "mean").iter_rows()
-    ]
-    learned = night.snapshot.models[model].metadata["curves"]
-    return over_k + [
-        metric_point(name, value, epoch)
-        for name, values in learned.items()
-        for epoch, value in enumerate(values, start=1)
-    ]
-
-
-def metric_point(name: str, value: float, step: int = 0) -> Metric:
-    """Make a metric of now."""
-    return Metric(name, float(value), int(time.time() * 1000), step)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

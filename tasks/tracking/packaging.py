@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Self
 
@@ -60,8 +60,8 @@ class Packing:
 
     def log_model(
         self, name: str, folder: str, *, components: Iterable[str] = (), has_example: bool
-    ) -> None:
-        """Log the model ``name`` that is saved in ``folder`` into MLflow's active run.
+    ) -> str:
+        """Log the model ``name`` saved in ``folder`` into MLflow's active run; return its id.
 
         A blend holds the models ``components``, whose code it needs too. With an input example
         MLflow loads what it has packed and asks it for lists, which takes as long as packing it.
@@ -75,7 +75,7 @@ class Packing:
         example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(served),
                 artifacts={"model": address(folder), "catalogue": self.catalogue.as_uri()},
@@ -85,6 +85,7 @@ class Packing:
                 input_example=example if has_example else None,
                 pip_requirements=self._requirements(code.libraries),
             )
+        return str(logged.model_id)
 
     def _requirements(self, libraries: Iterable[str]) -> list[str]:
         """Return what is imported, in exact versions; those of all the rest are constraints.
@@ -105,10 +106,17 @@ def locked() -> list[tuple[str, str]]:
     return [(canonicalize_name(Requirement(pin).name), pin) for pin in pins]
 
 
-@cache  # looks into every installed package
-def distributions() -> Mapping[str, list[str]]:
-    """Return the names of the packages that give what is imported under a name."""
-    return packages_distributions()
+@cache
+def gives(package: str) -> frozenset[str]:
+    """Return the names that a package is imported by; none if it is not installed.
+
+    The standard library's ``packages_distributions`` looks into every installed package.
+    """
+    try:
+        files = distribution(package).read_text("RECORD") or ""
+    except PackageNotFoundError:
+        return frozenset()
+    return frozenset(re.findall(r"^\w+", files, re.MULTILINE))
 
 
 def requirements_of(libraries: Iterable[str]) -> list[str]:
@@ -118,10 +126,7 @@ def requirements_of(libraries: Iterable[str]) -> list[str]:
     """
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     named = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
-    installed = distributions()
-    giving = {
-        canonicalize_name(name)
-        for library in libraries
-        for name in (library, *installed.get(library, []))
-    }
-    return [pin for name, pin in locked() if name in named & giving]
+    imported = set(libraries)
+    needed = {canonicalize_name(library) for library in imported}
+    needed |= {name for name in named if gives(name) & imported}
+    return [pin for name, pin in locked() if name in named & needed]

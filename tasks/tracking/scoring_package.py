@@ -123,9 +123,9 @@ class _Reached:
                     self._load(f"{module}.{name}")
 
     def _follow(self, source: _Source, node: ast.AST) -> None:
-        for target in _imported(node):
-            self.reach(target)
         for inner in _walk(node):
+            for target in _imported_by(inner):
+                self.reach(target)
             if isinstance(inner, ast.Name) and inner.id in source.definitions:
                 self.reach((source.dotted, inner.id))
             elif isinstance(inner, ast.Name) and inner.id in source.imports:
@@ -161,18 +161,28 @@ def _source(dotted: str) -> _Source:
 def _imported(node: ast.AST) -> Iterator[Symbol]:
     """Yield what is imported anywhere in a node, training apart."""
     for inner in _walk(node):
-        if isinstance(inner, ast.Import):
-            yield from ((alias.name, "") for alias in inner.names)
-        elif isinstance(inner, ast.ImportFrom):
-            yield from ((str(inner.module), alias.name) for alias in inner.names)
+        yield from _imported_by(inner)
+
+
+def _imported_by(node: ast.AST) -> Iterator[Symbol]:
+    """Yield what a node imports, if it is an import."""
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, "") for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from ((str(node.module), alias.name) for alias in node.names)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """Yield a node and all in it, methods of training apart."""
-    yield node
-    for inner in ast.iter_child_nodes(node):
-        if not (isinstance(inner, ast.FunctionDef) and inner.name in TRAINING):
-            yield from _walk(inner)
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        yield at
+        waiting += [
+            inner
+            for inner in ast.iter_child_nodes(at)
+            if not (isinstance(inner, ast.FunctionDef) and inner.name in TRAINING)
+        ]
 
 
 def moved(text: str, package: str) -> str:

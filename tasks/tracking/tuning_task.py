@@ -105,7 +105,7 @@ def _log_trial(
     from mlflow.entities import Param
 
     from tasks.tracking.claims import PARENT
-    from tasks.tracking.night_run import metric_point
+    from tasks.tracking.metric_points import metric_point
 
     tags = {
         PARENT: parent,
@@ -156,7 +156,7 @@ def words_for(found: TunedSettings, table: pl.DataFrame) -> str:
 
 
 def _metrics(trials: Sequence[Trial], table: pl.DataFrame) -> list[Metric]:
-    from tasks.tracking.night_run import metric_point
+    from tasks.tracking.metric_points import metric_point
 
     metrics = [
         metric_point("trials", len(trials)),

@@ -27,7 +27,7 @@ from tasks.promotion.model_registry import Champion
 from tasks.promotion.task import MEASURED, gate_metrics_again, gate_metrics_in
 from tasks.reporting.summary import Summary
 from tasks.serving.task import ChampionSource, build_top_n, load_catalogue
-from tasks.tracking.names import TAGS, metrics
+from tasks.tracking.names import FILES, TAGS, metrics
 from tasks.training.task import load_model
 from tests.integration.nights import Ran, night
 
@@ -262,7 +262,7 @@ def undocumented(run: mlflow.entities.Run) -> list[str]:
     ]
 
 
-def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> None:
+def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran, root: Path) -> None:
     client = mlflow.MlflowClient(first.summary.tracking_uri)
     parent = client.get_run(first.summary.mlflow_run_id)
     nested = client.search_runs(
@@ -279,8 +279,15 @@ def test_mlflow_shows_what_every_run_is_and_ranks_only_models(first: Ran) -> Non
         assert undocumented(run) == []
         assert ("ndcg_at_10" in run.data.metrics) == (run.info.run_id != parent.info.run_id)
     for name, model in first.summary.models.items():
-        (logged,) = client.get_run(model.mlflow_run_id).outputs.model_outputs
-        assert client.get_logged_model(logged.model_id).name == name
+        (output,) = client.get_run(model.mlflow_run_id).outputs.model_outputs
+        logged = client.get_logged_model(output.model_id)
+        assert (logged.name, logged.status) == (name, "READY")
+        shown = {metric.key: metric.value for metric in logged.metrics}
+        assert shown["ndcg_at_10"] == model.metrics["ndcg_at_10"].mean
+        assert set(MODEL_CONFIGS[name].model_fields) <= set(logged.params)
+        # The chosen one is packed, as it may be made champion; the others' files stay in the root
+        assert (FILES in logged.tags) == (name != first.summary.promotion.model)
+        assert str(root / logged.tags.get(FILES, model.artifact)) == model.artifact
     assert "scale" not in parent.data.params  # the files are a folder's
     assert parent.data.params["seed"] == "42"
     assert parent.data.metrics["test_users"] == first.summary.test_users

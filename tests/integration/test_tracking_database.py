@@ -18,11 +18,19 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 
 import tasks.tracking.database
 from schemas.errors import TrackingError
-from tasks.tracking.database import prepare_database, schema_revisions
+from tasks.tracking.database import prepare_database
+from tasks.tracking.mlflow_schema import (
+    SCRIPT,
+    go_through_steps,
+    make_schema,
+    schema_revisions,
+    script_of,
+)
 from tasks.tracking.night_run import reachable
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 PROJECT = Path(__file__).parents[2]
+RENEW = "MLflow has another schema now: python -m tasks.tracking.mlflow_schema writes its script"
 
 KILLED = """
 import os, signal, sys, tempfile
@@ -98,6 +106,15 @@ def test_a_kill_at_any_statement_leaves_a_root_that_starts(tmp_path: Path) -> No
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_script_makes_what_mlflows_own_steps_make(tmp_path: Path) -> None:
+    by_steps, by_script = tmp_path / "steps.db", tmp_path / "script.db"
+    go_through_steps(by_steps)
+    make_schema(by_script)
+    assert schema_revisions()[0] in SCRIPT.read_text(), RENEW
+    expected, made = (sorted(script_of(file).splitlines()) for file in (by_steps, by_script))
+    assert made == expected, RENEW
 
 
 def truncated(file: Path) -> None:
