@@ -62,8 +62,9 @@ def test_planted_future_rows_change_nothing(tmp_path: Path) -> None:
     shutil.copytree(worlds["plain"], worlds["planted"])
     plant_the_future(worlds["planted"])
     models = ("popularity", "als", "content", "tags", "friends", "two_tower", "hybrid")
+    settings = {"models": models, "as_of": AS_OF, "model_params": {"two_tower": {"epochs": 2}}}
     ran = {
-        name: night(tmp_path / f"{name}-root", source=str(path), models=models, as_of=AS_OF)
+        name: night(tmp_path / f"{name}-root", source=str(path), **settings)
         for name, path in worlds.items()
     }
     rows = {name: r.summary.counts["interactions"]["kept"] for name, r in ran.items()}
