@@ -14,6 +14,7 @@ from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig
 from schemas.validation import checked
+from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.frames import challenger_of
 from tasks.evaluation.model_age_task import compare_ages, inputs_of_ages, score_old_models
@@ -60,6 +61,10 @@ def nights_of_the_past(config: BackfillConfig, joined: BackfillConfig) -> Backfi
         for n in nights
     }
 
+    references = RunReferences(config.root)
+    for night in nights:
+        references.add(runs[night.snapshot.as_of], night)
+
     snapshots: dict[str, Snapshot] = {}
     scores: dict[str, Handle] = {}
     for snapshot in (night.snapshot for night in nights):
@@ -73,5 +78,6 @@ def nights_of_the_past(config: BackfillConfig, joined: BackfillConfig) -> Backfi
 
     first = challenger_of(nights[-1].evaluation)
     run_id = track_backfill(config, raw, first, curve)
+    references.add(run_id, curve)
     publish_backfill(config, curve, run_id)
     return summarise_backfill(config, raw, nights, runs, curve, run_id)

@@ -15,6 +15,7 @@ from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.errors import IncompleteNightError
 from schemas.settings import NightlyConfig, checked_config
 from tasks.alerts.task import note_beginning, publish_alerts
+from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.table_task import RunContext
 from tasks.features.task import resolve_cutoffs
 from tasks.monitoring.task import monitor
@@ -72,12 +73,15 @@ def whole_night(config: NightlyConfig, exclusions: Exclusions) -> Summary:
     evaluation = night.evaluation
 
     runs = track_night(config, raw, snapshot, evaluation)
+    references = RunReferences(config.root)
+    references.add(runs["night"], night, snapshot)
     publish_night(config, raw.source, snapshot, evaluation, runs)
     checks = monitor(config, night.backtest.as_of, snapshot, runs)["monitoring_checks"]
     promotion = promote(config, snapshot, evaluation, runs, night.failures)
     publish_gate(promotion)
     family, champion = promotion.registered_model, promotion.champion
     lists = recommend_from_champion(config, snapshot, evaluation, family, champion)["top_n"]
+    references.add(runs["night"], lists)
     summary = summarise(config, raw, night, lists, runs, promotion)
     publish_report(config, night, summary, lists, checks)
     publish_alerts(config, summary, checks)

@@ -22,6 +22,7 @@ from schemas.model_settings import config_class
 from schemas.search_space import search_space
 from schemas.tuning_settings import TuneConfig
 from schemas.validation import checked
+from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import RunContext
 from tasks.evaluation.task import evaluate
@@ -81,6 +82,7 @@ def search_models(config: TuneConfig) -> TuningSummary:
     for model in config.models:
         searched = search_model(config, raw, day, model, folder)
         runs[model] = track_tuning(config, raw, searched)
+        RunReferences(config.root).add(runs[model], searched.comparison)
         folder.keep(searched.found)
         searches.append(searched)
     summary = summarise_tuning(config, raw, days.as_of, searches, runs)

@@ -4,7 +4,7 @@ A reference is small and frozen; the data it names never travels between tasks.
 """
 
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +87,15 @@ class FileEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
     bytes: int
     sha256: str
+
+
+class StoredFile(NamedTuple):
+    """A file under a root, whoever wrote it."""
+
+    path: str
+    bytes: int
+    modified: float
+    """Seconds since 1970, by the clock of who keeps it."""
 
 
 class BuildSpec(BaseModel):

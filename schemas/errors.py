@@ -33,6 +33,10 @@ class RootUnavailableError(StoreError):
     """A root cannot be asked at all: its store, or the keys for it, must be mended first."""
 
 
+class IntegrityError(GrailError):
+    """Something under a root is damaged, missing or orphaned."""
+
+
 class ModelError(GrailError):
     """A model cannot be fitted, loaded or asked as requested."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from flows import COMMAND
 from flows.commands.terminal import say
 from schemas.alert_settings import OverdueConfig
+from schemas.retention_settings import CheckConfig, PruneConfig
 from schemas.server_settings import UpConfig
 from schemas.settings import (
     BackfillConfig,
@@ -87,6 +88,22 @@ def overdue(config: OverdueConfig) -> None:
         raise SystemExit(1)
 
 
+def prune(config: PruneConfig) -> None:
+    """Remove old nights and print what that has freed."""
+    from flows.commands.run import run_flow
+    from flows.prune import prune as flow
+
+    run_flow(flow, config, lambda made: ["", made.verdict])
+
+
+def check(config: CheckConfig) -> None:
+    """Read all of a root and print that it is well."""
+    from flows.check import check as flow
+    from flows.commands.run import run_flow
+
+    run_flow(flow, config, lambda made: ["", made.verdict])
+
+
 def demo_data(config: DemoDataConfig) -> None:
     """Write the demo world and say where it is."""
     from flows.demo_data import demo_data as write
@@ -142,6 +159,19 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         OverdueConfig,
         overdue,
         ("python -m flows overdue --root data --max-night-hours 26",),
+    ),
+    "prune": Subcommand(
+        PruneConfig,
+        prune,
+        (
+            "python -m flows prune --dry-run",
+            "python -m flows prune --keep-nights 30 --keep-days 7",
+        ),
+    ),
+    "check": Subcommand(
+        CheckConfig,
+        check,
+        ("python -m flows check", "python -m flows check --root s3://bucket/grail"),
     ),
     "demo-data": Subcommand(
         DemoDataConfig,

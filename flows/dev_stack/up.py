@@ -146,6 +146,7 @@ def environment(config: UpConfig) -> dict[str, str]:
     }
     check_driver(databases[MLFLOW_DATABASE])
     return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # of this root alone
         "PREFECT_SERVER_UI_API_URL": "/api",  # of the server that the page came from
         **of_servers(given),
         **{name: given[name] for name in ENVIRONMENT},

@@ -15,7 +15,7 @@ from typing import Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.artifacts import ArtifactRef, Manifest
+from schemas.artifacts import ArtifactRef, Manifest, StoredFile
 from schemas.errors import StoreError
 from schemas.paths import absolute, is_url
 from tasks.artifacts.local_backend import LocalBackend
@@ -53,11 +53,20 @@ class Backend(Protocol):
     def names(self, folder: str) -> list[str]:
         """Return the paths of what is in a folder, sorted; nothing where there is none."""
 
+    def files(self, folder: str) -> list[StoredFile]:
+        """Return every file in a folder, however deep, hidden ones too, sorted by path."""
+
     def remove(self, path: str) -> None:
         """Remove a file if it is there."""
 
+    def discard(self, path: str) -> None:
+        """Let an artefact not be there any more, in one step, and then remove its files."""
+
     def check(self, path: str, manifest: Manifest) -> None:
         """StoreError names the file of an artefact that is not as it was written."""
+
+    def verify(self, path: str, manifest: Manifest) -> None:
+        """Read every byte of an artefact, wherever it is; StoreError as ``check``."""
 
     def folder(self, path: str, manifest: Manifest, pins: dict[Path, int]) -> Path:
         """Return a folder of this machine with an artefact's files, as they were written.
@@ -75,6 +84,15 @@ class Backend(Protocol):
 
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until nobody else does ``work`` on this root."""
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Use the root beside others; wait while somebody wants it at rest."""
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Wait until nobody is at work on the root, and let nobody begin."""
+
+    def is_at_rest(self) -> bool:
+        """Whether nobody is at work on the root just now, as far as can be told at once."""
 
 
 def backend_of(root: str) -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import uuid
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from pathlib import Path
 
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.artifacts import ArtifactRef, Manifest
-from tasks.artifacts.locks import flush, locked
+from schemas.artifacts import ArtifactRef, Manifest, StoredFile
+from tasks.artifacts.locks import flush, is_free, locked
 from tasks.artifacts.manifest import MANIFEST, as_text, check_files, under
 
 STAGING = ".staging"
 """Folder with what is under way, in the root or near it."""
+
+IN_USE = "use.lock"
+"""File in there that each process holds that is at work on the root."""
 
 
 def staging_prefix() -> str:
@@ -73,14 +77,34 @@ class LocalBackend:
         found = Path(folder).iterdir() if Path(folder).is_dir() else ()
         return sorted(str(path) for path in found if not path.name.startswith("."))
 
+    def files(self, folder: str) -> list[StoredFile]:
+        """Return every file in a folder; links count as files, and are not followed."""
+        found = []
+        for place, _, names in os.walk(folder):
+            for path in (f"{place}/{name}" for name in names):
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    known = Path(path).lstat()
+                    found.append(StoredFile(path, known.st_size, known.st_mtime))
+        return sorted(found)
+
     def remove(self, path: str) -> None:
         """Remove a file if it is there."""
         with suppress(FileNotFoundError):
             Path(path).unlink()
 
+    def discard(self, path: str) -> None:
+        """Move an artefact's folder out of its place, and remove it there."""
+        own = self.near / STAGING / f"{staging_prefix()}{uuid.uuid4().hex[:8]}"
+        own.mkdir(parents=True)
+        with suppress(FileNotFoundError):
+            Path(path).rename(own / Path(path).name)
+        shutil.rmtree(own)
+
     def check(self, path: str, manifest: Manifest) -> None:
         """Read every byte; StoreError names the file that is not whole."""
         check_files(LocalFileSystem(), under(path, manifest.files))
+
+    verify = check
 
     def folder(self, path: str, manifest: Manifest, pins: dict[Path, int]) -> Path:  # noqa: ARG002
         """Return the artefact's own folder."""
@@ -102,6 +126,18 @@ class LocalBackend:
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work`` on this root."""
         return locked(self.near / STAGING / f"{work}.lock", f"the {work} of this root")
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Share the root with other processes, until one wants it at rest."""
+        return locked(self.near / STAGING / IN_USE, "the pruning of this root", is_shared=True)
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Wait until no other process is at work on the root."""
+        return locked(self.near / STAGING / IN_USE, "work on this root")
+
+    def is_at_rest(self) -> bool:
+        """Whether no other process is at work on the root."""
+        return is_free(self.near / STAGING / IN_USE)
 
 
 def _move(folder: Path, target: Path) -> None:

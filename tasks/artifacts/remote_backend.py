@@ -9,11 +9,13 @@ do. S3 can do more (``tasks.artifacts.s3_backend``).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from copy import copy
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +25,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from tenacity.wait import wait_exponential
 
 from schemas.addresses import without_secrets
-from schemas.artifacts import ArtifactRef, FileEntry, Manifest
+from schemas.artifacts import ArtifactRef, FileEntry, Manifest, StoredFile
 from schemas.errors import RootUnavailableError, StoreError
 from tasks.artifacts.cache import Cache, Pins
-from tasks.artifacts.local_backend import STAGING
-from tasks.artifacts.locks import locked
+from tasks.artifacts.local_backend import IN_USE, STAGING
+from tasks.artifacts.locks import is_free, locked
 from tasks.artifacts.manifest import (
     MANIFEST,
     as_text,
@@ -105,10 +107,27 @@ class RemoteBackend:
             return []
         return sorted(self._fs.unstrip_protocol(path) for path in found)
 
+    def files(self, folder: str) -> list[StoredFile]:
+        """Return every file in a folder; nothing where there is none."""
+        try:
+            found = self._ask(self._fs.find, folder, detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(
+            StoredFile(self._fs.unstrip_protocol(path), int(about["size"] or 0), modified(about))
+            for path, about in found.items()
+            if about["type"] == "file"
+        )
+
     def remove(self, path: str) -> None:
         """Remove a file if it is there."""
         with suppress(FileNotFoundError):
             self._ask(self._fs.rm_file, path)
+
+    def discard(self, path: str) -> None:
+        """Remove an artefact's manifest, which decides, and then its files."""
+        self.remove(f"{path}/{MANIFEST}")
+        self._discard(path)
 
     def version(self, path: str) -> str | None:
         """Return what tells a file from what may replace it; None where there is none."""
@@ -129,6 +148,12 @@ class RemoteBackend:
         place = place_of(path, manifest)
         for name, entry in manifest.files.items():
             self._check_file(f"{place}/{name}", entry)
+
+    def verify(self, path: str, manifest: Manifest) -> None:
+        """Read every byte, there; StoreError names the file that is not whole."""
+        place = place_of(path, manifest)
+        for name, entry in manifest.files.items():
+            self._ask(check_files, self._fs, {f"{place}/{name}": entry})
 
     def folder(self, path: str, manifest: Manifest, pins: Pins) -> Path:
         """Return the cache's folder with an artefact's files, fetched if they are not there."""
@@ -177,6 +202,24 @@ class RemoteBackend:
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work``."""
         return locked(self.near / STAGING / f"{work}.lock", f"the {work} of this root")
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Share the root with other processes of this machine, until one wants it at rest."""
+        return locked(self._use_lock, "the pruning of this root", is_shared=True)
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Wait until no other process of this machine is at work on the root."""
+        return locked(self._use_lock, "work on this root")
+
+    def is_at_rest(self) -> bool:
+        """Whether no other process of this machine is at work on the root."""
+        return is_free(self._use_lock)
+
+    @property
+    def _use_lock(self) -> Path:
+        """The lock of this root among those that this machine's cache serves."""
+        name = hashlib.sha256(self.root.encode()).hexdigest()[:16]
+        return self.near / STAGING / f"{name}-{IN_USE}"
 
     def _check_conditions(self, probe: str) -> None:
         """Say it where of two writers of a file the last one wins, of one that is there."""
@@ -278,6 +321,16 @@ class RemoteBackend:
             reason(error),
             state.upcoming_sleep,
         )
+
+
+def modified(about: Mapping[str, Any]) -> float:
+    """Return when a file was written, by what its file system says of it; 0 where it says nothing.
+
+    What is of no known age counts as old.
+    """
+    known = (about.get(name) for name in ("LastModified", "mtime", "updated", "created"))
+    at = next((one for one in known if one), 0.0)
+    return at.timestamp() if isinstance(at, datetime) else float(at)
 
 
 def reason(error: BaseException | None) -> str:

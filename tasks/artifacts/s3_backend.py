@@ -31,6 +31,7 @@ from fsspec.config import conf
 from schemas.artifacts import FileEntry
 from schemas.errors import RootUnavailableError, StoreError
 from tasks.artifacts.lease import Lease
+from tasks.artifacts.presence import Presence
 from tasks.artifacts.remote_backend import RemoteBackend, reason
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,18 @@ class S3Backend(RemoteBackend):
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until nobody else does ``work`` on this root, on whatever machine."""
         return turns(super().turn(work), Lease(self, f"{self.root}/.turns/{work}", work))
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Use the root beside others, on whatever machine; wait while somebody wants it at rest."""
+        return turns(super().at_work(), Presence(self).at_work())
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """Wait until nobody is at work on the root, on whatever machine."""
+        return turns(super().at_rest(), Presence(self).at_rest())
+
+    def is_at_rest(self) -> bool:
+        """Whether nobody is at work on the root, on whatever machine."""
+        return super().is_at_rest() and Presence(self).is_nobody()
 
     def version(self, path: str) -> str | None:
         """Return a file's ETag, None where there is no file."""

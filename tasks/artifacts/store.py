@@ -30,7 +30,7 @@ from schemas.artifacts import ArtifactRef, BuildSpec, Manifest
 from schemas.errors import RootUnavailableError, StoreError
 from schemas.paths import is_url
 from tasks.artifacts.backend import backend_of
-from tasks.artifacts.layout import settle_layout
+from tasks.artifacts.layout import layout_of, settle_layout
 from tasks.artifacts.local_backend import STAGING, staging_prefix
 from tasks.artifacts.locks import locked
 from tasks.artifacts.manifest import (
@@ -173,6 +173,10 @@ class Store:
         """
         return self._backend.turn(work)
 
+    def at_work(self) -> AbstractContextManager[None]:
+        """Use the root beside others: what it holds is not pruned meanwhile."""
+        return self._backend.at_work()
+
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
         """Return a temporary folder, on the root's own disk where that is local."""
         return tempfile.TemporaryDirectory(prefix=staging_prefix(), dir=self._staging)
@@ -184,6 +188,12 @@ class Store:
         """
         with locked(self._staging / "lock"):
             settle_layout(self._backend)
+
+    def check_settled(self) -> None:
+        """StoreError if no run has ever worked on the root, or only a later version's."""
+        if layout_of(self._backend) is None:
+            raise StoreError(f"no night has run in {self.root}: name another --root")
+        self.settle_layout()
 
     def warn_of_others(self) -> None:
         """Say in the log if others may write the root, and so change what is taken for ours."""
@@ -199,14 +209,20 @@ class Store:
 
         Gone with them is what they had sent to a remote root, and nobody will ever name.
         """
+        left = self.left_in_staging()
+        for folder in left:
+            self._backend.sweep(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
+
+    def left_in_staging(self) -> list[Path]:
+        """Return the folders in staging that killed runs of this machine left."""
         left = []
         for folder in self._staging.glob("*-*-*"):
             host, process, _ = folder.name.rsplit("-", 2)
             if host == socket.gethostname() and not psutil.pid_exists(int(process)):
                 left.append(folder)
-                self._backend.sweep(folder)
-                shutil.rmtree(folder, ignore_errors=True)
-        return len(left)
+        return left
 
     def _path(self, spec: BuildSpec, name: str) -> str:
         return f"{self.root}/{spec.stage}/{name}/{fingerprint(spec)}"

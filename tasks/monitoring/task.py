@@ -14,6 +14,7 @@ from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import NightlyConfig
 from tasks.artifacts.inputs import Inputs, Outputs, Parent, Refs
 from tasks.artifacts.plain_task import finished, plain_task
+from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import RunContext, table_task
 from tasks.models.servable import sampled_users, served
@@ -131,6 +132,7 @@ def monitor(
         name = registered_name(client, config, runs["night"])
         before = trailing(client, runs["night"], config.source, name)
         refs, was_there = checked_table(config, backtest_day, snapshot, before)
+        RunReferences(config.root).add(runs["night"], refs)
         rows = Store(config.root).read(refs["monitoring_checks"])
         keys = (
             f"{measure}/{part}" for measure, part in rows.select("measure", "slice_value").rows()

@@ -32,6 +32,9 @@ REASONS = "grail.reasons"
 WAS_CHAMPION = "grail.was_champion"
 """Tag of a version that has become the champion once: no rerun of its night makes it so again."""
 
+PRUNED = "grail.pruned"
+"""Tag of a run that is old and marked as deleted; without it, a person has deleted the run."""
+
 
 @dataclass(frozen=True)
 class Name:
@@ -75,6 +78,7 @@ TAGS = (
     Name(BACKFILL, BACKFILLS_RUN, "content of the table of old models' worth: logged once"),
     Name(TUNING, TUNINGS_RUN, "fingerprint of the search: a longer one goes on in the same run"),
     Name(TRIAL, TRIALS_RUN, "number of the try"),
+    Name(PRUNED, "all runs that are marked as deleted", "it was old: pruned, and soon gone"),
     Name("grail.settings", VERSION, "fingerprint of the settings it was trained with"),
     Name("grail.content", VERSION, "checksum of the model's files"),
     Name("grail.protocol", VERSION, "fingerprint of how it was measured"),

@@ -11,6 +11,7 @@ from schemas.artifacts import EvaluationTables, Json, Snapshot
 from schemas.errors import StoreError, TrackingError
 from schemas.settings import LearningConfig
 from tasks.artifacts.backend import backend_of
+from tasks.artifacts.run_references import RunReferences
 from tasks.sources.task import RawData
 from tasks.tracking.task import track_runs
 
@@ -112,6 +113,7 @@ def _track_pending(config: LearningConfig) -> None:
         except StoreError as error:
             logger.warning("%s can no longer be logged, play it again: %s", which, error)
         else:
+            RunReferences(config.root).add(runs["night"], night)
             logger.info(
                 "%s, which MLflow could not take before, is logged: run %s", which, runs["night"]
             )

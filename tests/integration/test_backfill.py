@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -20,10 +21,14 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from flows.backfill import backfill
 from flows.night_process import one_server, stand_alone
 from flows.nightly import nightly
+from schemas.retention_settings import CheckConfig, PruneConfig
 from schemas.tables import CONTRACTS
+from tasks.artifacts.run_references import RunReferences
 from tasks.demo_world import write_demo_world
 from tasks.reporting.backfill_summary import BackfillSummary, backfill_report
 from tasks.reporting.rendering import rendered
+from tasks.retention.check_task import checked_root
+from tasks.retention.task import pruned
 from tasks.tracking.names import BACKFILL
 
 # Prefect, MLflow and what they import warn a lot
@@ -132,6 +137,24 @@ def test_a_night_of_a_backfill_is_the_nightly_flows_own(
     night = nightly(source=str(world), root=str(root), as_of=DAYS[0], models=WALK["models"])
     assert made(root) - before == {"serving/top_n": 1, "monitoring/monitoring_checks": 1}
     assert night.mlflow_run_id == played.nights[0].mlflow_run_id
+
+
+def test_all_of_it_is_whole_and_named_and_old_nights_can_go(
+    played: BackfillSummary, root: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(root, tmp_path / "copy"))
+    assert checked_root(CheckConfig(root=str(copy))).findings == []
+    before = set(copy.rglob("data.parquet"))
+    pruned(PruneConfig(root=str(copy), keep_nights=1, keep_days=0))
+    assert checked_root(CheckConfig(root=str(copy))).findings == []
+    left = set(copy.rglob("data.parquet"))
+    assert left < before
+    newest = played.nights[-1].mlflow_run_id
+    nights = {night.mlflow_run_id for night in played.nights[:-1]}
+    references = RunReferences(str(copy)).all()
+    assert {newest, played.mlflow_run_id} <= references.keys()
+    assert not nights & references.keys()  # none was the champion's
+    assert Path(played.staleness_table.replace(str(root), str(copy))).is_dir()
 
 
 @pytest.mark.timeout(900)

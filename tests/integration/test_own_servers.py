@@ -84,16 +84,16 @@ def house(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Hous
 def test_deploying_says_nothing_but_what_it_does(house: House) -> None:
     assert "WARNING" not in house.said
     assert "placeholder" not in house.said
-    assert house.said.count("successfully created") == 4
+    assert house.said.count("successfully created") == 5
 
 
 def test_what_the_environment_says_counts_and_the_rest_is_as_prefect_yaml_has_it(
     house: House,
 ) -> None:
     found = house.deployments()
-    assert found.keys() == {"nightly", "backfill", "tune", "recommend"}
+    assert found.keys() == {"nightly", "backfill", "tune", "prune", "recommend"}
     places = {"root": str(house.root), "tracking_uri": None}
-    assert found["recommend"]["parameters"] == places
+    assert found["recommend"]["parameters"] == found["prune"]["parameters"] == places
     step = "prefect.deployments.steps.set_working_directory"
     for name in ("nightly", "backfill", "tune"):
         assert found[name]["parameters"] == {**places, "source": "demo", "runner": "threads"}

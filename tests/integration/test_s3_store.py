@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from schemas.artifacts import ArtifactRef
 from schemas.errors import RootUnavailableError, StoreError
-from tasks.artifacts import lease
+from tasks.artifacts import lease, presence
 from tasks.artifacts.backend import backend_of
+from tasks.artifacts.inventory import Inventory
 from tasks.artifacts.manifest import MANIFEST
 from tasks.artifacts.s3_backend import S3Backend
 from tasks.artifacts.store import Store
@@ -353,6 +354,62 @@ def test_a_turn_is_renewed_while_it_is_held(store: Store, monkeypatch: pytest.Mo
         while files(store).version(path) == first:
             pass
     assert files(store).read(path) == lease.FREE
+
+
+def test_who_wants_the_root_at_rest_waits_for_all_who_are_at_work_on_whatever_machine(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads stand for machines. One that has gone is not waited for."""
+    for module in (lease, presence):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    users = f"{store.root}/.turns/users"
+    host = lease.holder().split(" ", 1)[0]
+    files(store).write(f"{users}/gone", f"{host} 1 1\nx".encode())
+    order, is_rest = [], threading.Event()
+
+    def rest() -> None:
+        with presence.Presence(files(store)).at_rest():
+            order.append("at rest")
+            is_rest.set()
+
+    with presence.Presence(files(store)).at_work():
+        assert not files(store).is_at_rest()
+        thread = threading.Thread(target=rest)
+        thread.start()
+        with presence.Presence(files(store)).at_work():  # who waits keeps nobody from beginning
+            order.append("at work")
+        assert len(files(store).names(users)) >= 1
+    assert is_rest.wait(600)
+    thread.join()
+    assert order == ["at work", "at rest"]
+    with store.at_work():
+        assert len(files(store).names(users)) == 1
+    assert files(store).names(users) == []
+    assert files(store).is_at_rest()
+    files(store).write(f"{users}/lost", b"elsewhere 1 1\nx")
+    assert not files(store).is_at_rest()
+    monkeypatch.setattr(presence, "LOST_SECONDS", 0.05)
+    with store._backend.at_rest():
+        assert files(store).names(users) == []
+
+
+def test_every_byte_is_read_whatever_the_store_knows_of_it_and_what_is_discarded_is_gone(
+    store: Store,
+) -> None:
+    ref = published(store)
+    path = f"{store.place(ref)}/{DATA}"
+    found = Inventory.of(files(store))
+    (one,) = found.places.values()
+    assert one.manifest is not None
+    assert one.strays == []
+    about = {"sha256": one.manifest.files[DATA].sha256}
+    right = files(store).read(path)
+    files(store)._fs.pipe_file(path, right[:-1] + b"?", Metadata=about)
+    assert store.find(SPEC, TABLE) == ref  # by what the store says
+    with pytest.raises(StoreError, match="is damaged"):
+        files(store).verify(ref.path, one.manifest)
+    files(store).discard(ref.path)
+    assert files(store).files(store.root) == []
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

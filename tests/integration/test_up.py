@@ -40,9 +40,9 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     assert f"mlflow   {up.mlflow}\n" in up.said.read_text()
     (worker,) = up.ask("work_pools/grail/workers/filter")
     assert worker["status"] == "ONLINE"
-    for name in ("backfill", "nightly", "recommend", "tune"):
+    for name in ("backfill", "nightly", "prune", "recommend", "tune"):
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
-        work = {} if name == "recommend" else {"source": "demo", "runner": "threads"}
+        work = {} if name in {"prune", "recommend"} else {"source": "demo", "runner": "threads"}
         assert up.deployment(name)["parameters"] == where | work
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
     assert (pages["api_url"], pages["auth"]) == ("/api", "BASIC")  # its own, by whatever name
@@ -64,7 +64,7 @@ def test_no_page_and_no_user_of_the_machine_can_run_anything(
     runs = asked_for(up)
     assert set(run_a_shell(up, caller, f"touch {tmp_path}/evil")) <= {401, 403}
     assert asked_for(up) == runs
-    assert up.ask("deployments/count") == 4
+    assert up.ask("deployments/count") == 5
     made = caller.post(up, up.mlflow, "/api/2.0/mlflow/experiments/create", name="evil")
     assert made.status_code in (401, 403)
 

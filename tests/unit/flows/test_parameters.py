@@ -11,10 +11,13 @@ from prefect.utilities.schema_tools import ValidationError as ParametersRefused
 from prefect.utilities.schema_tools import validate
 
 from flows.backfill import backfill
+from flows.check import check
 from flows.commands.cli import flow_parameters, parse_cli
 from flows.nightly import nightly
+from flows.prune import prune
 from flows.recommend import recommend
 from flows.tune import tune
+from schemas.retention_settings import CheckConfig, PruneConfig
 from schemas.settings import BackfillConfig, DemoDataConfig, NightlyConfig, RecommendConfig
 from schemas.tuning_settings import TuneConfig
 
@@ -57,6 +60,8 @@ FLOWS = [
     (backfill, BackfillConfig),
     (recommend, RecommendConfig),
     (tune, TuneConfig),
+    (prune, PruneConfig),
+    (check, CheckConfig),
 ]
 
 

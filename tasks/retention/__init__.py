@@ -1,0 +1,1 @@
+"""Retention: what is old and named by nothing goes, and what stays is whole."""
