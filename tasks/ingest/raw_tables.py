@@ -15,9 +15,10 @@ from tasks.ingest.clock import agreement
 from tasks.ingest.column_rules import Column, Rule
 
 USERS_A_BUCKET = 512
-LAST_BUCKET = 63
-"""Events are worked on in buckets of users: flat memory for KuaiRec's contiguous ids at any scale,
-and right, if not flat, for ids beyond ``USERS_A_BUCKET * LAST_BUCKET``."""
+VIDEOS_A_BUCKET = 2048
+LAST_BUCKET = 255
+"""Events are worked on in buckets of users, daily figures of videos: flat memory for KuaiRec's
+contiguous ids at any scale, and right, if not flat, for ids beyond those of the buckets."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class RawTable:
         return replace(self, rules=(*past, *self.rules))
 
 
+def bucket_of(key: str, size: int) -> pl.Expr:
+    """Return the bucket of a row by an id: ``size`` ids each, and the last has all beyond."""
+    return (pl.col(key) // size).clip(0, LAST_BUCKET).fill_null(0)
+
+
 def _events(*, is_block: bool) -> RawTable:
     return RawTable(
         columns=(
@@ -56,7 +62,7 @@ def _events(*, is_block: bool) -> RawTable:
             *agreement("timestamp", "time", "date"),
         ),
         tiebreak=None if is_block else "date",
-        bucket=(pl.col("user_id") // USERS_A_BUCKET).clip(0, LAST_BUCKET).fill_null(0),
+        bucket=bucket_of("user_id", USERS_A_BUCKET),
     )
 
 
@@ -97,6 +103,7 @@ RAW_TABLES: Mapping[str, RawTable] = {
             ),
         ),
         key=("video_id", "day"),
+        bucket=bucket_of("video_id", VIDEOS_A_BUCKET),
     ),
     "friends": RawTable(
         columns=(

@@ -20,9 +20,6 @@ FLOOR = 1e-4
 UNTAGGED = -1
 """Stands for the tag of a video that has none."""
 
-COLUMNS = {"watch_ratio": "watch_ratio", "video_length": "video_duration_ms"}
-"""Of the log, by what is said of them."""
-
 Numbers = NDArray[np.float64] | NDArray[np.int64]
 Counts = NDArray[np.int64]
 
@@ -64,25 +61,50 @@ def number_drift(values: Numbers, reference: Numbers, edges: tuple[float, ...] =
     return stability_index(histogram(values, cuts), histogram(reference, cuts))
 
 
-def column_drift(views: pl.LazyFrame, column: str) -> float:
-    """Return ``number_drift`` of a column, late views against the others, counting them alone.
+def ranks_of_edges(n: int) -> NDArray[np.int64]:
+    """Return the ranks, from 0, at which ``equal_count_edges`` finds its edges among ``n`` values.
 
-    ``views`` has the column, and ``is_late``.
+    ValueError if there is no value.
     """
-    counts = views.group_by("is_late").agg(n=pl.len().cast(pl.Int64)).collect()
-    n_early = int(counts.filter(~pl.col("is_late"))["n"].sum())
-    if not n_early:
+    if not n:
         raise ValueError("a histogram without counts has no shares")
     shares = np.arange(1, BINS) / BINS
-    ranks = np.unique(np.maximum(np.ceil(n_early * shares - 1), 0).astype(np.int64))
-    early = pl.DataFrame({"is_late": False, "rank": ranks})
-    cuts = values_at(views, "is_late", column, early)[column].unique().sort()
-    bins = pl.sum_horizontal((pl.col(column) > cut).cast(pl.Int32) for cut in cuts).alias("bin")
-    in_bins = views.group_by("is_late", bins).agg(n=pl.len().cast(pl.Int64)).collect()
+    return np.unique(np.maximum(np.ceil(n * shares - 1), 0).astype(np.int64))
+
+
+def ratio_drift(views: pl.LazyFrame, n_early: int) -> float:
+    """Return ``number_drift`` of the watch ratios of late views against the ``n_early`` others.
+
+    ``views`` has ``watch_ratio`` and ``is_late``; they are counted, and never all in memory.
+    """
+    asked = pl.DataFrame({"is_late": False, "rank": ranks_of_edges(n_early)})
+    cuts = values_at(views, "is_late", "watch_ratio", asked)["watch_ratio"].unique().sort()
+    bins = pl.sum_horizontal((pl.col("watch_ratio") > cut).cast(pl.Int32) for cut in cuts)
+    counts = views.group_by("is_late", bins.alias("bin")).agg(n=pl.len().cast(pl.Int64)).collect()
     histograms = np.zeros((2, len(cuts) + 1), dtype=np.int64)
-    places = in_bins["is_late"].cast(pl.Int8).to_numpy(), in_bins["bin"].to_numpy()
-    histograms[places] = in_bins["n"].to_numpy()
+    places = counts["is_late"].cast(pl.Int8).to_numpy(), counts["bin"].to_numpy()
+    histograms[places] = counts["n"].to_numpy()
     return stability_index(histograms[1], histograms[0])
+
+
+def length_drift(by_length: pl.DataFrame) -> float:
+    """Return ``number_drift`` of lengths, late views against the others, from counts of views.
+
+    ``by_length`` has ``is_late``, ``video_duration_ms`` and ``views``.
+    """
+    late, early = _late_and_early(by_length.sort("video_duration_ms"))
+    ends = early["views"].cum_sum().to_numpy()
+    ranks = ranks_of_edges(int(early["views"].sum()))
+    cuts = np.unique(early["video_duration_ms"].to_numpy()[np.searchsorted(ends, ranks, "right")])
+    histograms = (
+        np.bincount(
+            np.searchsorted(cuts, part["video_duration_ms"].to_numpy(), side="left"),
+            part["views"].to_numpy(),
+            len(cuts) + 1,
+        )
+        for part in (late, early)
+    )
+    return stability_index(*(counts.astype(np.int64) for counts in histograms))
 
 
 def log_drift(
@@ -99,15 +121,17 @@ def log_drift(
     day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date().alias("day")
     n_views = pl.len().cast(pl.Int64).alias("views")
     views = log.filter(before(as_of))
-    by_video, visits = pl.collect_all(
+    by_video, by_length, visits = pl.collect_all(
         [
             views.group_by(is_late, "video_id").agg(n_views),
+            views.group_by(is_late, "video_duration_ms").agg(n_views),
             views.group_by(is_late, "user_id", day).agg(n_views),
         ]
     )
+    n_early = int(by_length.filter(~pl.col("is_late"))["views"].sum())
     drift = {
-        name: column_drift(views.select(is_late, pl.col(column).cast(pl.Float64)), column)
-        for name, column in COLUMNS.items()
+        "watch_ratio": ratio_drift(views.select(is_late, "watch_ratio"), n_early),
+        "video_length": length_drift(by_length),
     }
     tags = (_by_tag(part, videos) for part in _late_and_early(by_video))
     drift["tags"] = stability_index(*_aligned(*tags))

@@ -111,12 +111,17 @@ def test_each_distribution_drifts_by_itself():
 
 def test_views_are_counted_as_if_they_lay_in_memory():
     rng = np.random.default_rng(3)
-    log = log_of(range(6), users=500, ratio=lambda day, user: np.round(rng.lognormal(day / 9), 2))
-    is_late = pl.col("viewed_at") >= datetime(2020, 8, 4, 16, tzinfo=UTC)
-    late, early = (
-        log.filter(kept).collect()["watch_ratio"].to_numpy() for kept in (is_late, ~is_late)
+    log = log_of(
+        range(6),
+        users=500,
+        ratio=lambda day, user: np.round(rng.lognormal(day / 9), 2),
+        video=lambda day, user: int(rng.lognormal(day / 9) * 9),
     )
-    assert log_drift(log, VIDEOS, EARLIER, AS_OF)["watch_ratio"] == number_drift(late, early) > 0.1
+    is_late = pl.col("viewed_at") >= datetime(2020, 8, 4, 16, tzinfo=UTC)
+    late, early = (log.filter(kept).collect() for kept in (is_late, ~is_late))
+    drift = log_drift(log, VIDEOS, EARLIER, AS_OF)
+    for name, column in (("watch_ratio", "watch_ratio"), ("video_length", "video_duration_ms")):
+        assert drift[name] == number_drift(late[column].to_numpy(), early[column].to_numpy()) > 0.05
 
 
 def test_activity_is_by_user_and_day_so_that_it_sees_who_stays_away():
