@@ -171,7 +171,10 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "check": Subcommand(
         CheckConfig,
         check,
-        ("python -m flows check", "python -m flows check --root s3://bucket/grail"),
+        (
+            "python -m flows check",
+            "python -m flows check --root s3://bucket/grail --tracking-uri http://mlflow:5000",
+        ),
     ),
     "demo-data": Subcommand(
         DemoDataConfig,
