@@ -23,7 +23,7 @@ LONG_AGO = int((time.time() - 90 * 86_400) * 1000)
 
 
 @dataclass(frozen=True)
-class Played:
+class LoggedNight:
     """A night: its run, the artefacts of it alone, and the version that it registered."""
 
     run_id: str
@@ -55,7 +55,7 @@ def place(ref: ArtifactRef) -> str:
     return "/".join(ref.path.split("/")[-3:])
 
 
-def make_root(root: Path, nights: int = NIGHTS) -> list[Played]:
+def make_root(root: Path, nights: int = NIGHTS) -> list[LoggedNight]:
     """Make a root with nights that name only their verdict; the first is the champion's.
 
     The second is the previous champion's.
@@ -74,7 +74,9 @@ def make_root(root: Path, nights: int = NIGHTS) -> list[Played]:
     return played
 
 
-def play(client: MlflowClient, experiment: str, store: Store, log: ArtifactRef, day: str) -> Played:
+def play(
+    client: MlflowClient, experiment: str, store: Store, log: ArtifactRef, day: str
+) -> LoggedNight:
     """Log a night as of a day, with one model."""
     features = make_artifact(store, "features", "user_item", day, log=log)
     model = make_artifact(store, "models", "als", day, user_item=features)
@@ -100,7 +102,7 @@ def play(client: MlflowClient, experiment: str, store: Store, log: ArtifactRef, 
     )
     RunReferences(store.root).add(parent, {"evaluation": [verdict]})
     places = frozenset(map(place, (features, model, verdict)))
-    return Played(parent, places, str(made.version))
+    return LoggedNight(parent, places, str(made.version))
 
 
 def client_of(root: Path) -> MlflowClient:

@@ -12,46 +12,46 @@ from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
 from tasks.retention.check_task import checked_root
 from tasks.retention.integrity import damaged_databases
-from tests.retention_root import Played, make_artifact, make_root, place
+from tests.retention_root import LoggedNight, make_artifact, make_root, place
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Played]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LoggedNight]:
     root = tmp_path_factory.mktemp("whole") / "root"
     return root, make_root(root, nights=2)[0]
 
 
-def part(night: Played, stage: str) -> str:
+def part(night: LoggedNight, stage: str) -> str:
     return next(one for one in night.places if one.startswith(stage))
 
 
-def flip(root: Path, night: Played) -> str:
+def flip(root: Path, night: LoggedNight) -> str:
     """A byte of a model is another one, and as many as before."""
     file = root / part(night, "models") / "data.json"
     file.write_bytes(b"{" + file.read_bytes()[1:])
     return part(night, "models")
 
 
-def cut(root: Path, night: Played) -> str:
+def cut(root: Path, night: LoggedNight) -> str:
     file = root / part(night, "evaluation") / "data.json"
     file.write_bytes(file.read_bytes()[:-1])
     return part(night, "evaluation")
 
 
-def lose_file(root: Path, night: Played) -> str:
+def lose_file(root: Path, night: LoggedNight) -> str:
     (root / part(night, "models") / "data.json").unlink()
     return part(night, "models")
 
 
-def break_manifest(root: Path, night: Played) -> str:
+def break_manifest(root: Path, night: LoggedNight) -> str:
     file = root / part(night, "evaluation") / "manifest.json"
     file.write_text(file.read_text().replace('"als"', '"ols"').replace("leaderboard", "board"))
     return part(night, "evaluation")
 
 
-def swap(root: Path, night: Played) -> str:
+def swap(root: Path, night: LoggedNight) -> str:
     """A whole artefact in the place of another one."""
     ours = root / part(night, "evaluation")
     ours.rename(ours.with_name("0123456789abcdef"))
@@ -62,43 +62,43 @@ def swap(root: Path, night: Played) -> str:
     return "evaluation/leaderboard/0123456789abcdef"
 
 
-def break_note(root: Path, night: Played) -> str:
+def break_note(root: Path, night: LoggedNight) -> str:
     (root / "runs" / f"{night.run_id}.json").write_text("{")
     return f"runs/{night.run_id}.json"
 
 
-def lose_named(root: Path, night: Played) -> str:
+def lose_named(root: Path, night: LoggedNight) -> str:
     backend_of(str(root)).discard(str(root / part(night, "evaluation")))
     return part(night, "evaluation")
 
 
-def lose_parent(root: Path, night: Played) -> str:
+def lose_parent(root: Path, night: LoggedNight) -> str:
     backend_of(str(root)).discard(str(root / part(night, "models")))
     return "model"
 
 
-def make_unnamed(root: Path, night: Played) -> str:
+def make_unnamed(root: Path, night: LoggedNight) -> str:
     return place(make_artifact(Store(str(root)), "models", "tags", "unnamed"))
 
 
-def leave_folder(root: Path, night: Played) -> str:
+def leave_folder(root: Path, night: LoggedNight) -> str:
     file = root / "models" / "als" / "0123456789abcdef" / "data.json"
     file.parent.mkdir()
     file.write_text("half")
     return str(file.relative_to(root))
 
 
-def leave_stray(root: Path, night: Played) -> str:
+def leave_stray(root: Path, night: LoggedNight) -> str:
     (root / part(night, "models") / "notes.txt").write_text("a person's")
     return f"{part(night, 'models')}/notes.txt"
 
 
-def leave_part(root: Path, night: Played) -> str:
+def leave_part(root: Path, night: LoggedNight) -> str:
     (root / "runs" / ".ab.json.4194305.part").write_text("half")
     return "runs/.ab.json.4194305.part"
 
 
-def leave_staging(root: Path, night: Played) -> str:
+def leave_staging(root: Path, night: LoggedNight) -> str:
     store = Store(str(root))
     with store.scratch() as folder:
         host = Path(folder).name.rsplit("-", 2)[0]
@@ -107,7 +107,7 @@ def leave_staging(root: Path, night: Played) -> str:
     return str(left)
 
 
-CASES: dict[str, tuple[Callable[[Path, Played], str], str]] = {
+CASES: dict[str, tuple[Callable[[Path, LoggedNight], str], str]] = {
     "a byte changed": (flip, "damaged"),
     "a byte too few": (cut, "damaged"),
     "a file gone": (lose_file, "damaged"),
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[Path, Played], str], str]] = {
 
 @pytest.mark.parametrize(("change", "kind"), CASES.values(), ids=CASES)
 def test_what_is_not_as_it_should_be_is_found_and_mended(
-    whole: tuple[Path, Played], change: Callable[[Path, Played], str], kind: str
+    whole: tuple[Path, LoggedNight], change: Callable[[Path, LoggedNight], str], kind: str
 ) -> None:
     root, night = whole
     before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
@@ -156,7 +156,7 @@ def restore(root: Path, before: dict[Path, bytes]) -> None:
             file.write_bytes(text)
 
 
-def test_what_others_are_making_is_no_orphan(whole: tuple[Path, Played]) -> None:
+def test_what_others_are_making_is_no_orphan(whole: tuple[Path, LoggedNight]) -> None:
     root, night = whole
     store = Store(str(root))
     with store.at_work():

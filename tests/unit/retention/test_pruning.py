@@ -29,7 +29,7 @@ from tasks.serving.answer_task import check_tracked
 from tests.retention_root import (
     FAMILY,
     NIGHTS,
-    Played,
+    LoggedNight,
     client_of,
     files_in,
     make_artifact,
@@ -44,18 +44,18 @@ LEFT_BY_KILLED = ("models/als/0123456789abcdef/data.json", "runs/.ab.json.419430
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Played]]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LoggedNight]]:
     root = tmp_path_factory.mktemp("template") / "root"
     return root, make_root(root)
 
 
 @pytest.fixture
-def root(template: tuple[Path, list[Played]], tmp_path: Path) -> Path:
+def root(template: tuple[Path, list[LoggedNight]], tmp_path: Path) -> Path:
     return Path(shutil.copytree(template[0], tmp_path / "root"))
 
 
 @pytest.fixture
-def nights(template: tuple[Path, list[Played]]) -> list[Played]:
+def nights(template: tuple[Path, list[LoggedNight]]) -> list[LoggedNight]:
     return template[1]
 
 
@@ -77,12 +77,12 @@ def litter(root: Path) -> None:
         (root / name).write_text("half")
 
 
-def findings(root: Path) -> list[tuple[str, str]]:
+def what_is_wrong(root: Path) -> list[tuple[str, str]]:
     return [(one.kind, one.what) for one in checked_root(CheckConfig(root=str(root))).findings]
 
 
 def test_old_nights_go_and_champions_with_all_they_were_made_from_stay(
-    root: Path, nights: list[Played], caplog: pytest.LogCaptureFixture
+    root: Path, nights: list[LoggedNight], caplog: pytest.LogCaptureFixture
 ) -> None:
     litter(root)
     before, caplog_level = files_in(root), caplog.at_level(logging.INFO)
@@ -112,7 +112,7 @@ def test_old_nights_go_and_champions_with_all_they_were_made_from_stay(
 
 
 def test_what_is_young_stays_with_all_that_it_was_made_from(
-    root: Path, nights: list[Played]
+    root: Path, nights: list[LoggedNight]
 ) -> None:
     long_ago = time.time() - 30 * 86_400
     verdict = next(one for one in nights[2].places if one.startswith("evaluation"))
@@ -125,7 +125,7 @@ def test_what_is_young_stays_with_all_that_it_was_made_from(
 
 
 def test_pending_nights_and_summaries_name_what_they_are_about(
-    root: Path, nights: list[Played]
+    root: Path, nights: list[LoggedNight]
 ) -> None:
     first, second = (sorted(night.places)[0] for night in nights[2:4])
     (root / "pending").mkdir()
@@ -135,7 +135,7 @@ def test_pending_nights_and_summaries_name_what_they_are_about(
     assert {first, second} <= places(root)
 
 
-def test_without_nights_to_keep_the_champions_stay(root: Path, nights: list[Played]) -> None:
+def test_without_nights_to_keep_the_champions_stay(root: Path, nights: list[LoggedNight]) -> None:
     pruned(config(root, keep_nights=0))
     assert len(places(root)) == 1 + 3 * 2
     assert nights[-1].run_id not in runs_in(root)
@@ -146,7 +146,7 @@ def test_where_all_nights_are_kept_nothing_goes(root: Path, kept: int) -> None:
     before = files_in(root)
     assert pruned(config(root, keep_nights=kept)).files == 0
     assert files_in(root) == before
-    assert findings(root) == []
+    assert what_is_wrong(root) == []
 
 
 def test_it_refuses_where_mlflow_cannot_be_asked_or_is_another_one_s(
@@ -170,7 +170,7 @@ def test_it_refuses_where_mlflow_cannot_be_asked_or_is_another_one_s(
 
 
 def test_a_run_that_a_person_has_deleted_stays_in_the_trash(
-    root: Path, nights: list[Played]
+    root: Path, nights: list[LoggedNight]
 ) -> None:
     client_of(root).delete_run(nights[2].run_id)
     pruned(config(root))
@@ -190,7 +190,7 @@ def test_a_deleted_experiment_is_not_collected(root: Path) -> None:
 
 
 def test_it_waits_for_who_is_at_work_on_the_root(
-    root: Path, nights: list[Played], caplog: pytest.LogCaptureFixture
+    root: Path, nights: list[LoggedNight], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a night has found is there until the night has ended, and named it."""
     store, waits, made = Store(str(root)), threading.Event(), []
@@ -274,7 +274,7 @@ def counted(call: Callable[..., object], step: Callable[[], None]) -> Callable[.
     return counting
 
 
-def check_whole(root: Path, nights: list[Played]) -> None:
+def check_whole(root: Path, nights: list[LoggedNight]) -> None:
     """Whatever is there has its parents, and what is kept is all there."""
     inventory = Inventory.of(backend_of(str(root)))
     whole = [p for p, found in inventory.places.items() if found.manifest is not None]
@@ -284,7 +284,7 @@ def check_whole(root: Path, nights: list[Played]) -> None:
 
 
 def test_killed_at_any_step_and_run_again_it_ends_as_if_it_had_not_been(
-    root: Path, nights: list[Played], tmp_path: Path
+    root: Path, nights: list[LoggedNight], tmp_path: Path
 ) -> None:
     """At the first step, then at the second of what is left, and so on until nothing is left."""
     litter(root)
@@ -298,7 +298,7 @@ def test_killed_at_any_step_and_run_again_it_ends_as_if_it_had_not_been(
     assert files_in(root) == files_in(undisturbed)
     for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
         assert runs_in(root, view) == runs_in(undisturbed, view)
-    assert findings(root) == []
+    assert what_is_wrong(root) == []
     assert [p for p in (root / ".staging").iterdir() if p.is_dir()] == []
 
 
