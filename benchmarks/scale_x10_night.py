@@ -29,6 +29,6 @@ COMPARISONS = (
         "itself",
         ours="large",
         theirs=("small",),
-        goal=Goal(most_times=11),
+        goal=Goal(most_times=8, most_mib=5e9 / 2**20),
     ),
 )

@@ -1,6 +1,6 @@
 r"""What the towers are trained on: pairs one by one, or each enjoyed video against its batch.
 
-Both run many steps inside one compiled TensorFlow function, on arrays that are already in memory:
+Both run their steps inside compiled TensorFlow functions, on arrays that are already in memory:
 Keras' own loop spends most of its time between the batches.
 """
 
@@ -51,7 +51,7 @@ class Pointwise:
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
-        """Compile the steps of one group of users."""
+        """Compile the step of a rectangle."""
         self.network = network
         self.optimizer = _optimizer(network, config)
         self.rng = np.random.default_rng(seed)
@@ -59,8 +59,8 @@ class Pointwise:
         self.groups = tuple(min(config.blocks, n) for n in labels.shape)
         self.width = -(-labels.shape[1] // self.groups[1])
         self.expected = labels.nnz / (self.groups[0] * self.groups[1])
-        self.train_strip = tf.function(
-            self._train_strip,
+        self.train_rectangle = tf.function(
+            self._train_rectangle,
             input_signature=[
                 tf.TensorSpec([None, None], tf.float32),
                 tf.TensorSpec([None], tf.int32),
@@ -76,28 +76,28 @@ class Pointwise:
         place = np.argsort(videos).astype(np.int32)
         for users in np.array_split(self.rng.permutation(n_users), self.groups[0]):
             cells = self.labels[users]
-            # 1 + label: in a dense strip, 0 then says that the pair was never seen
+            # 1 + label: in a dense rectangle, 0 then says that the pair was never seen
             cells.data += 1
             cells.indices = place[cells.indices]
-            self.train_strip(cells.toarray(), users.astype(np.int32), videos)
+            by_video = cells.tocsc()
+            for start in range(0, n_videos, self.width):
+                columns = slice(start, start + self.width)
+                dense = by_video[:, columns].toarray()
+                self.train_rectangle(dense, users.astype(np.int32), videos[columns])
 
-    def _train_strip(self, strip: Any, users: Any, videos: Any) -> None:
-        """Take the steps over a strip of cells (n_users, n_videos), one rectangle each."""
-        for start in tf.range(0, tf.shape(videos)[0], self.width):
-            cells = strip[:, start : start + self.width]
-            with tf.GradientTape() as tape:
-                logits = self.network.rectangle(
-                    users, videos[start : start + self.width], training=True
-                )
-                penalty = tf.add_n(self.network.losses)
-            # The derivative of the loss by the logits, written out: the loss itself is not needed.
-            # By the expected number of pairs, not the rectangle's: all pairs weigh the same
-            residual = tf.where(cells > 0, tf.sigmoid(logits) - (cells - 1.0), 0.0) / self.expected
-            weights = self.network.trainable_variables
-            gradient = tape.gradient(
-                [logits, penalty], weights, output_gradients=[residual, tf.ones_like(penalty)]
-            )
-            self.optimizer.apply(gradient, weights)
+    def _train_rectangle(self, cells: Any, users: Any, videos: Any) -> None:
+        """Take the step of a rectangle of cells (n_users, n_videos)."""
+        with tf.GradientTape() as tape:
+            logits = self.network.rectangle(users, videos, training=True)
+            penalty = tf.add_n(self.network.losses)
+        # The derivative of the loss by the logits, written out: the loss itself is not needed.
+        # By the expected number of pairs, not the rectangle's: all pairs weigh the same
+        residual = tf.where(cells > 0, tf.sigmoid(logits) - (cells - 1.0), 0.0) / self.expected
+        weights = self.network.trainable_variables
+        gradient = tape.gradient(
+            [logits, penalty], weights, output_gradients=[residual, tf.ones_like(penalty)]
+        )
+        self.optimizer.apply(gradient, weights)
 
     def loss(self, pairs: pl.DataFrame) -> float:
         """Return the mean cross-entropy of ``pairs``; NaN without any."""
