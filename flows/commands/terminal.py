@@ -24,8 +24,11 @@ def say(*lines: str, on_stderr: bool = False) -> None:
 def _write(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
+        # What could not be written is still in the buffer, and Python would try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def show(report: Iterable[Printed]) -> None:
