@@ -22,6 +22,8 @@ from benchmarks.ground import BenchmarkError, Ground
 from benchmarks.measure import CHECK, Facts, Side, own_peak_mib, timed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tasks.models.base import Training
     from tasks.models.content import Content
 
@@ -81,6 +83,12 @@ def looped(ground: Ground, name: str) -> Facts:
     }
 
 
+def labels_of(training: Training) -> pd.DataFrame:
+    """Return user_idx, video_idx and enjoyed of all pairs; sums of millions need float64."""
+    columns = training.user_item.read("user_idx", "video_idx", "enjoyed")
+    return columns.with_columns(columns["enjoyed"].cast(float)).to_pandas()
+
+
 def content_loop(ground: Ground, training: Training) -> Loop:
     """Add up a profile view by view, then take its cosine with video after video."""
     import pandas as pd
@@ -89,7 +97,7 @@ def content_loop(ground: Ground, training: Training) -> Loop:
     parts = np.split(np.arange(features.nnz), features.indptr[1:-1])
     vectors = [dict(zip(features.indices[p], features.data[p], strict=True)) for p in parts]
     videos = pd.DataFrame({"video_idx": range(len(vectors)), "features": vectors})
-    pairs = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
+    pairs = labels_of(training)
 
     def scores_of(user: int) -> list[float]:
         own = pairs[pairs["user_idx"] == user]
@@ -114,7 +122,7 @@ def tags_loop(_: Ground, training: Training) -> Loop:
     from schemas.model_settings import PopularityConfig, TagsConfig
 
     config = TagsConfig()
-    pairs = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
+    pairs = labels_of(training)
     videos = training.videos.select("video_idx", "tags").to_pandas()
     tagged = videos.explode("tags").dropna().rename(columns={"tags": "tag"})
     begun = time.perf_counter()
@@ -152,7 +160,7 @@ def friends_loop(_: Ground, training: Training) -> Loop:
     from schemas.model_settings import FriendsConfig
 
     shrinkage = FriendsConfig().shrinkage
-    views = training.user_item.read("user_idx", "video_idx", "enjoyed").to_pandas()
+    views = labels_of(training)
     edges = training.friends.select("user_idx", "friend_idx").to_pandas()
     begun = time.perf_counter()
     back = edges.rename(columns={"user_idx": "friend_idx", "friend_idx": "user_idx"})
