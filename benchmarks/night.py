@@ -162,7 +162,7 @@ def check(ground: Ground) -> Facts:
     flow, plain = (ground.result(f"night-{side}.txt").read_text() for side in ("flow", "plain"))
     if flow != plain:
         raise BenchmarkError(f"night: the flow made {flow}, the plain script {plain}")
-    return {"leaderboard, lists and watch": "equal bytes"}
+    return {"leaderboard, lists and checks": "equal bytes"}
 
 
 def with_server(ours: Runs, theirs: Runs) -> tuple[float, float]:

@@ -71,7 +71,7 @@ def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
     checks, _ = checked_table(config, night.backtest.as_of, night.snapshot, nights_before)
     champion = champion_of(config, night)
     lists, _ = top_n_table(config, night.snapshot, night.evaluation, champion)
-    return [night.evaluation.leaderboard, lists["top_n"], checks["watch"]]
+    return [night.evaluation.leaderboard, lists["top_n"], checks["monitoring_checks"]]
 
 
 def champion_of(config: NightlyConfig, night: NightResult) -> ChampionSource | None:
