@@ -37,7 +37,7 @@ from benchmarks.results import Results, write_into
 
 MODULES = (ingest, als, two_tower, neighbours, metrics, top_n, night, scale_x10, scale_x10_night)
 PARTS: dict[str, ModuleType] = {module.__name__.split(".")[-1]: module for module in MODULES}
-WITHOUT_FIRST_NIGHT = {"ingest", "night", "tenfold", "tenfold_night"}
+WITHOUT_FIRST_NIGHT = {"ingest", "night", "scale_x10", "scale_x10_night"}
 PREPARE = "prepare"
 
 
