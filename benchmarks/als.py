@@ -46,7 +46,9 @@ def bare(ground: Ground, threads: int) -> Facts:
 
     training = ground.training(frozenset({"user_item"}))
     with timed() as prepared:
-        enjoyed = training.user_item.read().filter(pl.col("enjoyed") > 0)
+        enjoyed = training.user_item.read("user_idx", "video_idx", "enjoyed").filter(
+            pl.col("enjoyed") > 0
+        )
         cells = (enjoyed["user_idx"].to_numpy(), enjoyed["video_idx"].to_numpy())
         ones = np.ones(enjoyed.height, dtype=np.float32)
         confidence = sparse.csr_matrix((ones, cells), shape=training.shape)

@@ -15,7 +15,7 @@ from pandera.polars import DataFrameModel
 
 from schemas.evaluation import EvalPairs
 from schemas.features import Friendships, UserItem, Users, Videos
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.base import Backtest, Training
 from tasks.models.lookup import recommender_class
 

@@ -8,9 +8,9 @@ from typing import Protocol, TypeAlias, TypeVar
 import polars as pl
 
 from schemas.artifacts import ArtifactRef
+from tasks.artifacts.parted_table import PartedTable
 from tasks.artifacts.store import Store
 from tasks.artifacts.writer import ArtifactWriter
-from tasks.features.parted_table import PartedTable
 
 T = TypeVar("T")
 

@@ -42,8 +42,8 @@ from tasks.artifacts.manifest import (
     place_of,
     reference,
 )
+from tasks.artifacts.parted_table import PartedTable
 from tasks.artifacts.writer import DATA, ArtifactWriter
-from tasks.features.parted_table import PartedTable
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from tasks.artifacts.parted_table import PartedTable
 from tasks.features.id_index import indexed
 from tasks.features.label_threshold import is_enjoyed
-from tasks.features.parted_table import PartedTable
 
 
 def pairs_of(

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.artifacts.parted_table import PartedTable
 from tasks.features.order_statistics import weighted_medians
-from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
 from tasks.metrics.labels import LABELS
 from tasks.metrics.ranking import rank

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.ranking import rank
 from tasks.metrics.registry import METRICS

@@ -25,7 +25,7 @@ from scipy import sparse
 
 from schemas.errors import GrailError, ModelError
 from schemas.model_settings import ModelConfig
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 

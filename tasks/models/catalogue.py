@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import ModelError
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.array_file import read_arrays, write_arrays
 from tasks.models.model_files import check_checksums, write_checksums
 

@@ -15,10 +15,10 @@ from schemas.artifacts import ArtifactRef, Json
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.tables import CONTRACTS
 from tasks.artifacts.inputs import Inputs, Outputs
+from tasks.artifacts.parted_table import PartedTable
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import MODELS, table_task
 from tasks.features.cutoff import cut_at
-from tasks.features.parted_table import PartedTable
 from tasks.models.base import Backtest, Recommender, Training
 from tasks.models.blends.block_cells import LOG_ALONE
 from tasks.models.lookup import recommender_class

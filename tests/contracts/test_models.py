@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from schemas.errors import ModelError
 from schemas.model_settings import MODEL_CONFIGS
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models import base
 from tasks.models.base import Recommender, Training
 from tasks.models.lookup import recommender_class

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.model_settings import MODEL_CONFIGS
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.bootstrap import bootstrap_mean
 from tasks.metrics.eval_set import EvalSet

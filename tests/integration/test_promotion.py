@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from schemas.errors import ModelError
 from schemas.tables import CONTRACTS
 from tasks.artifacts.code_fingerprint import PROJECT
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.catalogue import Catalogue
 from tasks.promotion.model_registry import (
     CHAMPION,

@@ -13,7 +13,7 @@ import polars as pl
 from scipy import sparse
 
 from schemas.model_settings import TwoTowerConfig
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.towers.network import TwoTowerNetwork
 from tasks.models.towers.objectives import Objective
 

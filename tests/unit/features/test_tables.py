@@ -9,11 +9,11 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.features import Friendships, UserIndex, UserItem, Users, VideoIndex, Videos
 from schemas.ingested import RawUsers, VideoDailyStats
+from tasks.artifacts.parted_table import PartedTable
 from tasks.features.cutoff import before, cut_at
 from tasks.features.friendships import undirected
 from tasks.features.id_index import index_of, indexed
 from tasks.features.label_threshold import fit_threshold
-from tasks.features.parted_table import PartedTable
 from tasks.features.task import resolved_days
 from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of

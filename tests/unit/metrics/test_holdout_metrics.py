@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 from polars.testing import assert_frame_equal
 
 from schemas.evaluation import Holdout as NextDaysTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.features.cutoff import SHANGHAI
 from tasks.features.holdout import backtest_day_of, first_met, of_same_users
 from tasks.features.log_days import days_with_views
-from tasks.features.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.holdout_metrics import (
     COLD,

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from schemas.errors import ModelError
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.array_file import write_arrays
 from tasks.models.catalogue import FILE, Catalogue
 from tasks.models.model_files import write_checksums

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from scipy import sparse
 
 from schemas.model_settings import HybridConfig
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 from tasks.models.als import ALS
 from tasks.models.blends.linear import Linear
 from tasks.models.blends.scale import zscore_by_user

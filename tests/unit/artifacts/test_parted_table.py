@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from tasks.features.parted_table import PartedTable
+from tasks.artifacts.parted_table import PartedTable
 
 ROWS = pl.DataFrame(
     {
