@@ -54,9 +54,13 @@ def at_once(
 @contextmanager
 def without_prefect() -> Iterator[None]:
     """Do at once what is submitted, and let nothing ask for Prefect's server."""
-    logging.getLogger("tasks").setLevel(logging.WARNING)  # logged progress becomes an artifact
-    with disable_run_logger(), patch.object(TableTask, "submit", at_once):
-        yield
+    told, before = logging.getLogger("tasks"), logging.getLogger("tasks").level
+    told.setLevel(logging.WARNING)  # logged progress becomes an artifact
+    try:
+        with disable_run_logger(), patch.object(TableTask, "submit", at_once):
+            yield
+    finally:
+        told.setLevel(before)
 
 
 def plain_night(config: NightlyConfig) -> list[ArtifactRef]:
