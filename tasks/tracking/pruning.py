@@ -275,9 +275,23 @@ def empty_trash(client: MlflowClient, config: PruneConfig, run_ids: list[str]) -
             "MLflow's database is not known here: set MLFLOW_BACKEND_STORE_URI to it, or call"
             " mlflow gc where the server runs"
         )
+    last = deleted_part_of(client, run_ids[0])
     for start in range(0, len(run_ids), AT_ONCE):
         collect_garbage(database, config.tracking_address, run_ids[start : start + AT_ONCE])
+    collect_garbage(database, config.tracking_address, [last])
     return None
+
+
+def deleted_part_of(client: MlflowClient, run_id: str) -> str:
+    """Make a run that is found in the trash as long as anything is to be collected.
+
+    MLflow removes runs before their models: killed in between, it would leave models with all their
+    files, and no run by which a next pruning knew of them. Return its id.
+    """
+    experiment = client.get_run(run_id).info.experiment_id
+    made = client.create_run(experiment, tags={PARENT: run_id, PRUNED: "yes"})
+    client.delete_run(made.info.run_id)
+    return str(made.info.run_id)
 
 
 def collect_garbage(database: str, address: str, run_ids: list[str]) -> None:

@@ -1,19 +1,16 @@
 """Pruning: what is old and named by nothing goes, whenever it is killed, and nothing else does."""
 
-import errno
 import logging
 import os
 import shutil
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from schemas.errors import ConfigError, StoreError, TrackingError
 from schemas.retention_settings import CheckConfig, PruneConfig
@@ -26,6 +23,7 @@ from tasks.retention.pruning_plan import NamedByRuns, RootPlan
 from tasks.retention.summary_of_pruning import Pruning, size
 from tasks.retention.task import pruned
 from tasks.serving.answer_task import check_tracked
+from tests.faults import ENDINGS, REMOVALS, Steps, ended_at
 from tests.retention_root import (
     FAMILY,
     NIGHTS,
@@ -219,59 +217,13 @@ def test_it_waits_for_who_is_at_work_on_the_root(
 
 # --- killed, or out of order, at any step ------------------------------------------------------
 
-STEPS = {"os.remove", "os.rename", "os.rmdir"}
-"""Python's own names of what removes something, or moves it out of its place."""
-OF_MLFLOW = ("set_tag", "delete_run", "delete_model_version", "delete_logged_model")
-ENDINGS: dict[str, Callable[[], object]] = {
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
-    "disk full": lambda: fail(errno.ENOSPC),
-    "disk broken": lambda: fail(errno.EIO),
-}
+OF_MLFLOW = ("set_tag", "delete_run", "delete_model_version", "delete_logged_model", "create_run")
+STEPS = Steps(REMOVALS, calls=[(MlflowClient, name) for name in OF_MLFLOW])
 
 
-def fail(number: int) -> None:
-    raise OSError(number, os.strerror(number))
-
-
-def prune_in_child(root: Path, end: Callable[[], object], at: int) -> int:
-    """Prune in another process, which ends at its n-th step; return the status that it ended with.
-
-    0 where it has fewer steps.
-    """
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    steps = 0
-
-    def step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == at:
-            end()
-
-    def hear(event: str, args: tuple[object, ...]) -> None:
-        if event in STEPS and ".lock" not in str(args[0]):
-            step()
-
-    try:
-        sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for name in OF_MLFLOW:
-            setattr(MlflowClient, name, counted(getattr(MlflowClient, name), step))
-        sys.addaudithook(hear)
-        pruned(config(root))
-    except BaseException:  # noqa: BLE001  # the status says it
-        os._exit(1)
-    os._exit(0)
-
-
-def counted(call: Callable[..., object], step: Callable[[], None]) -> Callable[..., object]:
-    def counting(*args: object, **named: object) -> object:
-        step()
-        return call(*args, **named)
-
-    return counting
+def prune_in_child(root: Path, ending: str, at: int, steps: Steps = STEPS) -> int:
+    """Prune in another process, which ends at its n-th step; return the status it ended with."""
+    return ended_at(at, ENDINGS[ending], lambda: pruned(config(root)), steps)
 
 
 def check_whole(root: Path, nights: list[LoggedNight]) -> None:
@@ -290,7 +242,7 @@ def test_killed_at_any_step_and_run_again_it_ends_as_if_it_had_not_been(
     litter(root)
     undisturbed = Path(shutil.copytree(root, tmp_path / "undisturbed"))
     pruned(config(undisturbed))
-    at, endings = 1, list(ENDINGS.values())
+    at, endings = 1, list(ENDINGS)
     while prune_in_child(root, endings[at % len(endings)], at):
         check_whole(root, nights)
         at += 1
@@ -300,6 +252,17 @@ def test_killed_at_any_step_and_run_again_it_ends_as_if_it_had_not_been(
         assert runs_in(root, view) == runs_in(undisturbed, view)
     assert what_is_wrong(root) == []
     assert [p for p in (root / ".staging").iterdir() if p.is_dir()] == []
+
+
+def test_models_whose_runs_are_gone_for_good_go_with_the_next_pruning(root: Path) -> None:
+    """MLflow removes runs before their models: here it is killed between the two."""
+    packed, runs = root / "mlflow-artifacts" / "models", 4
+    emptied = Steps((), calls=[(LocalArtifactRepository, "delete_artifacts")])
+    assert prune_in_child(root, "killed", runs + 1, emptied)
+    assert len(list(packed.rglob("MLmodel"))) == NIGHTS
+    pruned(config(root))
+    assert len(list(packed.rglob("MLmodel"))) == 3
+    assert runs_in(root, ViewType.DELETED_ONLY) == set()
 
 
 # --- remote roots, and small things -------------------------------------------------------------

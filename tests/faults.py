@@ -1,0 +1,95 @@
+"""Faults at a step of a piece of work: it is killed there, or what it asks of the system fails.
+
+A step is what Python itself tells of files (its audit events), and a call of what is named besides.
+The work is done by a child of this process, made by a fork: let nothing have used threads before.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+REMOVALS = frozenset({"os.remove", "os.rename", "os.rmdir"})
+"""Python's own names of what removes something, or moves it out of its place."""
+
+OPERATIONS = REMOVALS | {"open", "os.mkdir", "os.utime", "os.truncate", "os.chmod", "os.listdir"}
+"""Of what a file system is asked."""
+
+ENDINGS: dict[str, Callable[[], object]] = {
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminated": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "exception": lambda: fail(None),
+    "disk full": lambda: fail(errno.ENOSPC),
+    "disk broken": lambda: fail(errno.EIO),
+}
+
+
+def fail(number: int | None) -> None:
+    """Raise what a system call fails with, or what nobody expects."""
+    if number is None:
+        raise RuntimeError("a fault that nobody expects")
+    raise OSError(number, os.strerror(number))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What counts as a step: events of files below a folder, and calls of methods."""
+
+    events: Collection[str] = OPERATIONS
+    within: str = ""
+    calls: Collection[tuple[Any, str]] = field(default=())
+    """Owners and names of what is called; ``(os, "fsync")`` for one that has no event."""
+
+    def are_told(self, step: Callable[[], None]) -> None:
+        """Call ``step`` before each, from now on, in all of this process."""
+
+        def hear(event: str, args: tuple[object, ...]) -> None:
+            if event not in self.events or (path := str(args[0])).endswith((".lock", "/lock")):
+                return  # a lock is empty, and there for good
+            if self.within in path or not path.startswith("/"):  # of a folder that is open
+                step()
+
+        for owner, name in self.calls:
+            setattr(owner, name, counted(getattr(owner, name), step))
+        sys.addaudithook(hear)
+
+
+def counted(call: Callable[..., object], step: Callable[[], None]) -> Callable[..., object]:
+    """Return a call that tells of itself first."""
+
+    def counting(*args: object, **named: object) -> object:
+        step()
+        return call(*args, **named)
+
+    return counting
+
+
+def ended_at(
+    number: int, end: Callable[[], object], work: Callable[[], object], steps: Steps
+) -> int:
+    """Do some work in another process, which ends at its n-th step; return its status.
+
+    0 where it has ended well: it has fewer steps, or what failed was not needed.
+    """
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if done == number:
+            end()
+
+    try:
+        sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        steps.are_told(step)
+        work()
+    except BaseException:  # noqa: BLE001  # the status says it
+        os._exit(1)
+    os._exit(0)
