@@ -200,7 +200,10 @@ def bare(name: str, field: FieldInfo) -> str:  # noqa: ARG001
 
 def kind(shape: Mapping[str, Any]) -> str:
     """Say what a field takes, and within which limits, from its JSON schema."""
-    given = next((s for s in shape.get("anyOf", [shape]) if s.get("type") != "null"), shape)
+    choices = [s for s in shape.get("anyOf", [shape]) if s.get("type") != "null"]
+    if any("const" in one for one in choices):
+        return " or ".join(f"`{one['const']}`" if "const" in one else kind(one) for one in choices)
+    given = next(iter(choices), shape)
     words = given.get("enum") or given.get("items", {}).get("enum")
     takes = given.get("format") or given.get("type", "text")
     limits = [text.format(given[limit]) for limit, text in LIMITS.items() if limit in given]

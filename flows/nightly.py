@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from prefect import flow
+from prefect.states import Completed
 
 from flows.alert_hooks import tell_of_failure
 from flows.commands.cli import flow_parameters
@@ -13,7 +14,7 @@ from flows.outcomes import complaint
 from flows.pipeline import check_models, ingest_files, run_night
 from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.errors import IncompleteNightError
-from schemas.settings import NightlyConfig, checked_config
+from schemas.settings import NEXT, NightlyConfig, checked_config
 from tasks.alerts.task import note_beginning, publish_alerts
 from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.table_task import RunContext
@@ -26,6 +27,7 @@ from tasks.reporting.summary import Summary, check_summary, summarise
 from tasks.serving.house_rules import Exclusions, read_exclusions
 from tasks.serving.task import recommend_from_champion, with_list_rules
 from tasks.sources.task import acquire
+from tasks.tracking.next_day_task import resolve_next_day
 from tasks.tracking.pending import track_night
 from tasks.tracking.task import check_experiment, check_tracking
 from tasks.tuning.task import resolve_settings
@@ -65,7 +67,13 @@ def whole_night(config: NightlyConfig, exclusions: Exclusions) -> Summary:
     note_beginning(config.root)
     check_experiment(deleted, address, is_demo=raw.is_demo)
     tables = ingest_files(config, run, raw)
-    days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, config.backtest_days)
+    log = tables["interactions"].ref
+    as_of = resolve_next_day(config, raw, log) if config.as_of == NEXT else config.as_of
+    if isinstance(as_of, str):  # Prefect takes a state for how the run has ended
+        return cast(
+            "Summary", Completed(name="NothingLeft", message="The log is at its end.", data=as_of)
+        )
+    days = resolve_cutoffs(run, log, as_of, config.backtest_days)
     add_day(days.as_of, *NAMED_BY)
     config = resolve_settings(config, raw, days.as_of)
     night = run_night(config, run, tables, days)

@@ -2,7 +2,7 @@
 Prefect deployment and, with their values, a part of what MLflow logs."""
 
 from datetime import date
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -25,6 +26,9 @@ from schemas.validation import checked, complaint
 
 NAME = r"^[^/:]+$"
 """What MLflow takes as the name of a registered model."""
+
+NEXT: Final = "next"
+"""As of the day after the newest that was played: a log played day by day."""
 
 # What the validators below demand, for Prefect's form and its server, which refuses the rest
 ONE_OF_THE_MODELS = {"type": "string", "enum": list(MODEL_CONFIGS)}
@@ -177,13 +181,22 @@ class NightlyConfig(MonitoringConfig, PromotionConfig, ListRulesConfig, Learning
 
     heading: ClassVar[str] = "this night"
 
-    as_of: date | None = Field(
+    as_of: Annotated[date | Literal["next"] | None, Metavar("YYYY-MM-DD|next")] = Field(
         None,
-        description="learn only from what was known at the start of this day, Asia/Shanghai"
+        description="learn only from what was known at the start of this day, Asia/Shanghai;"
+        " 'next': of the log's day after the newest night on this root"
         " (default: the day after the last of the log, whatever a few wrong clocks say)",
     )
     top_n: int = Field(100, ge=1, le=10_000, description="length of each user's list")
     summary: Place | None = Field(None, description="file for the run's figures and paths, as JSON")
+
+    @field_validator("as_of", mode="wrap")
+    @classmethod
+    def _day_or_next(cls, given: Any, checked_day: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return checked_day(given)
+        except ValidationError as error:  # which has a complaint for each kind that it may be
+            raise ValueError(f"it should be a day, as 2020-08-30, or {NEXT!r}") from error
 
 
 class BackfillConfig(LearningConfig):

@@ -106,12 +106,11 @@ def asked_for(field: FieldInfo, shape: Shape) -> str:
     """Say what a field takes: one of some words, a date, what its type says, a number, a text."""
     if "enum" in shape:
         return "{" + ",".join(map(str, shape["enum"])) + "}"
-    if shape.get("format") == "date":
-        return DATE
     inner = [getattr(part, "__metadata__", ()) for part in get_args(field.annotation)]
     about = chain(field.metadata, *inner)
     own = (one.text for one in about if isinstance(one, Metavar))
-    return next(own, ASKED_FOR.get(shape.get("type", ""), "TEXT"))
+    by_type = DATE if shape.get("format") == "date" else ASKED_FOR.get(shape.get("type", ""))
+    return next(own, by_type or "TEXT")
 
 
 def help_of(field: FieldInfo, shape: Shape) -> str:

@@ -31,10 +31,10 @@ def from_environment(**defaults: Any) -> dict[str, Any]:
 
 def _settled(variables: Mapping[str, Any]) -> dict[str, Any]:
     settled = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()}
-    told = {name: settled[name] for name in ("root", "source", "runner")}
+    told = {name: settled[name] for name in ("root", "source", "runner", "as_of")}
     night = checked(NightlyConfig, {**told, "tracking_uri": settled["mlflow"] or None})
     places = {"mlflow": night.tracking_uri, "code": place(settled["code"])}
-    return settled | night.model_dump(include=set(told)) | places
+    return settled | night.model_dump(mode="json", include=set(told)) | places
 
 
 def _alike(name: str, default: Any) -> Any:

@@ -40,8 +40,13 @@ def nightly(config: NightlyConfig) -> None:
     from flows.commands.run import run_flow
     from flows.nightly import nightly as flow
     from tasks.reporting.console import night_report
+    from tasks.reporting.rendering import Printed
+    from tasks.reporting.summary import Summary
 
-    run_flow(flow, config, night_report)
+    def report(made: Summary | str) -> list[Printed]:
+        return [made] if isinstance(made, str) else night_report(made)
+
+    run_flow(flow, config, report)
 
 
 def backfill(config: BackfillConfig) -> None:

@@ -44,6 +44,10 @@ class RunReferences:
             text = json.dumps({"artifacts": sorted(places)}, indent=1) + "\n"
             self._files.write(path, text.encode())
 
+    def __contains__(self, run_id: str) -> bool:
+        """Whether anything is noted of a run; StoreError if its file is not whole."""
+        return bool(self._read(self._path(run_id)))
+
     def all(self) -> dict[str, frozenset[str]]:
         """Return the places that runs name, by the run; StoreError if a file is not whole."""
         paths = [p for p in self._files.names(self._folder) if p.endswith(".json")]

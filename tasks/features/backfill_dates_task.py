@@ -9,13 +9,10 @@ from schemas.errors import ConfigError
 from schemas.settings import BackfillConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.features.log_days import days_with_views, strays
+from tasks.features.log_days import LEAST_BEFORE, days_with_views, playable_days, strays
 from tasks.features.task import CutoffDates, resolved_days
 
 logger = logging.getLogger(__name__)
-
-LEAST_BEFORE = 2
-"""Days with views before one that can be played: one to learn from, one to backtest on."""
 
 
 def dates_to_play(
@@ -26,7 +23,7 @@ def dates_to_play(
     The first from ``first`` on, then each next one that is at least ``every`` days later, until
     ``last``; with None, as many as can be. ConfigError if there is none.
     """
-    playable = there[LEAST_BEFORE:]
+    playable = playable_days(there)
     days: list[date] = []
     for day in playable:
         is_within = (first is None or day >= first) and (last is None or day <= last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -14,6 +15,8 @@ SILENCE = timedelta(days=30)
 """Longer than KuaiRec's longest silence, 19 days; what lies beyond one is looked at as a whole."""
 LEAST_OF_THE_LOG = 0.05
 """Days between two silences count with at least this share of all views."""
+LEAST_BEFORE = 2
+"""Days with views before one that can be played: one to learn from, one to backtest on."""
 
 
 def views_by_day(log: pl.LazyFrame) -> pl.DataFrame:
@@ -27,6 +30,21 @@ def views_by_day(log: pl.LazyFrame) -> pl.DataFrame:
 def days_with_views(log: pl.LazyFrame) -> list[date]:
     """Return the days, in Shanghai, on which the log has views, ascending, without the strays."""
     return _split(views_by_day(log))[0]["day"].to_list()
+
+
+def playable_days(there: Sequence[date]) -> list[date]:
+    """Return the days of the log that a night can be as of, given those with views, ascending."""
+    return list(there[LEAST_BEFORE:])
+
+
+def day_after(played: date | None, there: Sequence[date]) -> date | None:
+    """Return the next day that a log is played as of, after ``played`` or from its beginning.
+
+    That is a day of the log, or the day after the last one, as of which all of it is known; None
+    where that is played. ``there`` are the days with views, ascending.
+    """
+    days = (*playable_days(there), there[-1] + timedelta(days=1))
+    return next((day for day in days if played is None or day > played), None)
 
 
 def activity_of_users(log: pl.LazyFrame, user_ids: pl.Series) -> pl.Series:

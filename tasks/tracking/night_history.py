@@ -12,11 +12,16 @@ import polars as pl
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tasks.artifacts.run_references import RunReferences
+from tasks.sources.task import RawData, kind_of
 from tasks.tracking.claims import PARENT
-from tasks.tracking.names import KIND
+from tasks.tracking.names import KIND, NIGHT
+from tasks.tracking.night_run import EXPERIMENTS
 
 MOST = 1000
 """So many nights are looked at, the newest first."""
+PAGE = 50
+"""Nights that are asked for at once, where the first of some is looked for."""
 NDCG = "ndcg_at_10"
 SCHEMA = {
     "as_of": pl.Date,
@@ -42,6 +47,34 @@ def nights_of_kind(client: MlflowClient, run_id: str) -> pl.DataFrame:
             by_day.setdefault(one.data.tags["grail.as_of"], one)
     rows = [_row(by_day[as_of]) for as_of in sorted(by_day)]
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def newest_night(
+    client: MlflowClient, references: RunReferences, source: str, raw: RawData
+) -> date | None:
+    """Return the newest day as of which a night of such data was played on a root; None if none.
+
+    ``references`` are the root's; nights of a backfill count, and those of other roots do not.
+    """
+    experiment = client.get_experiment_by_name(EXPERIMENTS[raw.is_demo])
+    if experiment is None:
+        return None
+    kind, token = kind_of(source, raw.source), None
+    while token != "":
+        found = client.search_runs(
+            [experiment.experiment_id],
+            f"tags.`{NIGHT}` != '' AND params.as_of != '' AND attributes.status = 'FINISHED'",
+            order_by=["params.as_of DESC"],
+            max_results=PAGE,
+            page_token=token,
+        )
+        for run in found:
+            tags = run.data.tags
+            is_alike = tags.get(KIND) == kind or tags["grail.source"] == raw.source
+            if is_alike and run.info.run_id in references:
+                return date.fromisoformat(tags["grail.as_of"])
+        token = found.token or ""
+    return None
 
 
 def _of_kind(client: MlflowClient, run: Run, kind: str) -> list[Run]:

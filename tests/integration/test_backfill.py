@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psutil
@@ -155,6 +156,21 @@ def test_all_of_it_is_whole_and_named_and_old_nights_can_go(
     assert {newest, played.mlflow_run_id} <= references.keys()
     assert not nights & references.keys()  # none was the champion's
     assert Path(played.staleness_table.replace(str(root), str(copy))).is_dir()
+
+
+def test_the_next_night_goes_on_to_the_end_of_the_log_and_there_does_nothing(
+    played: BackfillSummary, world: Path, root: Path
+) -> None:
+    def play_next() -> Any:
+        return nightly(source=str(world), root=str(root), as_of="next", models=["popularity"])
+
+    assert [play_next().as_of for _ in range(2)] == [date(2020, 9, 5), date(2020, 9, 6)]
+    client = MlflowClient(played.tracking_uri)
+    (experiment,) = [e.experiment_id for e in client.search_experiments() if "grail" in e.name]
+    runs, versions = (len(client.search_runs([experiment])), client.search_model_versions())
+    assert "the log ends on 2020-09-05, and the night as of 2020-09-06 was played" in play_next()
+    assert len(client.search_runs([experiment])) == runs
+    assert client.search_model_versions() == versions
 
 
 @pytest.mark.timeout(900)

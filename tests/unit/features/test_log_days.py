@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.features.cutoff import SHANGHAI
-from tasks.features.log_days import activity_of_users, days_with_views, strays
+from tasks.features.log_days import activity_of_users, day_after, days_with_views, strays
 from tasks.features.task import resolved_days
 
 FIRST = date(2020, 7, 5)
@@ -110,3 +110,16 @@ def test_activity_is_the_share_of_the_logs_days_with_a_view():
     ).cast({"user_id": pl.Int32, "viewed_at": pl.Datetime("ms", "UTC")})
     asked = pl.Series("user_id", [3, 9, 1], dtype=pl.Int32)
     assert activity_of_users(log, asked).to_list() == [1.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("played", "day"),
+    [(None, 4), (4, 8), (5, 8), (8, 9), (9, None), (12, None)],
+    ids=lambda day: str(day),
+)
+def test_a_log_is_played_day_by_day_to_the_day_after_its_end(
+    played: int | None, day: int | None
+) -> None:
+    there = [date(2020, 7, n) for n in (1, 3, 4, 8)]
+    last = None if played is None else date(2020, 7, played)
+    assert day_after(last, there) == (None if day is None else date(2020, 7, day))

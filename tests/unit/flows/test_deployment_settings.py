@@ -34,6 +34,7 @@ def test_where_nothing_is_set_the_file_counts(
         "root": str(tmp_path / "data"),
         "mlflow": None,
         "source": "demo",
+        "as_of": None,
         "runner": "threads",
         "scheduled": True,
         "memory_gib": 16,
@@ -46,11 +47,11 @@ def test_what_is_set_counts_as_what_it_is_meant_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     told = {"CODE": "/srv/grail", "ROOT": "s3://bucket/grail", "MLFLOW": "http://there:5000"}
-    told |= {"SOURCE": "raw", "SCHEDULED": "false", "MEMORY_GIB": "8"}
+    told |= {"SOURCE": "raw", "AS_OF": "next", "SCHEDULED": "false", "MEMORY_GIB": "8"}
     for name, value in told.items():
         monkeypatch.setenv(f"GRAIL_{name}", value)
     found = settled()
-    assert (found["scheduled"], found["memory_gib"]) == (False, 8)
+    assert (found["as_of"], found["scheduled"], found["memory_gib"]) == ("next", False, 8)
     assert (found["code"], found["root"]) == ("/srv/grail", "s3://bucket/grail")
     assert (found["mlflow"], found["source"]) == ("http://there:5000", str(tmp_path / "raw"))
 
@@ -59,6 +60,7 @@ def test_what_is_set_counts_as_what_it_is_meant_for(
     ("variable", "value", "reason"),
     [
         ("GRAIL_RUNNER", "nobody", "runner: Input should be"),
+        ("GRAIL_AS_OF", "soon", "as_of: it should be a day"),
         ("GRAIL_MLFLOW", "http://me:hidden@there", "tracking_uri: it holds a password"),
         ("GRAIL_ROOT", "s3://me:hidden@bucket", "root: it holds a password"),
         ("GRAIL_MEMORY_GIB", "much", "GRAIL_MEMORY_GIB: 'much' is no number"),

@@ -18,8 +18,8 @@ DAY = date(2020, 9, 6)
 
 
 @flow(name="nightly", flow_run_name=named_by("source", "as_of"))
-def night(source: str = "demo", as_of: date | None = None) -> None:
-    add_day(as_of or DAY, "source", "as_of")
+def night(source: str = "demo", as_of: date | str | None = None) -> None:
+    add_day(as_of if isinstance(as_of, date) else DAY, "source", "as_of")
 
 
 def name_of_a_run(begun_as: str | None, **parameters: Any) -> str:
@@ -35,6 +35,7 @@ def name_of_a_run(begun_as: str | None, **parameters: Any) -> str:
     [
         (None, {}, "nightly-demo-2020-09-06"),
         (None, {"as_of": date(2020, 8, 30)}, "nightly-demo-2020-08-30"),
+        (None, {"as_of": "next"}, "nightly-demo-next-2020-09-06"),
         (None, {"source": "/home/me/data/KuaiRec.zip"}, "nightly-KuaiRec.zip-2020-09-06"),
         ("my own night", {}, "my own night"),
         ("big-try", {}, "big-try"),
