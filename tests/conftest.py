@@ -8,13 +8,14 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, all that tests start would ignore it
 
-from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 import flows  # noqa: E402, F401  # settles the environment before anything is imported
+from flows.environment import PREFECT_DATABASE  # noqa: E402
+from schemas.paths import sqlite_address  # noqa: E402
 
 # The same examples on every run, however busy the machine
 settings.register_profile("grail", deadline=None, derandomize=True)
@@ -40,13 +41,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
-    """A real Prefect server on a database of its own; gives its address for other processes."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real Prefect server on a database of its own; gives its address for other processes.
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield str(PREFECT_API_URL.value())
+    It ends with this process, as a command's does: Prefect's threads send to it until then.
+    """
+    from prefect.context import refresh_global_settings_context
+
+    from flows.commands.temporary_server import TemporaryServer
+
+    folder = tmp_path_factory.mktemp("prefect")
+    database = {PREFECT_DATABASE: sqlite_address(folder / "prefect.db", "aiosqlite")}
+    server = TemporaryServer({**os.environ, **database}, folder / "server.log")
+    server.wait(120)
+    address = f"{server.address}/api"
+    with pytest.MonkeyPatch.context() as environment:  # of this process: commands have their own
+        environment.setenv("PREFECT_API_URL", address)
+        refresh_global_settings_context()
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from threading import Thread
 
 import httpx
 
+from flows.prefect_schema import make_prefect_database
 from schemas.errors import ServerError
 
 PROJECT = Path(__file__).parents[2]
@@ -94,6 +95,7 @@ def main() -> None:
     """Serve at the socket of the given number until stdin ends."""
     import uvicorn
 
+    make_prefect_database()
     server = uvicorn.Server(
         uvicorn.Config(
             "prefect.server.api.server:create_app",

@@ -14,6 +14,7 @@ from flows.commands.terminal import fail
 from flows.dev_stack.access_guard import Door
 from flows.dev_stack.credentials import PASSWORD, USER
 from flows.dev_stack.mlflow_server import MLFLOW_DATABASE
+from flows.prefect_schema import make_prefect_database
 from schemas.errors import GrailError
 from tasks.tracking.database import prepare_database
 
@@ -28,6 +29,7 @@ the server itself (``mlflow-artifacts:/``), where it keeps them."""
 
 def prefect() -> ASGIApp:
     """Return Prefect's server. It asks for the login itself, in its pages and in its sockets."""
+    make_prefect_database()
     from prefect.server.api.server import create_app
 
     return Door(create_app(final=True), allowed_hosts())
