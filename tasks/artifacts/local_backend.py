@@ -10,11 +10,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from fsspec.implementations.local import LocalFileSystem
-
 from schemas.artifacts import ArtifactRef, Manifest, StoredFile
+from tasks.artifacts.known_files import KnownFiles, known_files
 from tasks.artifacts.locks import flush, is_free, locked
-from tasks.artifacts.manifest import MANIFEST, as_text, check_files, under
+from tasks.artifacts.manifest import MANIFEST, as_text, check_checksums, under
 
 STAGING = ".staging"
 """Folder with what is under way, in the root or near it."""
@@ -100,11 +99,18 @@ class LocalBackend:
             Path(path).rename(own / Path(path).name)
         shutil.rmtree(own)
 
-    def check(self, path: str, manifest: Manifest) -> None:
-        """Read every byte; StoreError names the file that is not whole."""
-        check_files(LocalFileSystem(), under(path, manifest.files))
+    @property
+    def known(self) -> KnownFiles:
+        """What is remembered of files of this root, and of those that it is made from."""
+        return known_files(self.near / STAGING)
 
-    verify = check
+    def check(self, path: str, manifest: Manifest) -> None:
+        """Read every file that is not known; StoreError names the one that is not whole."""
+        check_checksums(lambda file: self.known.sha256(Path(file)), under(path, manifest.files))
+
+    def verify(self, path: str, manifest: Manifest) -> None:
+        """Read every byte; StoreError as ``check``, which then knows of it."""
+        check_checksums(lambda file: self.known.read(Path(file)), under(path, manifest.files))
 
     def folder(self, path: str, manifest: Manifest, pins: dict[Path, int]) -> Path:  # noqa: ARG002
         """Return the artefact's own folder."""
@@ -115,6 +121,8 @@ class LocalBackend:
     ) -> ArtifactRef | None:
         """Move a folder into its place, unless another process has been faster: return that."""
         (folder / MANIFEST).write_text(as_text(manifest))
+        for name, entry in manifest.files.items():
+            self.known.note_own(folder / name, entry.sha256)
         with locked(self.near / STAGING / "lock"):
             if (found := find()) is None:
                 _move(folder, Path(path))

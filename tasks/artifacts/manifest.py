@@ -6,7 +6,7 @@ Not here: where artefacts lie and how they get there (``tasks.artifacts.store``)
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import fsspec
@@ -85,10 +85,19 @@ def under(path: str, files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
 
 def check_files(fs: fsspec.AbstractFileSystem, files: Mapping[str, FileEntry]) -> None:
     """Read every byte of files by their paths; StoreError names the one that is not whole."""
+
+    def read(path: str) -> str:
+        with fs.open(path, "rb") as file:
+            return sha256_of(file)
+
+    check_checksums(read, files)
+
+
+def check_checksums(sha256: Callable[[str], str], files: Mapping[str, FileEntry]) -> None:
+    """Compare the checksum of each path with its entry; StoreError as ``check_files``."""
     for path, entry in files.items():
         try:
-            with fs.open(path, "rb") as file:
-                found = sha256_of(file)
+            found = sha256(path)
         except (TimeoutError, ConnectionError):  # which says nothing of the file
             raise
         except OSError as error:

@@ -30,6 +30,7 @@ from schemas.artifacts import ArtifactRef, BuildSpec, Manifest
 from schemas.errors import RootUnavailableError, StoreError
 from schemas.paths import is_url
 from tasks.artifacts.backend import backend_of
+from tasks.artifacts.known_files import KnownFiles, known_files
 from tasks.artifacts.layout import layout_of, settle_layout
 from tasks.artifacts.local_backend import STAGING, staging_prefix
 from tasks.artifacts.locks import locked
@@ -87,10 +88,16 @@ class Store:
         """Where all artefacts lie: a path, or a URL."""
         return self._backend.root
 
+    @property
+    def known_files(self) -> KnownFiles:
+        """What is remembered of files of this machine that were read before."""
+        return known_files(self._staging)
+
     def find(self, spec: BuildSpec, name: str) -> ArtifactRef | None:
         """Return the artefact if it is there and all of it is as it was written.
 
-        What is on this machine is read for that; an object store is asked, if it knows checksums.
+        What is on this machine is read for that, unless it was and has not changed since; an object
+        store is asked, if it knows checksums.
         """
         path = self._path(spec, name)
         try:

@@ -4,7 +4,7 @@ Not here: reading the files (ingest), and getting them (``archive``, ``download`
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -91,14 +91,25 @@ def locate(path: Path, called: str | None = None) -> RawFolder:
     return RawFolder(files, missing, is_demo)
 
 
-def fingerprint(files: Mapping[str, Path]) -> dict[str, str]:
-    """Return the SHA-256 of each file's content, by table name, in bounded memory.
+def read_whole(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in bounded memory; OSError."""
+    with path.open("rb") as content:
+        return sha256_of(content)
+
+
+def fingerprint(
+    files: Mapping[str, Path], sha256: Callable[[Path], str] = read_whole
+) -> dict[str, str]:
+    """Return the SHA-256 of each file's content, by table name.
+
+    ``sha256`` may know it without reading, as ``tasks.artifacts.known_files`` does.
 
     Raises:
         SourceError: a file cannot be read.
     """
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        return dict(zip(files, pool.map(_digest, files.values()), strict=True))
+        found = pool.map(lambda path: _digest(path, sha256), files.values())
+        return dict(zip(files, found, strict=True))
 
 
 @contextmanager
@@ -124,10 +135,9 @@ def _refuse_changed(path: Path, checksum: str, error: Exception | None) -> None:
         ) from error
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, sha256: Callable[[Path], str] = read_whole) -> str:
     try:
-        with path.open("rb") as content:
-            return sha256_of(content)
+        return sha256(path)
     except OSError as error:
         raise SourceError(f"Cannot read {path}: {error}. {_CURE}") from error
 

@@ -71,7 +71,7 @@ def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
         source=name,
         is_demo=found.is_demo,
         files={table: str(path) for table, path in found.files.items()},
-        checksums=fingerprint(found.files),
+        checksums=fingerprint(found.files, store.known_files.sha256),
         missing=found.missing,
     )
     for file, costs in raw.costs_of_missing.items():
@@ -91,7 +91,8 @@ def _folder_of(run: RunContext, source: str, scale: float, store: Store) -> tupl
     if path.is_dir():
         return path, source, True
     if path.is_file():
-        archive = SourceFile(path=source, content=fingerprint({"archive": path})["archive"])
+        content = fingerprint({"archive": path}, store.known_files.sha256)["archive"]
+        archive = SourceFile(path=source, content=content)
         made, was_there = unzip_archive.build_or_reuse(run, {"archive_file": archive}, {})
         return store.folder(made["archive"]), source, was_there
     raise SourceError(
