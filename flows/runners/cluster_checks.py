@@ -5,7 +5,6 @@ What the workers answer passes between processes that may differ: only builtin t
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import socket
 import tomllib
@@ -21,6 +20,7 @@ from prefect.client.orchestration import get_client
 from flows.commands.remedies import first_line
 from schemas.errors import RunnerError
 from schemas.paths import is_url
+from tasks.artifacts.code_fingerprint import code_hash
 
 PROJECT = Path(__file__).parents[2]
 ROOMS = ("flows", "tasks", "schemas")
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
     extras = project["optional-dependencies"]
     wanted = map(Requirement, [*project["dependencies"], *extras["dask"], *extras["ray"]])
     names = {one.name for one in wanted if one.marker is None or one.marker.evaluate()}
-    return {"Python": platform.python_version(), CODE: code_hash()} | {
+    return {"Python": platform.python_version(), CODE: code_hash(*ROOMS)} | {
         name: installed(name) for name in sorted(names)
     }
 
@@ -71,15 +71,6 @@ def installed(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ABSENT
-
-
-def code_hash() -> str:
-    """Return a hash of all code of this project."""
-    digest = hashlib.sha256()
-    for room in ROOMS:
-        for file in sorted((PROJECT / room).rglob("*.py")):
-            digest.update(f"{file.relative_to(PROJECT)}\n".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def asked_of_worker(api: str, root: str) -> dict[str, str]:

@@ -87,6 +87,15 @@ def code_version_of(*roots: type | Callable[..., Any]) -> CodeVersion:
         return _code_version(tuple(sorted(symbols)))
 
 
+def code_hash(*rooms: str) -> str:
+    """Return a hash of all code in folders of this project, whatever of it is used."""
+    digest = hashlib.sha256()
+    for room in rooms:
+        for file in sorted((PROJECT / room).rglob("*.py")):
+            digest.update(f"{file.relative_to(PROJECT)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 _parsing = Lock()
 """Before CPython 3.11.8 two threads that parse at once fail (its issue 106905)."""
 

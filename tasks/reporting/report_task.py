@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, NightResult
 from schemas.errors import UnreachableError
 from schemas.paths import is_url
 from schemas.settings import NightlyConfig
 from tasks.artifacts.backend import Backend, backend_of
-from tasks.artifacts.plain_task import plain_task
+from tasks.artifacts.code_fingerprint import ROOMS, code_hash
+from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames
 from tasks.reporting.night_page import NIGHTS, Report, index_page
+from tasks.reporting.page import TEMPLATE
 from tasks.reporting.summary import Summary
 
-logger = logging.getLogger(__name__)
+MADE_FROM, SHA256 = "made_from", "sha256"
+"""What is kept of a page beside what the index says: all that it was made from, and its bytes."""
 
 
 @plain_task(retry_on=UnreachableError)
@@ -31,52 +35,111 @@ def publish_report(
     summary: Summary,
     lists: ArtifactRef,
     checks: ArtifactRef,
-) -> None:
-    """Write the page of a night, and the index of all nights of the root."""
-    from tasks.figures.plot_nights import nights_figure
-    from tasks.serving.sample_lists import sample_lists
-    from tasks.tracking.night_history import figures_of_models, nights_of_kind, pictures_of
+) -> State[str]:
+    """Write the page of a night, and the index of all nights, unless they are there; return it."""
+    from tasks.tracking.night_history import nights_of_kind
     from tasks.tracking.night_run import reachable
 
-    store, gate, run_id = Store(config.root), summary.promotion, summary.mlflow_run_id
-    watched = store.read(checks)
+    store, files = Store(config.root), backend_of(config.root)
     with reachable(config.tracking_address) as client:
-        nights = nights_of_kind(client, run_id)
-        client.log_figure(run_id, nights_figure(nights, summary.source), NIGHTS)
-        before = nights.filter(pl.col("as_of") < summary.as_of).tail(1)
-        experiment = client.get_run(run_id).info.experiment_id
-        report = Report(
-            summary=summary,
-            frames=EvaluationFrames.of(store, night.snapshot, night.evaluation),
-            checks=watched,
-            before={
-                name: figure
-                for earlier in before["run_id"]
-                for name, figure in figures_of_models(client, experiment, earlier).items()
-            },
-            before_day=", ".join(map(str, before["as_of"])),
-            samples=sample_lists(
-                client, store, night.snapshot, lists, gate.registered_model, gate.champion
-            ),
-            pictures=pictures_of(client, run_id),
-        )
-        page = report.page().render()
-        client.log_text(run_id, page, "report.html")
-    write_page(backend_of(config.root), summary, watched, page)
+        nights = nights_of_kind(client, summary.mlflow_run_id)
+        made_from = fingerprint_of(summary, nights, lists, checks)
+        was_there = is_written(files, summary.report, made_from)
+        if not was_there:
+            watched = store.read(checks)
+            page = page_of(client, store, night, summary, lists, watched, nights)
+            client.log_text(summary.mlflow_run_id, page, "report.html")
+            line = {**index_line(summary, watched), MADE_FROM: made_from}
+            write_page(files, summary.report, page, line)
     show(summary.report)
-    logger.info("the night's report: %s", summary.report)
+    said = f"the night's report: {summary.report}"
+    return finished(summary.report, was_there=was_there, message=said)
 
 
-def write_page(backend: Backend, summary: Summary, checks: pl.DataFrame, page: str) -> None:
+def fingerprint_of(
+    summary: Summary, nights: pl.DataFrame, lists: ArtifactRef, checks: ArtifactRef
+) -> str:
+    """Return a hash of all that decides what a page says: figures, runs, lists, and its code."""
+    shown = {
+        "code": code_hash(*ROOMS),
+        "template": hashlib.sha256(TEMPLATE.read_bytes()).hexdigest(),
+        # Whether a verdict is news is said of a run of the flow, not of the night
+        "summary": summary.model_dump(mode="json", exclude={"promotion": {"is_news"}}),
+        "nights": nights.write_json(),
+        "tables": [lists.content, checks.content],
+    }
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+
+
+def page_of(
+    client: Any,
+    store: Store,
+    night: NightResult,
+    summary: Summary,
+    lists: ArtifactRef,
+    checks: pl.DataFrame,
+    nights: pl.DataFrame,
+) -> str:
+    """Return a night's page, by a client of MLflow.
+
+    The picture of the nights until then goes into the night's run.
+    """
+    from tasks.figures.plot_nights import nights_figure
+    from tasks.serving.sample_lists import sample_lists
+    from tasks.tracking.night_history import figures_of_models, pictures_of
+
+    gate, run_id = summary.promotion, summary.mlflow_run_id
+    client.log_figure(run_id, nights_figure(nights, summary.source), NIGHTS)
+    before = nights.filter(pl.col("as_of") < summary.as_of).tail(1)
+    experiment = client.get_run(run_id).info.experiment_id
+    report = Report(
+        summary=summary,
+        frames=EvaluationFrames.of(store, night.snapshot, night.evaluation),
+        checks=checks,
+        before={
+            name: figure
+            for earlier in before["run_id"]
+            for name, figure in figures_of_models(client, experiment, earlier).items()
+        },
+        before_day=", ".join(map(str, before["as_of"])),
+        samples=sample_lists(
+            client, store, night.snapshot, lists, gate.registered_model, gate.champion
+        ),
+        pictures=pictures_of(client, run_id),
+    )
+    return report.page().render()
+
+
+def is_written(files: Backend, place: str, made_from: str) -> bool:
+    """Whether a page lies in its place as it was made from that, and the index beside it."""
+    try:
+        line = dict(json.loads(files.read(line_of(place))))
+        files.read(index_of(place))
+        page = files.read(place)
+    except (OSError, ValueError, TypeError):
+        return False
+    return [line.get(MADE_FROM), line.get(SHA256)] == [made_from, hashlib.sha256(page).hexdigest()]
+
+
+def write_page(files: Backend, place: str, page: str, line: Mapping[str, Any]) -> None:
     """Write a page and what the index says of it, then the index of all that are there."""
-    place = summary.report
-    backend.write(place, page.encode())
-    line = json.dumps(index_line(summary, checks), ensure_ascii=False, indent=1)
-    backend.write(f"{place.removesuffix('.html')}.json", line.encode())
-    folder = place.rpartition("/")[0]
-    names = [name for name in backend.names(folder) if name.endswith(".json")]
-    lines = [json.loads(backend.read(name)) for name in names]
-    backend.write(f"{folder}/index.html", index_page(lines).render().encode())
+    written = page.encode()
+    files.write(place, written)
+    kept = {**line, SHA256: hashlib.sha256(written).hexdigest()}
+    files.write(line_of(place), json.dumps(kept, ensure_ascii=False, indent=1).encode())
+    names = [name for name in files.names(place.rpartition("/")[0]) if name.endswith(".json")]
+    lines = [json.loads(files.read(name)) for name in names]
+    files.write(index_of(place), index_page(lines).render().encode())
+
+
+def line_of(place: str) -> str:
+    """Return where it is kept what the index says of a page."""
+    return f"{place.removesuffix('.html')}.json"
+
+
+def index_of(place: str) -> str:
+    """Return where the index is that lists a page."""
+    return f"{place.rpartition('/')[0]}/index.html"
 
 
 def index_line(summary: Summary, checks: pl.DataFrame) -> Mapping[str, Any]:

@@ -43,7 +43,6 @@ from tasks.tracking.database import prepare_database
 from tasks.tracking.metric_points import model_metrics, night_metrics, of_logged_model
 from tasks.tracking.names import CLAIM, FILES, NIGHT
 from tasks.tracking.packaging import Packing
-from tasks.tracking.verdict_files import log_verdict
 
 EXPERIMENTS = {True: "grail-demo", False: "grail"}
 """Experiment by whether the data is made up: the two never stand in one list."""
@@ -186,6 +185,8 @@ def log_night(
     The parent finishes last: only then does ``logged_runs`` know the night. Outrun if another
     process is logging it.
     """
+    from tasks.tracking.verdict_files import log_verdict  # draws: who only asks needs no Matplotlib
+
     ids: dict[str, str] = {}
     mlflow.set_experiment(experiment_id=experiment)
     with (

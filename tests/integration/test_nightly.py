@@ -102,6 +102,7 @@ def test_lists_hold_unseen_videos_best_first(first: Ran) -> None:
 def test_a_second_night_computes_nothing(first: Ran, world: Path, root: Path) -> None:
     second = night(root, source=str(world), models=MODELS)
     assert second.computed == set()
+    assert second.states["publish-report"] == "Cached"
     assert first.summary.promotion.is_news
     assert second.summary == first.summary_again
 
