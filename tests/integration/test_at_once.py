@@ -1,7 +1,6 @@
 """Equal nights at once: logged once, registered once."""
 
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -17,10 +16,10 @@ import tasks.tracking.claims
 from tasks.tracking.claims import Outrun, claim, come_first, is_held, runs_left
 from tasks.tracking.names import CLAIM
 from tasks.tracking.night_run import experiment_id, reachable
+from tests.integration import forked
 from tests.integration.nights import night
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
-PROJECT = Path(__file__).parents[2]
 TAG = ("grail.night", "one")
 
 
@@ -32,21 +31,16 @@ def test_equal_nights_at_once_are_logged_and_registered_once(
     night(root, scale=0.02, seed=5, models=["random", "popularity"])
     shutil.copytree(root, other, ignore=shutil.ignore_patterns("mlflow*"))
     address = f"sqlite:///{tmp_path / 'shared.db'}"
-    command = [sys.executable, "-m", "flows", "nightly", "--scale", "0.02", "--seed", "5"]
-    command += ["--models", "random,popularity", "--tracking-uri", address, "--root"]
+    command = ["nightly", "--scale", "0.02", "--seed", "5", "--models", "random,popularity"]
+    command += ["--tracking-uri", address, "--root"]
+    said = tmp_path / "said"
     at_once = [
-        subprocess.Popen(
-            [*command, str(where)],
-            cwd=PROJECT,
-            env={**os.environ, "PREFECT_API_URL": prefect_server},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        forked.start(*command, str(where), server=prefect_server, said=said)
         for where in (root, root, other)
     ]
-    said = [process.communicate()[1] for process in at_once]
-    assert [process.returncode for process in at_once] == [0, 0, 0], said
+    for process in at_once:
+        process.join(timeout=500)
+    assert [process.exitcode for process in at_once] == [0, 0, 0], said.read_text()
     client = MlflowClient(address)
     runs = client.search_runs([client.get_experiment_by_name("grail-demo").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}

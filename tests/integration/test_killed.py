@@ -4,30 +4,20 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from tasks.demo_world import write_demo_world
+from tests.integration import forked
 
-ROOT = Path(__file__).parents[2]
 
-
-def start(world: Path, root: Path, server: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flows", "nightly", "--source", str(world)]
-    command += ["--root", str(root)]
+def start(world: Path, root: Path, server: str) -> BaseProcess:
+    command = ["nightly", "--source", str(world), "--root", str(root)]
     command += ["--models", "random,popularity,als,hybrid", "--summary", str(root / "summary.json")]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": server},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    return forked.start(*command, server=server, said=root.parent / f"{root.name}.said")
 
 
 def finish(root: Path) -> dict[str, object]:
@@ -56,12 +46,14 @@ def test_a_night_killed_at_any_stage_ends_as_one_that_was_not(
         run = start(world, tmp_path / "killed", prefect_server)
         deadline = time.monotonic() + 200
         while not any((tmp_path / "killed" / stage).glob("*")) and time.monotonic() < deadline:
-            assert run.poll() is None, "the run ended before it could be killed"
+            assert run.is_alive(), "the run ended before it could be killed"
             time.sleep(0.02)
+        assert run.pid is not None
         os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+        run.join()
     for name in ("killed", "whole"):
         run = start(world, tmp_path / name, prefect_server)
-        assert run.wait(timeout=300) == 0
+        run.join(timeout=300)
+        assert run.exitcode == 0, (tmp_path / f"{name}.said").read_text()
     assert finish(tmp_path / "killed") == finish(tmp_path / "whole")
     assert not [p for p in (tmp_path / "killed" / ".staging").iterdir() if p.is_dir()]
