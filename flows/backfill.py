@@ -9,7 +9,7 @@ from flows.commands.cli import flow_parameters
 from flows.commands.run_names import named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.night_process import run_nights
-from flows.pipeline import check_models, ingest_files, made
+from flows.pipeline import check_models, ingest_files, known_by, made
 from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import Snapshot
 from schemas.settings import BackfillConfig
@@ -70,7 +70,8 @@ def nights_of_the_past(config: BackfillConfig, joined: BackfillConfig) -> Backfi
     for snapshot in (night.snapshot for night in nights):
         day, its = str(snapshot.as_of), run.at(snapshot.as_of)
         until = snapshot.as_of + timedelta(days=config.every_days)
-        holdout = build_holdout.submit(its, snapshot.tables, until=until)["holdout"]
+        log = known_by(run.at(until), {"interactions": Handle(tables, "interactions")})
+        holdout = build_holdout.submit(its, {**snapshot.tables, **log}, until=until)["holdout"]
         snapshots[day] = snapshot
         scored = score_old_models.submit(its, inputs_of_ages(snapshots, holdout))
         scores[f"scores/{day}"] = scored["model_age_scores"]

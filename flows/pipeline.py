@@ -4,11 +4,14 @@ handles of what they will make. Only where all models stand side by side is anyt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from prefect.futures import PrefectFuture
+
 from flows.outcomes import Outcomes
 from schemas.artifacts import ArtifactRef, EvaluationTables, NightResult, Snapshot
 from schemas.errors import IncompleteNightError
 from schemas.model_settings import MODEL_CONFIGS
 from schemas.settings import DataConfig, LearningConfig
+from tasks.artifacts.inputs import Refs
 from tasks.artifacts.table_task import Handle, RunContext
 from tasks.evaluation.audit_task import audit_offline_metrics, evaluate_holdout
 from tasks.evaluation.live_test_task import simulate_live_test
@@ -30,6 +33,7 @@ from tasks.features.task import (
     build_video_features,
     fit_label_threshold,
 )
+from tasks.ingest.log_task import has_parts, ingest_log, know_log
 from tasks.ingest.task import count_coverage, ingest
 from tasks.metrics.eval_set import ORACLE
 from tasks.models.lookup import recommender_class
@@ -83,7 +87,22 @@ def ingest_files(config: DataConfig, run: RunContext, raw: RawData) -> Handles:
         inputs = {"raw_file": raw.file(table)}
         share = config.max_reject_share
         tables[table] = ingest.submit(run, inputs, table=table, max_reject_share=share)[table]
+    if raw.log_parts:
+        tables["interactions"] = log_handle(ingest_log.submit(run, raw.log_parts, share))
     return tables | count_coverage.submit(run, tables)
+
+
+def log_handle(log: PrefectFuture[Refs]) -> Handle:
+    """Return the handle of a log that is put together, or cut."""
+    return Handle(log, "interactions")
+
+
+def known_by(run: RunContext, tables: Handles) -> Handles:
+    """Return ingested tables as of the day of ``run``: a log that grows without its later days."""
+    log = tables["interactions"].ref
+    if not has_parts(log):
+        return dict(tables)
+    return tables | {"interactions": log_handle(know_log.submit(run, log))}
 
 
 def build_features(days: Iterable[Day]) -> None:
@@ -110,10 +129,10 @@ def run_night(
 ) -> NightResult:
     """Do the night as of a day: backtest it on an earlier one, train, evaluate."""
     check_models(config)
-    backtest, day = (Day(run.at(date), dict(tables)) for date in days)
+    backtest, day = (Day(run.at(date), known_by(run.at(date), tables)) for date in days)
     build_features((backtest, day))
-    until = days.as_of
-    backtest.tables.update(build_holdout.submit(backtest.run, backtest.tables, until=until))
+    seen_next = {**backtest.tables, "interactions": day.tables["interactions"]}
+    backtest.tables.update(build_holdout.submit(backtest.run, seen_next, until=days.as_of))
     train_models(config, day, backtest)
     return evaluate_models(config, day, backtest)
 

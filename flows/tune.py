@@ -15,7 +15,7 @@ from flows.commands.missed_runs import skipped_if_due_again
 from flows.commands.run_names import add_day, named_by
 from flows.commands.temporary_files import temporary_files_under
 from flows.outcomes import failure_of
-from flows.pipeline import Day, Handles, build_features, ingest_files
+from flows.pipeline import Day, Handles, build_features, ingest_files, known_by
 from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import ArtifactRef, Json
 from schemas.model_settings import config_class
@@ -75,7 +75,7 @@ def search_models(config: TuneConfig) -> TuningSummary:
     tables = ingest_files(config, run, raw)
     days = resolve_cutoffs(run, tables["interactions"].ref, config.as_of, backtest_days=1)
     add_day(days.as_of, *NAMED_BY)
-    day = Day(run.at(days.as_of), dict(tables))
+    day = Day(run.at(days.as_of), known_by(run.at(days.as_of), tables))
     build_features((day,))
     folder = TunedFolder.of(config, raw)
     searches, runs = [], {}

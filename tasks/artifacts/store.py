@@ -44,6 +44,7 @@ from tasks.artifacts.manifest import (
     reference,
 )
 from tasks.artifacts.parted_table import PartedTable
+from tasks.artifacts.table_index import INDEX, TABLES, TableIndex
 from tasks.artifacts.writer import DATA, ArtifactWriter
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Store:
 
         StoreError if it is gone, damaged, foreign, or written under another contract.
         """
-        return pl.scan_parquet(self._table(ref), glob=False)
+        return pl.scan_parquet(self._tables(ref), glob=False)
 
     def read(self, ref: ArtifactRef, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns, in the order of its rows."""
@@ -147,6 +148,11 @@ class Store:
 
         One without rows is one empty piece.
         """
+        if (index := self._index(ref)) is not None:
+            for parts in self.merged_groups(index, columns):
+                rows = pl.concat(parts).sort(index.key)
+                yield rows.select(columns) if columns else rows
+            return
         with pq.ParquetFile(self._table(ref)) as file:
             groups = file.num_row_groups
             pieces = (file.read_row_group(group, columns) for group in range(groups))
@@ -244,19 +250,55 @@ class Store:
         self._backend.check(path, manifest)
         return reference(manifest, path)
 
+    def _index(self, ref: ArtifactRef) -> TableIndex | None:
+        """Return what a table that has no rows of its own is made of; None for any other."""
+        manifest = self._manifest(ref.path)
+        if INDEX not in manifest.files:
+            return None
+        self._check_reference(ref, manifest)
+        return TableIndex.model_validate(manifest.metadata[TABLES])
+
+    def _tables(self, ref: ArtifactRef) -> list[Path]:
+        """Return the Parquet files of a table, whether it is one or an index of others."""
+        index = self._index(ref)
+        return [self._table(one) for one in index.refs(self.root)] if index else [self._table(ref)]
+
+    def merged_groups(
+        self, index: TableIndex, columns: Sequence[str] | None = None
+    ) -> Iterator[list[pl.DataFrame]]:
+        """Yield what each table of an index has of a bucket, bucket by bucket.
+
+        Of some columns, and those of the key.
+        """
+        files = [self._table(ref) for ref in index.refs(self.root)]
+        needed = columns and list(dict.fromkeys([*columns, *index.key]))
+        for places in index.buckets():
+            pieces = []
+            for part, group in places:
+                with pq.ParquetFile(files[part]) as file:
+                    pieces.append(pl.DataFrame(file.read_row_group(group, needed)))
+            yield pieces
+
     def _table(self, ref: ArtifactRef) -> Path:
         """Return the Parquet file of a table, after the checks that need not read all of it."""
         manifest = self._manifest(ref.path)
-        found = reference(manifest, ref.path)
-        if (found.stage, found.name) != (ref.stage, ref.name) or DATA not in manifest.files:
-            raise StoreError(f"{ref.path} holds {found.stage}/{found.name}, not table {ref.name}")
-        if (found.fingerprint, found.content) != (ref.fingerprint, ref.content):
-            raise StoreError(f"{ref.path} was made anew meanwhile: run the flow again")
-        check_contract(ref.path, manifest)
+        self._check_reference(ref, manifest)
+        if DATA not in manifest.files:
+            held = f"{manifest.stage}/{manifest.name}"
+            raise StoreError(f"{ref.path} holds {held}, not table {ref.name}")
         file = self._folder(ref.path, manifest) / DATA
         if not file.is_file() or file.stat().st_size != manifest.files[DATA].bytes:
             raise StoreError(f"{file} is damaged: run the flow again, it will be made anew")
         return file
+
+    def _check_reference(self, ref: ArtifactRef, manifest: Manifest) -> None:
+        """StoreError if a table is not what ``ref`` says, by its manifest."""
+        found = reference(manifest, ref.path)
+        if (found.stage, found.name) != (ref.stage, ref.name):
+            raise StoreError(f"{ref.path} holds {found.stage}/{found.name}, not table {ref.name}")
+        if (found.fingerprint, found.content) != (ref.fingerprint, ref.content):
+            raise StoreError(f"{ref.path} was made anew meanwhile: run the flow again")
+        check_contract(ref.path, manifest)
 
     def _folder(self, path: str, manifest: Manifest) -> Path:
         try:

@@ -19,6 +19,11 @@ LEAST_BEFORE = 2
 """Days with views before one that can be played: one to learn from, one to backtest on."""
 
 
+def day_of(column: str) -> pl.Expr:
+    """Return the day, in Shanghai, of instants."""
+    return pl.col(column).dt.convert_time_zone(str(SHANGHAI)).dt.date()
+
+
 def views_by_day(log: pl.LazyFrame) -> pl.DataFrame:
     """Count views: one row per day in Shanghai that has any, ascending; ``day`` and ``views``."""
     # An hour is of one day, there and in UTC: so few instants need their zone looked up

@@ -1,7 +1,9 @@
 """Raw CSV to typed Parquet: one task a file, its rejects kept beside it, its counts in balance."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from tasks.ingest.clock import disagreement
 from tasks.ingest.coverage import coverage_of, lines_of
 from tasks.ingest.csv_text import WHOLE_ROW, has_any, scan_text
 from tasks.ingest.dialect import ends_in_a_line, shown
+from tasks.ingest.log_slices import BUCKETS, DAYS, bucket_numbers, rows_by_day
 from tasks.ingest.raw_tables import RAW_TABLES
 from tasks.ingest.reader import Chunk, Counts, read_raw
+from tasks.ingest.text_file import text_file
 from tasks.sources.locate import unchanged
 
 logger = logging.getLogger(__name__)
@@ -39,7 +43,7 @@ def ingested(
     ContractError if the file cannot be read, has no good row, loses a row, or has a larger share of
     rejects than ``max_reject_share``; the first rejects are named.
     """
-    raw = RAW_FILES[table]
+    raw = replace(RAW_FILES[table], file_name=path.name)
     counts = Counts()
     samples: list[pl.DataFrame] = []
     for piece in read_raw(path, raw, RAW_TABLES[table], scratch, now + TOLERANCE):
@@ -87,13 +91,20 @@ def write_pieces(pieces: Iterator[Chunk], table: ArtifactWriter, rejects: Artifa
     """Append the pieces to the drafts of a table and its rejects; note the counts as a fact."""
     columns = list(CONTRACTS[table.name].to_schema().columns)
     counts = Counts()
+    days: Counter[str] = Counter()
+    buckets: list[int] = []
     for piece in pieces:
         order = [c for c in columns if c in piece.kept.columns]
         order += [c for c in piece.kept.columns if c not in order]
         table.append(piece.kept.select(order))
         rejects.append(piece.rejects)
         counts.add(piece.counts)
+        if table.name == "interactions":
+            days.update(rows_by_day(piece.kept))
+            buckets += bucket_numbers(piece.kept)
     table.metadata["counts"] = vars(counts)
+    if days:
+        table.metadata |= {DAYS: dict(sorted(days.items())), BUCKETS: buckets}
 
 
 @table_task(stage="ingest", reads=("raw_file",), writes=("{table}", "rejects"), key="table")
@@ -102,13 +113,15 @@ def ingest(inputs: Inputs, out: Outputs, *, table: str, max_reject_share: float)
     file = inputs.given("raw_file", SourceFile)
     path = Path(file.path)
     with unchanged(path, file.content), inputs.store.scratch() as scratch:
-        if not ends_in_a_line(path):
+        text, buckets = text_file(path, Path(scratch)), Path(scratch) / "buckets"
+        buckets.mkdir()
+        if not ends_in_a_line(text):
             logger.warning(
                 "%s does not end with the end of a line: it may be cut off. Compare its size with"
                 " the original's",
                 path.name,
             )
-        pieces = ingested(path, table, Path(scratch), max_reject_share, datetime.now(UTC))
+        pieces = ingested(text, table, buckets, max_reject_share, datetime.now(UTC))
         if table == "small_matrix":
             has_times = has_any(path, RAW_FILES[table], "timestamp")
             pieces = staged(pieces, has_times=has_times)

@@ -24,7 +24,7 @@ from tasks.retention.summary_of_pruning import size
 PLAY_AGAIN = "play its night again (python -m flows nightly): it is made anew"
 PRUNE = "python -m flows prune removes it"
 DATABASES = ("mlflow.db", "prefect/prefect.db")
-NOTES = ("pending", "runs", "tuned")
+NOTES = ("log_files", "pending", "runs", "tuned")
 """Folders of a root with files of JSON, which say no checksum."""
 
 

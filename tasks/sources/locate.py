@@ -13,6 +13,7 @@ from pathlib import Path
 from schemas.errors import SourceError
 from schemas.raw_files import RAW_FILES
 from tasks.artifacts.checksum import sha256_of
+from tasks.sources.log_files import LOG, log_parts
 
 DEMO_MARKER = "demo.json"
 """Lies beside ``big_matrix.csv`` of a generated world, so that it never passes for real data."""
@@ -42,6 +43,8 @@ class RawFolder:
     """Table names of the optional files that are not there."""
     is_demo: bool
     """Whether the files are a generated world."""
+    log_parts: tuple[Path, ...] = ()
+    """Files of the log where it is not one file: then ``files`` has no ``interactions``."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ def locate(path: Path, called: str | None = None) -> RawFolder:
     place = _Place(path, called)
     try:
         data = _data_folder(place)
-        _require_all(data, place)
-        files = {name: data / file_name for name, file_name in _REQUIRED.items()}
+        parts = log_parts(data)
+        _require_all(data, place, has_log=bool(parts))
+        files = {n: data / file for n, file in _REQUIRED.items() if not (parts and n == LOG)}
         for name, file_name in _OPTIONAL.items():
             for folder in _upwards(data, path):
                 if (folder / file_name).is_file():
@@ -88,7 +92,7 @@ def locate(path: Path, called: str | None = None) -> RawFolder:
     except OSError as error:
         raise SourceError(f"Cannot look for KuaiRec's files in {path}: {error}.") from error
     missing = tuple(name for name in _OPTIONAL if name not in files)
-    return RawFolder(files, missing, is_demo)
+    return RawFolder(files, missing, is_demo, parts)
 
 
 def read_whole(path: Path) -> str:
@@ -215,8 +219,9 @@ def _holds_any_required(folder: Path) -> bool:
     return any((folder / file_name).is_file() for file_name in _REQUIRED.values())
 
 
-def _require_all(data: Path, place: _Place) -> None:
-    absent = [name for name in _REQUIRED.values() if not (data / name).is_file()]
+def _require_all(data: Path, place: _Place, *, has_log: bool) -> None:
+    needed = [file for name, file in _REQUIRED.items() if not (has_log and name == LOG)]
+    absent = [file for file in needed if not (data / file).is_file()]
     if absent:
         raise SourceError(
             f"{place.name_of(data)} lacks {', '.join(absent)}, which every run needs. {_CURE}"

@@ -35,6 +35,9 @@ class RawData(BaseModel):
     files: dict[str, str]
     checksums: dict[str, str] = Field(description="SHA-256 by table")
     missing: tuple[str, ...] = Field(description="optional tables whose file is not there")
+    log_parts: tuple[SourceFile, ...] = Field(
+        (), description="files of the log by name, where it is not one file, but grows by them"
+    )
 
     def file(self, table: str) -> SourceFile:
         """Return the file of a table."""
@@ -73,10 +76,15 @@ def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
         files={table: str(path) for table, path in found.files.items()},
         checksums=fingerprint(found.files, store.known_files.sha256),
         missing=found.missing,
+        log_parts=tuple(
+            SourceFile(path=path, content=content)
+            for path, content in fingerprint({str(file): file for file in found.log_parts}).items()
+        ),
     )
     for file, costs in raw.costs_of_missing.items():
         logger.warning("%s is missing: %s", file, costs)
-    return finished(raw, was_there=was_there, message=f"{name}: {len(raw.files)} files")
+    n_files = len(raw.files) + len(raw.log_parts)
+    return finished(raw, was_there=was_there, message=f"{name}: {n_files} files")
 
 
 def _folder_of(run: RunContext, source: str, scale: float, store: Store) -> tuple[Path, str, bool]:
