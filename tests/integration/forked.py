@@ -15,6 +15,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "flows.nightly",
+        "flows.backfill",
         "flows.commands.run",
         "mlflow.store.tracking.sqlalchemy_store",
         "tasks.tracking.night_run",

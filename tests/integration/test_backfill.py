@@ -1,14 +1,12 @@
 """The backfill: nights of the past, each as the nightly flow would play it, and how models age."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from tasks.reporting.rendering import rendered
 from tasks.retention.check_task import checked_root
 from tasks.retention.task import pruned
 from tasks.tracking.names import BACKFILL
+from tests.integration import forked
 
 # Prefect, MLflow and what they import warn a lot
 pytestmark = pytest.mark.filterwarnings("default")
@@ -42,6 +41,7 @@ WALK = {
     "to_day": DAYS[-1],
     "every_days": 4,
     "models": ["random", "popularity"],
+    "workers": 1,  # as many as there is to do: a second one takes longer to start than its night
 }
 
 
@@ -177,28 +177,30 @@ def test_the_next_night_goes_on_to_the_end_of_the_log_and_there_does_nothing(
 def test_a_process_that_is_killed_costs_its_nights_and_the_next_run_goes_on(
     played: BackfillSummary, world: Path, root: Path, prefect_server: str, tmp_path: Path
 ) -> None:
-    run = start(world, tmp_path, prefect_server)
+    said = tmp_path / "said"
+    run = start(world, tmp_path, prefect_server, said)
     until(run, lambda: made(tmp_path)["features/user_item"] > 2)  # beyond the first night
     pool = {process.pid: process for process in players(run)}
     max(pool.values(), key=lambda process: process.memory_info().rss).kill()
-    _, said = run.communicate(timeout=300)
-    assert run.returncode == 1
-    (line,) = [line for line in said.splitlines() if line.startswith("python -m flows backfill:")]
+    run.join(timeout=300)
+    assert run.exitcode == 1
+    lines = said.read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("python -m flows backfill:")]
     # Python notices the death of the pool's second process when the first gives its result: then
     # that night is whole. If the first one dies, both are lost.
     assert re.search(r": [12] of 3 nights failed \(2020-0(8-31|9-04): A process in the pro", line)
     assert line.endswith("run again to go on")
 
-    run = start(world, tmp_path, prefect_server)
+    run = start(world, tmp_path, prefect_server, said)
     until(run, lambda: players(run))
     pool = {process.pid: process for process in players(run)}
     run.kill()  # the first process alone: the others end by themselves
-    run.communicate()
+    run.join()
     assert psutil.wait_procs(pool.values(), timeout=60)[1] == []
 
-    run = start(world, tmp_path, prefect_server)
-    _, said = run.communicate(timeout=300)
-    assert run.returncode == 0, said
+    run = start(world, tmp_path, prefect_server, said)
+    run.join(timeout=300)
+    assert run.exitcode == 0, said.read_text()
     table = pl.read_parquet(next(tmp_path.glob("staleness/staleness/*/data.parquet")))
     assert table.equals(pl.read_parquet(f"{played.staleness_table}/data.parquet"))
 
@@ -231,29 +233,21 @@ def test_no_process_writes_to_the_queue_that_one_killed_would_leave_locked(
     assert bool(sent) is by_the_queue
 
 
-def start(world: Path, root: Path, server: str) -> "subprocess.Popen[str]":
+def start(world: Path, root: Path, server: str, said: Path) -> BaseProcess:
     days = ["--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--every-days", "4"]
     flags = [*days, "--models", "random,popularity", "--source", str(world), "--root", str(root)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows", "backfill", *flags],
-        cwd=PROJECT,
-        env={**os.environ, "PREFECT_API_URL": server},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return forked.start("backfill", *flags, server=server, said=said)
 
 
-def players(run: "subprocess.Popen[str]") -> list[psutil.Process]:
+def players(run: BaseProcess) -> list[psutil.Process]:
     """The processes in which a backfill plays nights, and their helper."""
     children = psutil.Process(run.pid).children(recursive=True)
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def until(run: "subprocess.Popen[str]", is_so: Callable[[], object], seconds: float = 300) -> None:
+def until(run: BaseProcess, is_so: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
-        assert run.poll() is None, "the run ended before it could be killed"
+        assert run.is_alive(), "the run ended before it could be killed"
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
