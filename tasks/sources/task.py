@@ -70,15 +70,17 @@ def acquire(run: RunContext, source: str, scale: float) -> State[RawData]:
     found = locate(folder, source if Path(source).is_file() else None)
     if found.is_demo and source != "demo":
         name = f"demo world in {source}"
+    log = {str(file): file for file in found.log_parts}
+    known = store.known_files.sha256
     raw = RawData(
         source=name,
         is_demo=found.is_demo,
         files={table: str(path) for table, path in found.files.items()},
-        checksums=fingerprint(found.files, store.known_files.sha256),
+        checksums=fingerprint(found.files, known),
         missing=found.missing,
         log_parts=tuple(
             SourceFile(path=path, content=content)
-            for path, content in fingerprint({str(file): file for file in found.log_parts}).items()
+            for path, content in fingerprint(log, known).items()
         ),
     )
     for file, costs in raw.costs_of_missing.items():
