@@ -5,12 +5,13 @@ The work is done by a child of this process, made by a fork: let nothing have us
 """
 
 import errno
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 REMOVALS = frozenset({"os.remove", "os.rename", "os.rmdir"})
 """Python's own names of what removes something, or moves it out of its place."""
@@ -24,7 +25,10 @@ ENDINGS: dict[str, Callable[[], object]] = {
     "exception": lambda: fail(None),
     "disk full": lambda: fail(errno.ENOSPC),
     "disk broken": lambda: fail(errno.EIO),
+    "away": lambda: fail(errno.ECONNRESET),
 }
+LASTING = " from then on"
+"""Ending of the name of an ending that every step after it has, too."""
 
 
 def fail(number: int | None) -> None:
@@ -67,28 +71,83 @@ def counted(call: Callable[..., object], step: Callable[[], None]) -> Callable[.
     return counting
 
 
-def ended_at(
-    number: int, end: Callable[[], object], work: Callable[[], object], steps: Steps
-) -> int:
+def ended_at(number: int, ending: str, work: Callable[[], object], steps: Steps) -> int:
     """Do some work in another process, which ends at its n-th step; return its status.
 
     0 where it has ended well: it has fewer steps, or what failed was not needed.
     """
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    done = 0
+    done, end = 0, ENDINGS[ending.removesuffix(LASTING)]
 
     def step() -> None:
         nonlocal done
         done += 1
-        if done == number:
+        if done == number or (done > number and ending.endswith(LASTING)):
             end()
 
+    def told() -> None:
+        steps.are_told(step)
+        work()
+
+    return status_of(told)
+
+
+def number_of_steps(work: Callable[[], object], steps: Steps) -> int:
+    """Do some work in another process, and return how many steps it took."""
+
+    def counting() -> int:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+
+        steps.are_told(step)
+        work()
+        return done
+
+    return int(answer_of(counting))
+
+
+def answer_of(work: Callable[[], Any]) -> Any:
+    """Do some work in another process, and return what it returns, by way of JSON.
+
+    AssertionError with its last words where it fails.
+    """
+    ours, theirs = os.pipe()
+
+    def answering() -> None:
+        try:
+            said = json.dumps([work(), None])
+        except BaseException as error:  # noqa: BLE001  # it is raised in the parent
+            said = json.dumps([None, f"{type(error).__name__}: {error}"])
+        with os.fdopen(theirs, "w") as pipe:
+            pipe.write(said)
+
+    child = os.fork()
+    if not child:
+        status_here(answering)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    answer, failure = json.loads(said or '[null, "it said nothing"]')
+    assert failure is None, failure
+    return answer
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """Do some work in another process, and return its status."""
+    child = os.fork()
+    if not child:
+        status_here(work)
+    return os.waitpid(child, 0)[1]
+
+
+def status_here(work: Callable[[], object]) -> NoReturn:
+    """Do some work, silently, and end this process; its status says whether it ended well."""
     try:
         sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        steps.are_told(step)
         work()
     except BaseException:  # noqa: BLE001  # the status says it
         os._exit(1)

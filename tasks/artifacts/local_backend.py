@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from schemas.artifacts import ArtifactRef, Manifest, StoredFile
@@ -42,9 +43,8 @@ class LocalBackend:
     def prepare(self) -> None:
         """Make the root, for its user alone; OSError if it cannot be written."""
         self.near.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = self.near / f".probe-{uuid.uuid4().hex}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=self.near):  # of no name, where the system knows that
+            pass
 
     def check_access(self, *, is_patient: bool) -> None:
         """Do nothing: ``prepare`` has looked."""
@@ -54,12 +54,12 @@ class LocalBackend:
         return Path(path).read_bytes()
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file beside its place, and move it there."""
+        """Write a file in staging, where the next run finds it if killed, and move it."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        part.write_bytes(data)
-        part.replace(target)
+        with self._staged() as own:
+            (own / target.name).write_bytes(data)
+            (own / target.name).replace(target)
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file if it is not there; return whether it was written."""
@@ -69,6 +69,9 @@ class LocalBackend:
                 file.write(data)
         except FileExistsError:
             return False
+        except OSError:
+            self.remove(path)  # what is there counts, whatever is in it
+            raise
         return True
 
     def names(self, folder: str) -> list[str]:
@@ -93,11 +96,8 @@ class LocalBackend:
 
     def discard(self, path: str) -> None:
         """Move an artefact's folder out of its place, and remove it there."""
-        own = self.near / STAGING / f"{staging_prefix()}{uuid.uuid4().hex[:8]}"
-        own.mkdir(parents=True)
-        with suppress(FileNotFoundError):
+        with self._staged() as own, suppress(FileNotFoundError):
             Path(path).rename(own / Path(path).name)
-        shutil.rmtree(own)
 
     @property
     def known(self) -> KnownFiles:
@@ -146,6 +146,16 @@ class LocalBackend:
     def is_at_rest(self) -> bool:
         """Whether no other process is at work on the root."""
         return is_free(self.near / STAGING / IN_USE)
+
+    @contextmanager
+    def _staged(self) -> Iterator[Path]:
+        """Give a folder in staging, which goes at the end with what is in it."""
+        own = self.near / STAGING / f"{staging_prefix()}{uuid.uuid4().hex[:8]}"
+        own.mkdir(parents=True)
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own)
 
 
 def _move(folder: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from copy import copy
 from datetime import datetime
@@ -182,6 +182,7 @@ class RemoteBackend:
             if (found := find()) is not None:
                 return found
             before = self._files_in(path)
+            _note(folder, {file.rpartition("/")[0] for file in before} - {path})
             own = manifest.model_copy(update={"files_in": uuid.uuid4().hex[:16]})
             self._send(folder, path, own)
             if self.replace(f"{path}/{MANIFEST}", as_text(own).encode(), version):
@@ -226,18 +227,10 @@ class RemoteBackend:
 
     def _send(self, folder: Path, path: str, manifest: Manifest) -> None:
         place = place_of(path, manifest)
-        with folder.with_name(f"{folder.name}.{UPLOADS}").open("a") as note:
-            note.write(f"{place}\n")
-        try:
-            for name, entry in manifest.files.items():
-                self._parents_of(f"{place}/{name}")
-                self._put(folder / name, f"{place}/{name}", entry)
-        except RootUnavailableError:
-            raise
-        except BaseException:
-            with suppress(Exception):
-                self._discard(place)
-            raise
+        _note(folder, {place})
+        for name, entry in manifest.files.items():
+            self._parents_of(f"{place}/{name}")
+            self._put(folder / name, f"{place}/{name}", entry)
 
     def _discard(self, place: str) -> None:
         for file in self._files_in(place):
@@ -321,6 +314,12 @@ class RemoteBackend:
             reason(error),
             state.upcoming_sleep,
         )
+
+
+def _note(folder: Path, places: Collection[str]) -> None:
+    """Note, beside a folder to be published, what is to go unless a manifest names it."""
+    with folder.with_name(f"{folder.name}.{UPLOADS}").open("a") as note:
+        note.writelines(f"{place}\n" for place in sorted(places))
 
 
 def modified(about: Mapping[str, Any]) -> float:

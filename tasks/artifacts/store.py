@@ -18,7 +18,7 @@ import tempfile
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -124,9 +124,23 @@ class Store:
                 for writer in writers.values():
                     writer.close()
                     writer.ref = self._publish(writer, spec)
-        except OSError as error:
-            raise StoreError(f"cannot write {spec.stage} under {self.root}: {error}") from error
-        finally:
+        except BaseException as error:
+            self._take_back(own)
+            if isinstance(error, OSError):
+                said = f"cannot write {spec.stage} under {self.root}: {error}"
+                raise StoreError(said) from error
+            raise
+        shutil.rmtree(own, ignore_errors=True)
+
+    def _take_back(self, own: Path) -> None:
+        """Remove what was under way, and what was sent of it; else leave a note of that.
+
+        The next run on this machine finds the note (``clean_staging``).
+        """
+        for folder in own.glob("*/"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, StoreError):
+            self._backend.sweep(own)
             shutil.rmtree(own, ignore_errors=True)
 
     def scan(self, ref: ArtifactRef) -> pl.LazyFrame:

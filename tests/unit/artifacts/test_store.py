@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from schemas.errors import ContractError, StoreError
 from schemas.ingested import VideoTags
 from schemas.tables import CONTRACTS
 from tasks.artifacts import manifest as manifests
+from tasks.artifacts.backend import backend_of
 from tasks.artifacts.build import build_or_reuse
 from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.store import MANIFEST, Store
@@ -327,6 +329,43 @@ def test_remote_damage_is_noticed_and_mended(far, file):
     assert published(far) == ref
     assert far.find(SPEC, TABLE) == ref
     assert_frame_equal(far.read(ref), edges(1, 2, 3))
+
+
+def refused(*_: object, **__: object) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_what_was_sent_is_taken_back_where_its_manifest_is_refused(far, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    with monkeypatch.context() as broken:
+        broken.setattr(type(memory), "pipe_file", refused)
+        with pytest.raises(StoreError, match="cannot write prepare under memory"):
+            published(far)
+    assert memory.find(far.root) == []
+
+
+def test_what_cannot_be_taken_back_is_removed_by_the_next_run(far, tmp_path, monkeypatch):
+    memory, staging = fsspec.filesystem("memory"), tmp_path / "cache" / ".staging"
+    with monkeypatch.context() as broken:
+        for name in ("pipe_file", "rm_file"):
+            broken.setattr(type(memory), name, refused)
+        with pytest.raises(StoreError, match="cannot write prepare under memory"):
+            published(far)
+    assert [Path(file).name for file in memory.find(far.root)] == [DATA]
+    (own,) = (one for one in staging.iterdir() if one.is_dir())
+    assert [note.suffix for note in own.iterdir()] == [".uploads"]  # and no table
+    own.rename(staging / f"{socket.gethostname()}-{2**22 + 1}-abcd")  # its process has ended
+    assert far.clean_staging() == 1
+    assert memory.find(far.root) == []
+
+
+def test_a_small_file_that_cannot_come_into_its_place_leaves_nothing(store, tmp_path):
+    backend = backend_of(str(tmp_path / "root"))
+    (tmp_path / "root" / "runs" / "one.json").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"one\.json"):
+        backend.write(f"{backend.root}/runs/one.json", b"{}")
+    assert files_under(tmp_path) == []
+    assert not [one for one in (tmp_path / "root" / ".staging").iterdir() if one.is_dir()]
 
 
 # Several processes.

@@ -223,7 +223,7 @@ STEPS = Steps(REMOVALS, calls=[(MlflowClient, name) for name in OF_MLFLOW])
 
 def prune_in_child(root: Path, ending: str, at: int, steps: Steps = STEPS) -> int:
     """Prune in another process, which ends at its n-th step; return the status it ended with."""
-    return ended_at(at, ENDINGS[ending], lambda: pruned(config(root)), steps)
+    return ended_at(at, ending, lambda: pruned(config(root)), steps)
 
 
 def check_whole(root: Path, nights: list[LoggedNight]) -> None:
