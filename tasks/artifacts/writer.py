@@ -5,8 +5,10 @@ Not here: where it goes (``tasks.artifacts.store``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,8 +45,10 @@ class ArtifactWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"write-{name}")
         self._writing: Future[None] | None = None
 
-    def append(self, frame: pl.DataFrame) -> None:
+    def append(self, frame: pl.DataFrame, sizes: Sequence[int] = ()) -> None:
         """Check ``frame`` against the table's contract and write it as one row group.
+
+        Or as several, of these ``sizes``: a check costs more than the rows of a small one.
 
         It is written while the caller makes the next one; what goes wrong then is raised by the
         next call, or by ``close``.
@@ -54,7 +58,7 @@ class ArtifactWriter:
         """
         frame = validated(frame, self.name)
         self._wait()
-        self._writing = self._thread.submit(self._write, frame)
+        self._writing = self._thread.submit(self._write, frame, sizes or [frame.height])
         self.rows = (self.rows or 0) + frame.height
 
     def close(self) -> None:
@@ -75,7 +79,7 @@ class ArtifactWriter:
         if self._writing is not None:
             self._writing.result()
 
-    def _write(self, frame: pl.DataFrame) -> None:
+    def _write(self, frame: pl.DataFrame, sizes: Sequence[int]) -> None:
         table = frame.to_arrow()
         if self._writer is None:
             self._writer = pq.ParquetWriter(
@@ -86,7 +90,10 @@ class ArtifactWriter:
                 write_page_checksum=True,
             )
         # left to itself, pyarrow cuts at 2**20 rows
-        self._writer.write_table(table, row_group_size=max(1, frame.height))
+        ends = accumulate(sizes)
+        for size, end in zip(sizes, ends, strict=True):
+            group = table.slice(end - size, size)
+            self._writer.write_table(group, row_group_size=max(1, size))
 
 
 def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:

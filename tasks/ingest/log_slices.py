@@ -5,9 +5,9 @@ a day that is new leaves the slices of all others as they are.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -19,6 +19,23 @@ DAYS, BUCKETS = "days", "buckets"
 """Facts of a part of the log: rows by day, and the bucket of users of each row group."""
 
 KEY = RAW_TABLES["interactions"].key
+ROWS_AT_ONCE = 250_000
+
+T = TypeVar("T")
+
+
+def batches(pieces: Iterable[T], rows: Callable[[T], int]) -> Iterator[list[T]]:
+    """Gather pieces until they have enough rows to be worth a check of their own."""
+    waiting: list[T] = []
+    height = 0
+    for piece in pieces:
+        waiting.append(piece)
+        height += rows(piece)
+        if height >= ROWS_AT_ONCE:
+            yield waiting
+            waiting, height = [], 0
+    if waiting:
+        yield waiting
 
 
 def rows_by_day(rows: pl.DataFrame) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 
+import polars as pl
 from prefect.client.schemas import State
 
 from schemas.artifacts import ArtifactRef, Json, SourceFile
@@ -16,6 +17,7 @@ from tasks.ingest.log_slices import (
     BUCKETS,
     DAYS,
     KEY,
+    batches,
     bucket_numbers,
     counts_of_log,
     of_other_days,
@@ -38,13 +40,18 @@ def slice_log(inputs: Inputs, out: Outputs, *, days: tuple[str, ...]) -> None:
     """Put together the rows of some days that several files have, or of some days of one."""
     parts = inputs.group("part")
     counts, rows_of, buckets = Counts(), dict.fromkeys(days, 0), []
-    for pieces in inputs.store.merged_groups(index_of_tables(parts.values())):
-        kept, made = together(pieces, days)
-        counts.add(made)
-        if kept.height:
-            out[LOG].append(kept)
-            buckets += bucket_numbers(kept)
-        for day, views in rows_by_day(kept).items():
+    groups = inputs.store.merged_groups(index_of_tables(parts.values()))
+    settled = (together(pieces, days) for pieces in groups)
+    for batch in batches(settled, lambda made: made[1].kept):
+        for _, its in batch:
+            counts.add(its)
+        kept = [rows for rows, _ in batch if rows.height]
+        if not kept:
+            continue
+        whole = pl.concat(kept)
+        out[LOG].append(whole, [rows.height for rows in kept])
+        buckets += [number for rows in kept for number in bucket_numbers(rows)]
+        for day, views in rows_by_day(whole).items():
             rows_of[day] += views
     out[LOG].metadata |= {LEFT_OUT: vars(counts), DAYS: rows_of, BUCKETS: buckets}
 

@@ -20,7 +20,7 @@ from tasks.ingest.clock import disagreement
 from tasks.ingest.coverage import coverage_of, lines_of
 from tasks.ingest.csv_text import WHOLE_ROW, has_any, scan_text
 from tasks.ingest.dialect import ends_in_a_line, shown
-from tasks.ingest.log_slices import BUCKETS, DAYS, bucket_numbers, rows_by_day
+from tasks.ingest.log_slices import BUCKETS, DAYS, batches, bucket_numbers, rows_by_day
 from tasks.ingest.raw_tables import RAW_TABLES
 from tasks.ingest.reader import Chunk, Counts, read_raw
 from tasks.ingest.text_file import text_file
@@ -93,15 +93,19 @@ def write_pieces(pieces: Iterator[Chunk], table: ArtifactWriter, rejects: Artifa
     counts = Counts()
     days: Counter[str] = Counter()
     buckets: list[int] = []
-    for piece in pieces:
-        order = [c for c in columns if c in piece.kept.columns]
-        order += [c for c in piece.kept.columns if c not in order]
-        table.append(piece.kept.select(order))
-        rejects.append(piece.rejects)
-        counts.add(piece.counts)
+    for batch in batches(pieces, lambda piece: piece.kept.height):
+        kept = pl.concat(piece.kept for piece in batch)
+        order = [c for c in columns if c in kept.columns]
+        order += [c for c in kept.columns if c not in order]
+        if kept.height:
+            heights = [piece.kept.height for piece in batch if piece.kept.height]
+            table.append(kept.select(order), heights)
+        rejects.append(pl.concat(piece.rejects for piece in batch))
+        for piece in batch:
+            counts.add(piece.counts)
         if table.name == "interactions":
-            days.update(rows_by_day(piece.kept))
-            buckets += bucket_numbers(piece.kept)
+            days.update(rows_by_day(kept))
+            buckets += [n for piece in batch for n in bucket_numbers(piece.kept)]
     table.metadata["counts"] = vars(counts)
     if days:
         table.metadata |= {DAYS: dict(sorted(days.items())), BUCKETS: buckets}
