@@ -96,7 +96,9 @@ def test_what_the_environment_says_counts_and_the_rest_is_as_prefect_yaml_has_it
     assert found["recommend"]["parameters"] == found["prune"]["parameters"] == places
     step = "prefect.deployments.steps.set_working_directory"
     for name in ("nightly", "backfill", "tune"):
-        assert found[name]["parameters"] == {**places, "source": "demo", "runner": "threads"}
+        day = {"as_of": None} if name == "nightly" else {}
+        work = {"source": "demo", "runner": "threads"}
+        assert found[name]["parameters"] == places | work | day
         assert [schedule["active"] for schedule in found[name]["schedules"]] in ([], [False])
     for one in found.values():
         assert one["pull_steps"] == [{step: {"directory": str(PROJECT)}}]

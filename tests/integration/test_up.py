@@ -43,7 +43,8 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
     for name in ("backfill", "nightly", "prune", "recommend", "tune"):
         where = {"root": str(up.root), "tracking_uri": up.mlflow}
         work = {} if name in {"prune", "recommend"} else {"source": "demo", "runner": "threads"}
-        assert up.deployment(name)["parameters"] == where | work
+        day = {"as_of": None} if name == "nightly" else {}
+        assert up.deployment(name)["parameters"] == where | work | day
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
     assert (pages["api_url"], pages["auth"]) == ("/api", "BASIC")  # its own, by whatever name
     assert all((up.root / "logs" / f"{n}.log").exists() for n in ("prefect", "mlflow", "worker"))

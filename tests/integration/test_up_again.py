@@ -77,7 +77,8 @@ def test_what_was_set_by_hand_survives_and_what_is_given_now_wins(
     twice.wait_until_up()
     as_written = twice.deployment("nightly")
     where = {"root": str(twice.root), "tracking_uri": twice.mlflow}
-    assert as_written["parameters"] == {**where, "source": "demo", "runner": "threads"}
+    work = {"source": "demo", "runner": "threads", "as_of": None}
+    assert as_written["parameters"] == where | work
     assert {s["slug"]: s["active"] for s in as_written["schedules"]} == {
         "nightly": True,
         "mine": True,  # which prefect.yaml knows nothing of

@@ -53,7 +53,9 @@ def test_the_help_of_a_subcommand_is_for_people(capsys, name: str) -> None:
     for flag in words.split(" --"):
         assert flag.count("(default:") <= 1, flag
     assert all(f"  {example}" in out for example in SUBCOMMANDS[name].examples)
-    assert (" YYYY-MM-DD " in words) is (name in {"nightly", "backfill", "tune"})
+    assert bool(re.search(r" YYYY-MM-DD(\|next)? ", words)) is (
+        name in {"nightly", "backfill", "tune"}
+    )
 
 
 def test_what_may_be_chosen_is_in_the_help(capsys) -> None:
