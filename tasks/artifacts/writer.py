@@ -54,11 +54,15 @@ class ArtifactWriter:
         next call, or by ``close``.
 
         Checks that look across rows (uniqueness) see one call at a time: the caller cuts a large
-        table so that equal keys fall into one call. ContractError lists what is wrong.
+        table so that equal keys fall into one call. ContractError lists what is wrong. ValueError:
+        the sizes do not add up to the rows, of which some would be lost.
         """
+        sizes = sizes or [frame.height]
+        if sum(sizes) != frame.height:
+            raise ValueError(f"{self.name}: {frame.height} rows, row groups of {sum(sizes)}")
         frame = validated(frame, self.name)
         self._wait()
-        self._writing = self._thread.submit(self._write, frame, sizes or [frame.height])
+        self._writing = self._thread.submit(self._write, frame, sizes)
         self.rows = (self.rows or 0) + frame.height
 
     def close(self) -> None:

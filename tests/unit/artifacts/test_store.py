@@ -92,6 +92,16 @@ def test_row_groups_come_as_they_were_appended(store):
         assert_frame_equal(found, piece)
 
 
+def test_a_piece_may_be_several_row_groups_and_all_of_it_is_in_them(store):
+    with store.writers(SPEC, [TABLE]) as out:
+        out[TABLE].append(edges(*range(5)), [2, 3])
+        for sizes in ([2, 2], [2, 4]):
+            with pytest.raises(ValueError, match="5 rows, row groups of"):
+                out[TABLE].append(edges(*range(5, 10)), sizes)
+    assert [group.height for group in store.row_groups(out[TABLE].ref)] == [2, 3]
+    assert out[TABLE].ref.rows == 5
+
+
 def test_a_large_piece_stays_one_row_group(store):
     larger_than_pyarrow_likes = edges(*range(2**20 + 1))
     ref = published(store, larger_than_pyarrow_likes)
