@@ -25,6 +25,7 @@ from flows.dev_stack.credentials import FILE
 from flows.dev_stack.orphans import marked
 from flows.dev_stack.prefect_api import Pool
 from schemas.tables import CONTRACTS
+from tasks.artifacts.backend import backend_of
 from tasks.promotion.model_registry import set_champion
 from tests.integration.callers import INTRUDERS, OPERATOR, Caller, run_a_shell
 from tests.integration.up_process import PROJECT, SMALL, Up, deployment_run, eventually, reigning
@@ -289,11 +290,12 @@ def test_a_night_starts_by_itself_and_another_waits_for_its_end(up: Up) -> None:
     due = datetime.now(SHANGHAI).replace(second=0, microsecond=0) + timedelta(minutes=1)
     if due - datetime.now(SHANGHAI) < timedelta(seconds=15):  # it must be ahead
         due += timedelta(minutes=1)
-    with scheduled(up, due, **SMALL) as by_itself:
+    waits = backend_of(str(up.root)).at_rest()  # the first night lasts as long as this is held
+    with waits, scheduled(up, due, **SMALL) as by_itself:
         assert up.run(by_itself)["auto_scheduled"]
         eventually(lambda: up.run(by_itself)["state_type"] == "RUNNING")
-    by_hand = up.begin("nightly", **SMALL)
-    eventually(lambda: up.run(by_hand)["state_name"] == "AwaitingConcurrencySlot")
+        by_hand = up.begin("nightly", **SMALL)
+        eventually(lambda: up.run(by_hand)["state_name"] == "AwaitingConcurrencySlot")
     first, second = up.ended(by_itself), up.ended(by_hand)
     assert [run["state_type"] for run in (first, second)] == ["COMPLETED", "COMPLETED"]
     assert instant(first["end_time"]) < instant(second["start_time"])
