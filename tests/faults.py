@@ -6,11 +6,13 @@ The work is done by a child of this process, made by a fork: let nothing have us
 
 import errno
 import json
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 REMOVALS = frozenset({"os.remove", "os.rename", "os.rmdir"})
@@ -21,7 +23,8 @@ OPERATIONS = REMOVALS | {"open", "os.mkdir", "os.utime", "os.truncate", "os.chmo
 
 ENDINGS: dict[str, Callable[[], object]] = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "terminated": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    # a command's SIGTERM reaches who works as this (``flows.commands.supervisor``)
+    "terminated": lambda: signal.raise_signal(signal.SIGINT),
     "exception": lambda: fail(None),
     "disk full": lambda: fail(errno.ENOSPC),
     "disk broken": lambda: fail(errno.EIO),
@@ -69,6 +72,23 @@ def counted(call: Callable[..., object], step: Callable[[], None]) -> Callable[.
         return call(*args, **named)
 
     return counting
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of a night, in a folder of its own, and what must be there after a fault in it."""
+
+    name: str
+    begin: Callable[[Path], object]
+    """Make what is there before."""
+    work: Callable[[Path], object]
+    """Do it; done again, it goes on from what was finished."""
+    check: Callable[[Path], object]
+    """AssertionError if something is half, right after a fault."""
+    found: Callable[[Path], Any]
+    """Return what must be the same whatever has happened; AssertionError if something is left."""
+    steps: Callable[[Path], Steps]
+    endings: Collection[str]
 
 
 def ended_at(number: int, ending: str, work: Callable[[], object], steps: Steps) -> int:
@@ -146,8 +166,9 @@ def status_of(work: Callable[[], object]) -> int:
 def status_here(work: Callable[[], object]) -> NoReturn:
     """Do some work, silently, and end this process; its status says whether it ended well."""
     try:
+        logging.disable()
         sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         work()
     except BaseException:  # noqa: BLE001  # the status says it
         os._exit(1)

@@ -18,6 +18,7 @@ from tasks.tracking.night_run import EXPERIMENTS, experiment_id, reachable
 
 NIGHTS = 5
 FAMILY = "grail-demo"
+LEFT_BY_KILLED = ("models/als/0123456789abcdef/data.json", "runs/.ab.json.4194305.part")
 LONG_AGO = int((time.time() - 90 * 86_400) * 1000)
 """When all nights were logged, in milliseconds since 1970."""
 
@@ -103,6 +104,14 @@ def play(
     RunReferences(store.root).add(parent, {"evaluation": [verdict]})
     places = frozenset(map(place, (features, model, verdict)))
     return LoggedNight(parent, places, str(made.version))
+
+
+def litter(root: Path) -> None:
+    """Leave what killed runs leave: an artefact that no run came to name, and half-made files."""
+    make_artifact(Store(str(root)), "models", "tags", "of a killed night")
+    for name in LEFT_BY_KILLED:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("half")
 
 
 def client_of(root: Path) -> MlflowClient:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -28,7 +29,7 @@ from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, FileEntry, Manifest, StoredFile
 from schemas.errors import RootUnavailableError, StoreError
 from tasks.artifacts.cache import Cache, Pins
-from tasks.artifacts.local_backend import IN_USE, STAGING
+from tasks.artifacts.local_backend import IN_USE, STAGING, staging_prefix
 from tasks.artifacts.locks import is_free, locked
 from tasks.artifacts.manifest import (
     MANIFEST,
@@ -71,15 +72,20 @@ class RemoteBackend:
     def check_access(self, *, is_patient: bool) -> None:
         """Write, list and remove a file; RootUnavailableError or OSError if that cannot be done.
 
-        Who is patient waits for a store that does not answer.
+        Who is patient waits for a store that does not answer. A file that could not be removed is
+        noted, and goes with the next run on this machine (``sweep``).
         """
         asking = copy(self)
         asking._patience = self._patience if is_patient else 0.0
         probe = f"{self.root}/.probe-{uuid.uuid4().hex}"
+        own = self.near / STAGING / f"{staging_prefix()}{uuid.uuid4().hex[:8]}"
+        own.mkdir()
+        _note(own / "probe", {probe})
         asking.write(probe, b"")
         asking.names(self.root)
         asking._check_conditions(probe)
         asking.remove(probe)
+        shutil.rmtree(own)
 
     def read(self, path: str) -> bytes:
         """Return what is in a file; FileNotFoundError if it is not there."""

@@ -341,6 +341,10 @@ def test_remote_damage_is_noticed_and_mended(far, file):
     assert_frame_equal(far.read(ref), edges(1, 2, 3))
 
 
+def left_in(near: Path) -> list[Path]:
+    return [one for one in (near / ".staging").iterdir() if one.is_dir()]
+
+
 def refused(*_: object, **__: object) -> None:
     raise OSError(5, "Input/output error")
 
@@ -354,19 +358,38 @@ def test_what_was_sent_is_taken_back_where_its_manifest_is_refused(far, monkeypa
     assert memory.find(far.root) == []
 
 
+def ended(near: Path) -> Path:
+    """Let the process that has left something in staging be one that has ended."""
+    (own,) = left_in(near)
+    return own.rename(own.with_name(f"{socket.gethostname()}-{2**22 + 1}-abcd"))
+
+
 def test_what_cannot_be_taken_back_is_removed_by_the_next_run(far, tmp_path, monkeypatch):
-    memory, staging = fsspec.filesystem("memory"), tmp_path / "cache" / ".staging"
+    memory = fsspec.filesystem("memory")
     with monkeypatch.context() as broken:
         for name in ("pipe_file", "rm_file"):
             broken.setattr(type(memory), name, refused)
         with pytest.raises(StoreError, match="cannot write prepare under memory"):
             published(far)
     assert [Path(file).name for file in memory.find(far.root)] == [DATA]
-    (own,) = (one for one in staging.iterdir() if one.is_dir())
+    own = ended(tmp_path / "cache")
     assert [note.suffix for note in own.iterdir()] == [".uploads"]  # and no table
-    own.rename(staging / f"{socket.gethostname()}-{2**22 + 1}-abcd")  # its process has ended
     assert far.clean_staging() == 1
     assert memory.find(far.root) == []
+
+
+def test_the_file_by_which_access_was_checked_goes_with_the_next_run(far, tmp_path, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    with monkeypatch.context() as broken:
+        broken.setattr(type(memory), "rm_file", refused)
+        with pytest.raises(StoreError, match="cannot write to root memory"):
+            far.check_access()
+    assert len(memory.find(far.root)) == 1
+    ended(tmp_path / "cache")
+    assert far.clean_staging() == 1
+    assert memory.find(far.root) == []
+    far.check_access()
+    assert left_in(tmp_path / "cache") == []
 
 
 def test_a_small_file_that_cannot_come_into_its_place_leaves_nothing(store, tmp_path):
@@ -375,7 +398,7 @@ def test_a_small_file_that_cannot_come_into_its_place_leaves_nothing(store, tmp_
     with pytest.raises(OSError, match=r"one\.json"):
         backend.write(f"{backend.root}/runs/one.json", b"{}")
     assert files_under(tmp_path) == []
-    assert not [one for one in (tmp_path / "root" / ".staging").iterdir() if one.is_dir()]
+    assert left_in(tmp_path / "root") == []
 
 
 # Several processes.

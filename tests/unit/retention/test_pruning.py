@@ -30,6 +30,7 @@ from tests.retention_root import (
     LoggedNight,
     client_of,
     files_in,
+    litter,
     make_artifact,
     make_root,
     place,
@@ -37,8 +38,6 @@ from tests.retention_root import (
 )
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
-
-LEFT_BY_KILLED = ("models/als/0123456789abcdef/data.json", "runs/.ab.json.4194305.part")
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +64,6 @@ def config(root: Path | str, **settings: object) -> PruneConfig:
 
 def places(root: Path) -> set[str]:
     return set(Inventory.of(backend_of(str(root))).places)
-
-
-def litter(root: Path) -> None:
-    """Leave what killed runs leave: an artefact that no run came to name, and half-made files."""
-    make_artifact(Store(str(root)), "models", "tags", "of a killed night")
-    for name in LEFT_BY_KILLED:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("half")
 
 
 def what_is_wrong(root: Path) -> list[tuple[str, str]]:
