@@ -22,6 +22,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from tasks.artifacts.installed import packages_of
+
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("schemas", "tasks")
 
@@ -265,14 +267,9 @@ def _is_carrier(dotted: str) -> bool:
     return dotted in CARRIERS or dotted.split(".")[0] in CARRIERS
 
 
-@cache
-def _distributions() -> dict[str, list[str]]:
-    return dict(importlib.metadata.packages_distributions())
-
-
 def _versions(libraries: set[str]) -> dict[str, str]:
     """Version by distribution; the standard library belongs to none and is left out."""
-    names = {name for library in libraries for name in _distributions().get(library, [])}
+    names = {name for library in libraries for name in packages_of(library)}
     return {name: _version(name) for name in sorted(names)}
 
 

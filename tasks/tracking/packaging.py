@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Self
 
@@ -16,11 +15,13 @@ import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.utils import requirements_utils
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from schemas.paths import address
 from tasks.artifacts.code_fingerprint import PROJECT
+from tasks.artifacts.installed import gives, named_packages
 from tasks.models.catalogue import Catalogue
 from tasks.serving.list_rules import ListRules
 from tasks.tracking.scoring_package import scoring_package
@@ -73,7 +74,7 @@ class Packing:
         place.mkdir()
         package, served = code.write(place)
         example = (pd.DataFrame({"user_id": self.users}), {"n": 10, "candidates": []})
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), only_what_is_named():
             warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             logged = mlflow.pyfunc.log_model(
                 name=name,
@@ -98,6 +99,21 @@ class Packing:
         return [*needed, f"-c {self.constraints}"] if is_nameable else needed
 
 
+@contextmanager
+def only_what_is_named() -> Iterator[None]:
+    """Let MLflow look up the packages that a model names, and no others.
+
+    Before it does, it looks into every installed package for the modules in it, for a second: by
+    those it finds the version of a package that is not installed under its name. Ours all are.
+    """
+    former = requirements_utils._MODULES_TO_PACKAGES
+    requirements_utils._MODULES_TO_PACKAGES = former or {}
+    try:
+        yield
+    finally:
+        requirements_utils._MODULES_TO_PACKAGES = former
+
+
 @cache
 def locked() -> list[tuple[str, str]]:
     """Return what is locked: a package's name, and its version and platform with it."""
@@ -106,26 +122,12 @@ def locked() -> list[tuple[str, str]]:
     return [(canonicalize_name(Requirement(pin).name), pin) for pin in pins]
 
 
-@cache
-def gives(package: str) -> frozenset[str]:
-    """Return the names that a package is imported by; none if it is not installed.
-
-    The standard library's ``packages_distributions`` looks into every installed package.
-    """
-    try:
-        files = distribution(package).read_text("RECORD") or ""
-    except PackageNotFoundError:
-        return frozenset()
-    return frozenset(re.findall(r"^\w+", files, re.MULTILINE))
-
-
 def requirements_of(libraries: Iterable[str]) -> list[str]:
     """Return the locked versions of what this project names and ``libraries`` are imported from.
 
     Of one package there may be several, each for its platforms or versions of Python.
     """
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    named = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
+    named = named_packages()
     imported = set(libraries)
     needed = {canonicalize_name(library) for library in imported}
     needed |= {name for name in named if gives(name) & imported}
