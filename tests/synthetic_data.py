@@ -138,12 +138,11 @@ def with_components(world: Training, components: Sequence[str] = COMPONENTS) -> 
         )
         .sort("user_idx", "video_idx")
     )
-    seen_next = world.user_item.read("user_idx", "video_idx", "enjoyed")
     return replace(
         world,
         components=models,
-        backtest=Backtest(models, world.users, world.videos, seen_next),
-        validation_pairs=EvalPairs.validate(cells),
+        backtest=Backtest(models, world.users, world.videos, world.user_item),
+        validation_pairs=PartedTable.of(EvalPairs.validate(cells)),
     )
 
 

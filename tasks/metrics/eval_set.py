@@ -87,8 +87,8 @@ class EvalSet:
         """The eval set of test users alone, with the same videos."""
         return self.of_users(self.is_test)
 
-    def of_users(self, kept: NDArray[np.bool_]) -> EvalSet:
-        """Return the eval set of some users alone, bool (n,), with the same videos."""
+    def of_users(self, kept: NDArray[np.bool_] | slice) -> EvalSet:
+        """Return the eval set of some users alone, bool (n,) or a slice, with the same videos."""
         by_user = ("user_idx", "is_test", "candidates", "enjoyed", "watch_ratio", "stage")
         return replace(self, **{name: getattr(self, name)[kept] for name in by_user})
 

@@ -54,7 +54,8 @@ class Training:
     the model did not ask for in ``required_tables`` is empty.
 
     Only a blend is given ``components``, the night's other models by name; ``backtest``; and
-    ``validation_pairs``, the eval set's cells of validation users, who are there for choosing.
+    ``validation_pairs``, the eval set's cells of validation users, who are there for choosing, to
+    be read in parts, too.
     """
 
     user_ids: NDArray[np.int32]
@@ -67,7 +68,7 @@ class Training:
     seed: int
     components: Mapping[str, Recommender[Any]] = field(default_factory=dict)
     backtest: Backtest | None = None
-    validation_pairs: pl.DataFrame = field(default_factory=pl.DataFrame)
+    validation_pairs: PartedTable = field(default_factory=lambda: PartedTable.of(pl.DataFrame()))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,14 +98,14 @@ class Backtest:
 
     ``components`` were trained on what was known at the earlier cut; ``users`` and ``videos`` are
     the feature tables of that cut. ``seen_next`` holds the pairs first seen between that cut and
-    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views). The eval
-    set's test users are not in it.
+    ``as_of``, in its indices: user_idx, video_idx, enjoyed (share of the pair's views), to be read
+    in parts. The eval set's test users are not in it.
     """
 
     components: Mapping[str, Recommender[Any]]
     users: pl.DataFrame
     videos: pl.DataFrame
-    seen_next: pl.DataFrame
+    seen_next: PartedTable
 
 
 class Recommender(ABC, Generic[C]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
-from tasks.metrics.eval_set import EvalSet
+from tasks.artifacts.parted_table import PartedTable
+from tasks.metrics.eval_set import EvalSet, distinct
 from tasks.metrics.model_choice import leads_on, surest
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
-from tasks.models.blends.block_cells import BlockCells, lead_on_best, mean_of
+from tasks.models.blends.block_cells import BlockCells, Rows, lead_on_best, mean_of
 from tasks.models.blends.learn_weights import WeightLearning
 from tasks.models.blends.scale import zscore_by_user
 from tasks.models.blends.weights import Floats, evenness, moments_by_user
@@ -63,8 +65,8 @@ class Hybrid(Recommender[HybridConfig]):
         self.names_ = tuple(self.components_)
         self.telling_ = telling_of(self.components_)
         self.seed_ = training.seed
-        users = EvalSet.of(training.validation_pairs)
-        cells = BlockCells(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
+        users = EvalSet.read(training.validation_pairs)
+        cells = BlockCells.of(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
         self.learned_from_ = cells.learned_from
         pairs = self._sampled(training.backtest.seen_next)
         heard = _heard([training.backtest.components[name] for name in self.telling_], pairs)
@@ -104,14 +106,13 @@ class Hybrid(Recommender[HybridConfig]):
             seed=self.seed_,
         )
 
-    def _sampled(self, seen_next: pl.DataFrame) -> pl.DataFrame:
+    def _sampled(self, seen_next: PartedTable) -> pl.DataFrame:
         """Return the pairs of at most ``config.users`` users, by user."""
-        users = seen_next["user_idx"].unique().sort()
+        users = pl.Series("user_idx", distinct(seen_next, "user_idx"))
         if len(users) > self.config.users:
             users = users.sample(self.config.users, seed=self.seed_)
-        return seen_next.filter(pl.col("user_idx").is_in(users.implode())).sort(
-            "user_idx", "video_idx"
-        )
+        chosen = seen_next.where(pl.col("user_idx").is_in(users.implode()))
+        return chosen.read("user_idx", "video_idx", "enjoyed").sort("user_idx", "video_idx")
 
     def _weights(self, learning: WeightLearning, without: str = "") -> tuple[Floats, bool]:
         """Return the weight of each component, and whether they are sure.
@@ -136,9 +137,7 @@ class Hybrid(Recommender[HybridConfig]):
             if kind == BLENDS[0].name:
                 tried[kind] = learning.cross_fitted()
             else:  # it has learned from the log, where these users' cells are not
-                users = cells.users
-                scores = _blended(blend, cells.said, users.user_idx, users.video_idx)
-                tried[kind] = cells.ndcg(scores)
+                tried[kind] = cells.ndcg(partial(_asked, blend, cells), cells.rows)
         return tried
 
     def _choose(self, kinds: Mapping[str, Floats], parts: Mapping[str, Floats]) -> None:
@@ -270,6 +269,11 @@ def _blended(blend: Blend, inputs: Inputs, user_idx: Index, video_idx: Index) ->
     scores = blend.combine(inputs, user_idx, video_idx)
     np.copyto(scores, np.nan, where=blend.is_silent(inputs, scores.shape))
     return scores
+
+
+def _asked(blend: Blend, cells: BlockCells, rows: Rows) -> FloatMatrix:
+    """Return what a blend says of the block's videos to some validation users."""
+    return _blended(blend, cells.inputs(rows), cells.users.user_idx[rows], cells.users.video_idx)
 
 
 def _shown(heard: FloatMatrix, pairs: pl.DataFrame) -> Floats:

@@ -143,7 +143,6 @@ def load_training(
 def with_components(training: Training, inputs: Inputs) -> Training:
     """Add what a blend is given beside it."""
     users, videos = (inputs.read(f"backtest_table/{name}") for name in OF_BACKTEST[:2])
-    seen_next = inputs.parted("backtest_table/holdout").where(~pl.col("is_test"))
     components = load_models(inputs, "component")
     then, now = inputs.group("backtest_model"), inputs.group("component")
     components_then = {
@@ -158,9 +157,9 @@ def with_components(training: Training, inputs: Inputs) -> Training:
             components=components_then,
             users=users,
             videos=videos,
-            seen_next=seen_next.read("user_idx", "video_idx", "enjoyed"),
+            seen_next=inputs.parted("backtest_table/holdout").where(~pl.col("is_test")),
         ),
-        validation_pairs=inputs.scan("eval_pairs").filter(~pl.col("is_test")).collect(),
+        validation_pairs=inputs.parted("eval_pairs").where(~pl.col("is_test")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from tasks.metrics.eval_set import EvalSet
 from tasks.metrics.ranking import rank
 from tasks.models.blends.blend import FloatMatrix, Inputs, chunks
 from tasks.models.blends.weights import Floats, moments_by_user
+
+Rows = NDArray[np.intp]
 
 K = 10
 LOG_ALONE = "the log alone"
@@ -27,11 +29,26 @@ FOLDS = 5
 class BlockCells:
     """What c components say of the n validation users' m videos, and what was enjoyed of them.
 
-    ``said`` are their standardised scores by name, (n, m) each, NaN where silent.
+    ``said`` are their standardised scores by name, float32 (n, m) each, 0 where ``silent``, bool
+    (n, m), is true. Users are asked for by their rows, and gone through some at a time.
     """
 
     users: EvalSet
-    said: Inputs
+    said: Mapping[str, FloatMatrix]
+    silent: Mapping[str, NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, users: EvalSet, said: Inputs) -> BlockCells:
+        """Take scores (n, m) by name, NaN where silent; they are changed."""
+        silent = {name: np.isnan(scores) for name, scores in said.items()}
+        for scores in said.values():
+            np.nan_to_num(scores, copy=False)
+        return cls(users, said, silent)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows of all users."""
+        return np.arange(len(self.users.user_idx))
 
     @property
     def learned_from(self) -> str:
@@ -50,50 +67,73 @@ class BlockCells:
         rows, columns = np.nonzero(self.users.candidates[users])
         inputs = np.empty((len(rows), len(self.said)), dtype=np.float32)
         for c, scores in enumerate(self.said.values()):
-            inputs[:, c] = np.nan_to_num(scores[users][rows, columns])
+            inputs[:, c] = scores[users][rows, columns]
         enjoyed = self.users.enjoyed[users][rows, columns].astype(np.float32)
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         return moments_by_user(inputs, enjoyed, starts)
 
-    def ndcg(self, scores: FloatMatrix) -> Floats:
-        """Return each user's NDCG@10 (n,); NaN for those who enjoyed nothing."""
-        ranked = rank(scores, self.users.candidates, K)
-        return accuracy_at_k(ranked, self.users.enjoyed, [K], self.users.candidates).of("ndcg", K)
+    def ndcg(self, score: Callable[[Rows], FloatMatrix], asked: Rows) -> Floats:
+        """Return NDCG@10 of those ``asked`` (n,); NaN for those who enjoyed nothing.
+
+        ``score`` gives the scores (k, m) of some rows, NaN where silent.
+        """
+        figures = np.empty(len(asked))
+        for part in chunks(len(asked)):
+            rows = asked[part]
+            candidates = self.users.candidates[rows]
+            ranked = rank(score(rows), candidates, K)
+            accuracy = accuracy_at_k(ranked, self.users.enjoyed[rows], [K], candidates)
+            figures[part] = accuracy.of("ndcg", K)
+        return figures
+
+    def inputs(self, rows: Rows) -> Inputs:
+        """Return what all components say of some users, NaN where they are silent."""
+        return {name: self._part(name, rows) for name in self.said}
+
+    def _part(self, name: str, rows: Rows) -> FloatMatrix:
+        scores = self.said[name][rows]
+        np.copyto(scores, np.nan, where=self.silent[name][rows])
+        return scores
 
     def ndcg_of_parts(self) -> dict[str, Floats]:
         """Return each user's NDCG@10 by component alone."""
-        return {name: self.ndcg(scores) for name, scores in self.said.items()}
+        return {name: self.ndcg(partial(self._part, name), self.rows) for name in self.said}
 
-    def of_users(self, kept: NDArray[np.bool_]) -> BlockCells:
-        """Return the cells of some users alone, bool (n,)."""
-        said = {name: scores[kept] for name, scores in self.said.items()}
-        return BlockCells(self.users.of_users(kept), said)
+    def ndcg_of_weights(self, weights: Floats, asked: Rows) -> Floats:
+        """Return NDCG@10 of the weighted sum (c,) of those ``asked`` (n,).
 
-    def ndcg_of_weights(self, weights: Floats) -> Floats:
-        """Return each user's NDCG@10 of the weighted sum (c,): silent where all that count are."""
-        scores = np.zeros(self.users.candidates.shape, dtype=np.float32)
-        silent = np.ones(scores.shape, dtype=bool)
-        for weight, (said, is_silent) in zip(weights, self._spoken, strict=True):
-            if weight > 0:
-                scores += np.float32(weight) * said
-                silent &= is_silent
-        np.copyto(scores, np.nan, where=silent)
-        return self.ndcg(scores)
+        It is silent where all components that count are.
+        """
+        heard = {
+            name: np.float32(weight)
+            for name, weight in zip(self.said, weights, strict=True)
+            if weight > 0
+        }
 
-    @cached_property
-    def _spoken(self) -> list[tuple[FloatMatrix, NDArray[np.bool_]]]:
-        return [(np.nan_to_num(scores), np.isnan(scores)) for scores in self.said.values()]
+        def score(rows: Rows) -> FloatMatrix:
+            scores = np.zeros((len(rows), self.users.candidates.shape[1]), dtype=np.float32)
+            silent = np.ones(scores.shape, dtype=bool)
+            for name, weight in heard.items():
+                own = self.said[name][rows]
+                own *= weight
+                scores += own
+                silent &= self.silent[name][rows]
+            np.copyto(scores, np.nan, where=silent)
+            return scores
 
-    def cross_fitted(self, learned: Callable[[NDArray[np.bool_]], Floats]) -> Floats:
+        return self.ndcg(score, asked)
+
+    def cross_fitted(self, learned: Callable[[Rows], Floats]) -> Floats:
         """Return each user's NDCG@10 of the weighted sum whose weights never saw that user.
 
-        ``learned`` gives the weights (c,) learned with some of the users only, bool (n,).
+        ``learned`` gives the weights (c,) learned with some of the users only.
         """
-        fold = np.arange(len(self.users.user_idx)) % FOLDS
+        fold = self.rows % FOLDS
         figures = np.full(len(fold), np.nan)
         for left_out in np.unique(fold):
             they = fold == left_out
-            figures[they] = self.of_users(they).ndcg_of_weights(learned(~they))
+            weights = learned(np.flatnonzero(~they))
+            figures[they] = self.ndcg_of_weights(weights, np.flatnonzero(they))
         return figures
 
 

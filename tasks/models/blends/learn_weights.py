@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from schemas.model_settings import HybridConfig
 from tasks.metrics.model_choice import FLOOR
-from tasks.models.blends.block_cells import BlockCells
+from tasks.models.blends.block_cells import BlockCells, Rows
 from tasks.models.blends.list_weights import improve_weights
 from tasks.models.blends.weights import Floats, select_weights
 
@@ -36,24 +36,24 @@ class WeightLearning:
     def weights(self, without: str = "") -> tuple[Floats, bool]:
         """Return the weights (c,) by all users, of all components or all but one."""
         parts = np.array([name != without for name in self.cells.said], dtype=bool)
-        return self._learned(parts, self.cells, self.cells.moments)
+        return self._learned(parts, self.cells.rows)
 
     def cross_fitted(self) -> Floats:
         """Return each validation user's NDCG@10 by weights that never saw that user."""
         parts = np.ones(len(self.cells.said), dtype=bool)
 
-        def learned(users: Mask) -> Floats:
-            return self._learned(parts, self.cells.of_users(users), self.cells.moments[users])[0]
+        def learned(users: Rows) -> Floats:
+            return self._learned(parts, users)[0]
 
         return self.cells.cross_fitted(learned)
 
-    def _learned(self, parts: Mask, cells: BlockCells, asked: Floats) -> tuple[Floats, bool]:
+    def _learned(self, parts: Mask, asked: Rows) -> tuple[Floats, bool]:
         """Return the weights, sum 1, and whether least squares was sure of any.
 
-        ``asked`` are the moments of the users of ``cells``. If it is sure of none, all of it is
-        popularity's, and without popularity all weigh the same.
+        They are learned from the users ``asked``, rows of ``cells``. If it is sure of none, all of
+        it is popularity's, and without popularity all weigh the same.
         """
-        moments = np.concatenate([asked, self.shown])
+        moments = np.concatenate([self.cells.moments[asked], self.shown])
         weights = np.zeros(len(parts))
         weights[parts] = select_weights(
             moments[:, [*np.flatnonzero(parts), -1]][:, :, parts],
@@ -66,4 +66,8 @@ class WeightLearning:
             floor = parts & np.array([name == FLOOR for name in self.cells.said], dtype=bool)
             equal = (floor if floor.any() else parts).astype(np.float64)
             weights = equal / max(equal.sum(), 1)
-        return improve_weights(weights, cells.ndcg_of_weights, parts, self.seed), is_sure
+
+        def ndcg(tried: Floats) -> Floats:
+            return self.cells.ndcg_of_weights(tried, asked)
+
+        return improve_weights(weights, ndcg, parts, self.seed), is_sure

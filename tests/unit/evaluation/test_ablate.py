@@ -10,6 +10,7 @@ import pytest
 from schemas.artifacts import ArtifactRef
 from schemas.evaluation import Ablation, EvalPairs
 from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.artifacts.parted_table import PartedTable
 from tasks.evaluation.ablation import ablation_of
 from tasks.evaluation.frames import with_cost
 from tasks.metrics.eval_set import EvalSet
@@ -19,8 +20,8 @@ from tests.synthetic_data import literal_world
 
 NAN = np.nan
 N, M = 80, 40
-NO_CELLS = pl.DataFrame(
-    schema={name: c.dtype.type for name, c in EvalPairs.to_schema().columns.items()}
+NO_CELLS = PartedTable.of(
+    pl.DataFrame(schema={name: c.dtype.type for name, c in EvalPairs.to_schema().columns.items()})
 )
 
 
@@ -72,7 +73,9 @@ def blend_of(now, then, seen, **settings) -> Hybrid:
                 components={name: Planted(matrix) for name, matrix in then.items()},
                 users=world.users,
                 videos=world.videos,
-                seen_next=pl.DataFrame(next_pairs).with_columns(pl.col("enjoyed").cast(pl.Float32)),
+                seen_next=PartedTable.of(
+                    pl.DataFrame(next_pairs).with_columns(pl.col("enjoyed").cast(pl.Float32))
+                ),
             ),
             validation_pairs=NO_CELLS,
         )

@@ -10,6 +10,7 @@ import pytest
 from schemas.errors import ConfigError, ModelError
 from schemas.evaluation import EvalPairs
 from schemas.model_settings import HybridConfig, PopularityConfig
+from tasks.artifacts.parted_table import PartedTable
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.ranking import rank
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
@@ -56,7 +57,7 @@ def drawn(*names: str, n: int = N, m: int = M, seed: int = 7) -> dict[str, np.nd
     }
 
 
-def validation_pairs(enjoyed) -> pl.DataFrame:
+def validation_pairs(enjoyed) -> PartedTable:
     """Cells of validation users, NaN where there is none."""
     user_idx, video_idx = np.nonzero(~np.isnan(enjoyed))
     cells = pl.DataFrame(
@@ -74,7 +75,7 @@ def validation_pairs(enjoyed) -> pl.DataFrame:
         pl.lit(1.0).alias("watch_ratio"),
         "enjoyed",
     )
-    return EvalPairs.validate(cells)
+    return PartedTable.of(EvalPairs.validate(cells))
 
 
 def night(scores, seen, *, validation=None, then=None, views=None, seed: int = 7) -> Training:
@@ -100,7 +101,7 @@ def night(scores, seen, *, validation=None, then=None, views=None, seed: int = 7
             components={name: Planted(matrix) for name, matrix in (then or scores).items()},
             users=world.users,
             videos=world.videos,
-            seen_next=seen_next,
+            seen_next=PartedTable.of(seen_next),
         ),
         validation_pairs=validation_pairs(
             np.full((n, m), NAN) if validation is None else validation
