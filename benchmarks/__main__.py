@@ -30,12 +30,16 @@ from benchmarks import (
     scale_x10_night,
     top_n,
     two_tower,
+    waits,
 )
 from benchmarks.ground import BenchmarkError, Ground, run
 from benchmarks.measure import CHECK
 from benchmarks.results import Results, write_into
 
-MODULES = (ingest, als, two_tower, neighbours, metrics, top_n, night, scale_x10, scale_x10_night)
+MODULES = (
+    *(ingest, als, two_tower, neighbours, metrics, top_n),
+    *(night, waits, scale_x10, scale_x10_night),
+)
 PARTS: dict[str, ModuleType] = {module.__name__.split(".")[-1]: module for module in MODULES}
 WITHOUT_FIRST_NIGHT = {"ingest", "night", "scale_x10", "scale_x10_night"}
 PREPARE = "prepare"

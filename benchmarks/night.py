@@ -69,7 +69,7 @@ def tenth_of(ground: Ground) -> Ground:
     return Ground.make(ground.folder / "tenth", ground.scale * TENTH, ground.seed)
 
 
-def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
+def night(ground: Ground, root: Path, **parameters: Any) -> tuple[Facts, Any]:
     """Run the flow in this process; return what it cost, by task too, and its summary."""
     from prefect.client.orchestration import get_client
 
@@ -83,7 +83,11 @@ def night(ground: Ground, root: Path) -> tuple[Facts, Any]:
     server_seconds = time.perf_counter() - begun
     with timed_tree() as (facts, memory):
         ended = nightly(
-            source=str(ground.world), root=str(root), seed=ground.seed, return_state=True
+            source=str(ground.world),
+            root=str(root),
+            seed=ground.seed,
+            **parameters,
+            return_state=True,
         )
         state = cast("State[Summary]", ended)
         summary = state.result()

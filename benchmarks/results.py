@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from benchmarks.comparisons import HEADER, Comparison, Runs, markdown
 from benchmarks.ground import BenchmarkError
+from benchmarks.waits_table import tables_of_waits
 
 LIBRARIES = (
     *(
@@ -74,7 +75,7 @@ class Results:
             for comparison in comparisons[name]
         ]
         checks = "; ".join(f"{n} {_checked(p['check'])}" for n, p in parts.items() if p["check"])
-        blocks = [self._where(parts), markdown(HEADER, rows)]
+        blocks = [self._where(parts), *tables_of_waits(parts), markdown(HEADER, rows)]
         blocks += [f"Results of both sides compared: {checks}."] if checks else []
         blocks += _two_tower(parts["two_tower"]["runs"]) if "two_tower" in parts else []
         blocks += _night(parts["night"]["runs"]["flow"]) if "night" in parts else []

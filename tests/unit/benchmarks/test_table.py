@@ -8,6 +8,7 @@ from benchmarks.comparisons import HEADER, Comparison, Goal, markdown
 from benchmarks.ground import BenchmarkError
 from benchmarks.night import covered
 from benchmarks.results import BEGIN, END, Results, write_into
+from benchmarks.waits_table import Wait
 
 RUNS = {
     "ours": [{"seconds": s, "peak_mib": m} for s, m in ((2.0, 90.0), (9.0, 100.0), (4.0, 80.0))],
@@ -44,6 +45,26 @@ def test_medians_are_compared_with_the_best_of_the_others_and_memory_is_the_most
 )
 def test_a_goal_that_is_not_met_says_so(goal: Goal, is_met: bool) -> None:
     assert compared(goal)[-1] == ("yes" if is_met else "**no**")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most_mib", "shown"),
+    [
+        (4.0, None, ["4.0 s", "100", "at most 4.0 s", "yes"]),
+        (3.9, None, ["4.0 s", "100", "at most 3.9 s", "**no**"]),
+        (12.0, 99, ["4.0 s", "100", "at most 12 s, 99 MiB", "**no**"]),
+    ],
+)
+def test_a_wait_is_the_median_and_its_goal_bounds_the_memory_too(
+    seconds: float, most_mib: float | None, shown: list[str]
+) -> None:
+    wait = Wait("a night", "night", "ours", seconds, most_mib)
+    assert wait.cells({"night": {"runs": RUNS}}) == ["a night", *shown]
+
+
+def test_a_short_wait_is_shown_in_thousandths_of_a_second() -> None:
+    wait = Wait("a list", "waits", "ours", 0.003, figure=lambda run: run["seconds"] / 1_000)
+    assert wait.cells({"waits": {"runs": RUNS}})[1:] == ["4 ms", "100", "at most 3 ms", "**no**"]
 
 
 def test_the_table_is_put_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
