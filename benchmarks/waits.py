@@ -91,7 +91,11 @@ def logged_by_server(ground: Ground) -> Facts:
     demo = _demo(ground)
     root = demo.fresh("night")
     server = [sys.executable, "-m", "flows.dev_stack.mlflow_server", "--workers", "1"]
-    with _serving(server, "/health", root, GRAIL_ROOT=str(root)) as (address, _):
+    alone = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "GRAIL_ROOT": str(root),
+    }  # as `make mlflow`
+    with _serving(server, "/health", root, **alone) as (address, _):
         return _logging(night(demo, root, tracking_uri=address)[0])
 
 
