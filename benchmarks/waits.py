@@ -93,6 +93,7 @@ def logged_by_server(ground: Ground) -> Facts:
     demo = _demo(ground)
     root = demo.fresh("night")
     server = [sys.executable, "-m", "flows.dev_stack.mlflow_server", "--workers", "1"]
+    server += ["--artifacts-destination", str(root / "mlartifacts")]
     alone = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "GRAIL_ROOT": str(root),
