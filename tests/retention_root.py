@@ -3,15 +3,20 @@
 import json
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from schemas.artifacts import ArtifactRef, BuildSpec
 from schemas.paths import sqlite_address
+from tasks.artifacts.backend import backend_of
 from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
+from tasks.reporting.report_files import write_page
+from tasks.reporting.summary import report_place
 from tasks.tracking.claims import PARENT
 from tasks.tracking.names import NIGHT
 from tasks.tracking.night_run import EXPERIMENTS, experiment_id, reachable
@@ -112,6 +117,16 @@ def litter(root: Path) -> None:
     for name in LEFT_BY_KILLED:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("half")
+
+
+def write_reports(root: Path, *nights: LoggedNight) -> None:
+    """Write the reports of some nights, and their index."""
+    line: dict[str, Any] = dict.fromkeys(("as_of", "source", "model", "outcome", "champion"), "one")
+    line |= dict.fromkeys(("mean", "low", "high"), 0.5) | {"alerts": 0}
+    for night in nights:
+        place = report_place(str(root), date(2020, 9, 1), night.run_id)
+        said = line | {"page": place.rpartition("/")[2]}
+        write_page(backend_of(str(root)), place, "<p>a page</p>", said)
 
 
 def client_of(root: Path) -> MlflowClient:

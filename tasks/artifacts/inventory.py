@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 from schemas.artifacts import Manifest, StoredFile
@@ -107,10 +107,13 @@ class Inventory:
 
     def parents(self, place: str) -> set[str]:
         """Return the places of what an artefact was made from, as far as it is here."""
-        manifest = self.places[place].manifest
-        named = () if manifest is None else manifest.spec.parents.values()
+        named = self._contents_of_parents(place)
         found = {one for content in named for one in self.by_content.get(content, ())}
         return found - {place}
+
+    def _contents_of_parents(self, place: str) -> list[str]:
+        manifest = self.places[place].manifest
+        return [] if manifest is None else list(manifest.spec.parents.values())
 
     @cached_property
     def made_together(self) -> Mapping[tuple[str, str], frozenset[str]]:
@@ -121,13 +124,42 @@ class Inventory:
         return {task: frozenset(places) for task, places in made.items()}
 
     def with_parents(self, places: Iterable[str]) -> set[str]:
-        """Return those that are here, with all that they were made from, and what with them."""
-        kept: set[str] = set()
-        left = [place for place in places if place in self.places]
+        """Return those that are here, with all that may be what they were made from.
+
+        And what was written with that.
+        """
+        return self._closed(places, lambda place, _: self.parents(place))
+
+    def with_enough_parents(self, places: Iterable[str]) -> set[str]:
+        """Return those that are here, with what they were made from, and what was written with it.
+
+        Of several artefacts with the content of a parent one is enough: one that is kept anyway, or
+        the newest. A model that is the same every night would keep all nights otherwise.
+        """
+
+        def enough(place: str, kept: Set[str]) -> set[str]:
+            contents = self._contents_of_parents(place)
+            return {one for one in map(partial(self.one_with, kept), contents) if one is not None}
+
+        return self._closed(places, enough)
+
+    def one_with(self, kept: Set[str], content: str) -> str | None:
+        """Return the newest place with a content, None if there is none, or one is kept."""
+        there = self.by_content.get(content, frozenset())
+        if not there or there & kept:
+            return None
+        return max(there, key=lambda place: (self.places[place].modified, place))
+
+    def _closed(
+        self, places: Iterable[str], parents: Callable[[str, Set[str]], Set[str]]
+    ) -> set[str]:
+        kept = self.places.keys() & set(places)
+        left = sorted(kept)
         while left:
-            if (place := left.pop()) not in kept:
-                kept.add(place)
-                left += self.parents(place) | self.made_together[made_by(place)]
+            place = left.pop()
+            more = (parents(place, kept) | self.made_together[made_by(place)]) - kept
+            kept |= more
+            left += sorted(more)
         return kept
 
     def children_first(self, places: Iterable[str]) -> list[str]:

@@ -15,17 +15,15 @@ from schemas.artifacts import ArtifactRef, NightResult
 from schemas.errors import UnreachableError
 from schemas.paths import is_url
 from schemas.settings import NightlyConfig
-from tasks.artifacts.backend import Backend, backend_of
+from tasks.artifacts.backend import backend_of
 from tasks.artifacts.code_fingerprint import ROOMS, code_hash
 from tasks.artifacts.plain_task import finished, plain_task
 from tasks.artifacts.store import Store
 from tasks.evaluation.frames import EvaluationFrames
-from tasks.reporting.night_page import NIGHTS, Report, index_page
+from tasks.reporting.night_page import NIGHTS, Report
 from tasks.reporting.page import TEMPLATE
+from tasks.reporting.report_files import MADE_FROM, is_written, write_page
 from tasks.reporting.summary import Summary
-
-MADE_FROM, SHA256 = "made_from", "sha256"
-"""What is kept of a page beside what the index says: all that it was made from, and its bytes."""
 
 
 @plain_task(retry_on=UnreachableError)
@@ -108,38 +106,6 @@ def page_of(
         pictures=pictures_of(client, run_id),
     )
     return report.page().render()
-
-
-def is_written(files: Backend, place: str, made_from: str) -> bool:
-    """Whether a page lies in its place as it was made from that, and the index beside it."""
-    try:
-        line = dict(json.loads(files.read(line_of(place))))
-        files.read(index_of(place))
-        page = files.read(place)
-    except (OSError, ValueError, TypeError):
-        return False
-    return [line.get(MADE_FROM), line.get(SHA256)] == [made_from, hashlib.sha256(page).hexdigest()]
-
-
-def write_page(files: Backend, place: str, page: str, line: Mapping[str, Any]) -> None:
-    """Write a page and what the index says of it, then the index of all that are there."""
-    written = page.encode()
-    files.write(place, written)
-    kept = {**line, SHA256: hashlib.sha256(written).hexdigest()}
-    files.write(line_of(place), json.dumps(kept, ensure_ascii=False, indent=1).encode())
-    names = [name for name in files.names(place.rpartition("/")[0]) if name.endswith(".json")]
-    lines = [json.loads(files.read(name)) for name in names]
-    files.write(index_of(place), index_page(lines).render().encode())
-
-
-def line_of(place: str) -> str:
-    """Return where it is kept what the index says of a page."""
-    return f"{place.removesuffix('.html')}.json"
-
-
-def index_of(place: str) -> str:
-    """Return where the index is that lists a page."""
-    return f"{place.rpartition('/')[0]}/index.html"
 
 
 def index_line(summary: Summary, checks: pl.DataFrame) -> Mapping[str, Any]:

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 REPORTS = "reports"
 """Folder of the nights' pages, under a root."""
 
+RUN_DIGITS = 8
+"""Of the id of its run in MLflow, in the name of a page."""
+
 S = TypeVar("S", bound=BaseModel)
 K = 10
 """Length of the lists that differences are shown for."""
@@ -217,7 +220,7 @@ def summarise(
 
 def report_place(root: str, as_of: date, run_id: str) -> str:
     """Return where a night's page is: a path, or a URL."""
-    return f"{backend_of(root).root}/{REPORTS}/{as_of}-{run_id[:8]}.html"
+    return f"{backend_of(root).root}/{REPORTS}/{as_of}-{run_id[:RUN_DIGITS]}.html"
 
 
 def _commands(config: NightlyConfig, run_id: str, promotion: Promotion) -> dict[str, str]:

@@ -15,6 +15,7 @@ from schemas.errors import StoreError
 from tasks.artifacts.backend import Backend
 from tasks.artifacts.inventory import Inventory
 from tasks.artifacts.run_references import RunReferences, places_in
+from tasks.reporting.report_files import pages_without_run, remove_pages
 
 DAY_SECONDS = 86_400
 
@@ -40,6 +41,8 @@ class RootPlan:
     references: tuple[str, ...]
     """Ids of runs whose references go."""
     leftovers: tuple[StoredFile, ...]
+    pages: tuple[StoredFile, ...]
+    """Reports of nights that are gone, and what the index says of each."""
     kept: int
     """Artefacts that stay."""
     files: int
@@ -56,15 +59,17 @@ class RootPlan:
         check_same_mlflow(inventory, references.keys(), runs)
         named = named_places(backend, inventory, references, runs)
         young = {place for place, found in inventory.places.items() if found.modified >= since}
-        kept = inventory.with_parents(named | young)
+        kept = inventory.with_enough_parents(named | young)
         broken = {place for place, found in inventory.places.items() if found.manifest is None}
         going = inventory.children_first(inventory.places.keys() - kept - broken)
         left = inventory.half_made(apart_from={*going, *(named & broken)})
-        files = [file for place in going for file in inventory.places[place].files] + left
+        pages = [f for f in pages_without_run(inventory.others, runs.kept) if f.modified < since]
+        files = [file for place in going for file in inventory.places[place].files] + left + pages
         return cls(
             artifacts=tuple(going),
             references=tuple(sorted(references.keys() - runs.kept)),
             leftovers=tuple(left),
+            pages=tuple(pages),
             kept=len(kept),
             files=len(files),
             bytes=sum(file.bytes for file in files),
@@ -75,6 +80,7 @@ class RootPlan:
 
         Killed in between, the next one still sees that the root is of this MLflow.
         """
+        remove_pages(backend, [file.path for file in self.pages])
         for place in self.artifacts:
             backend.discard(f"{backend.root}/{place}")
         references = RunReferences(backend.root)
@@ -92,11 +98,11 @@ def named_places(
 ) -> set[str]:
     """Return the places that a kept run, a pending night or a summary in the root names."""
     named = {place for run_id in runs.kept for place in references.get(run_id, ())}
-    for content in runs.contents:
-        named |= inventory.by_content.get(content, frozenset())
     for file in texts_that_name(inventory):
         named |= places_in(backend.read(file.path))
-    return named & inventory.places.keys()
+    there = named & inventory.places.keys()
+    by_content = (inventory.one_with(there, content) for content in sorted(runs.contents))
+    return there.union(one for one in by_content if one is not None)
 
 
 def texts_that_name(inventory: Inventory) -> list[StoredFile]:

@@ -16,6 +16,7 @@ class Pruning(BaseModel):
     leftovers: int = Field(description="files that go and were never finished, or are nobody's")
     nights: int = Field(description="runs that go, those nested in them not counted")
     runs: int = Field(description="runs that go, those nested in them counted")
+    pages: int = Field(description="files that go of reports whose nights go")
     versions: int = Field(description="versions of registered models that go")
     kept_artifacts: int = Field(description="tables and models that stay")
     kept_nights: int = Field(description="runs that stay, those nested in them not counted")
@@ -33,10 +34,11 @@ class Pruning(BaseModel):
         """Say what goes, a line for each place."""
         goes = "would go" if self.is_dry_run else "go"
         tables = f"{self.artifacts:,} tables and models, {self.leftovers:,} leftover files"
+        reports = f"{self.pages:,} files of reports"
         runs = f"{self.nights:,} nights, backfills and searches ({self.runs:,} runs)"
         return [
             f"{size(self.bytes)} in {self.files:,} files {goes} from {self.root}:",
-            f"  {tables}; {self.kept_artifacts:,} tables and models stay",
+            f"  {reports}, {tables}; {self.kept_artifacts:,} tables and models stay",
             f"  {runs} and {self.versions:,} versions in MLflow; {self.kept_nights:,} stay",
         ]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from schemas.paths import absolute, is_url
 from schemas.retention_settings import PruneConfig
 from tasks.artifacts.backend import backend_of
 from tasks.artifacts.plain_task import plain_task
@@ -19,6 +22,9 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from tasks.tracking.pruning import Client, OldRuns
 
 logger = logging.getLogger(__name__)
+
+JUST_SECONDS = 60.0
+"""Who has made a folder has put something into it by then."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ def planned(client: Client, config: PruneConfig, now: float) -> Plan:
         files=root.files + files,
         bytes=root.bytes + bytes_,
         leftovers=len(root.leftovers),
+        pages=len(root.pages),
         nights=len(runs.old),
         runs=len(runs.going),
         versions=len(runs.versions),
@@ -91,6 +98,7 @@ def planned(client: Client, config: PruneConfig, now: float) -> Plan:
 
 def carried_out(client: Client, config: PruneConfig, plan: Plan) -> Pruning:
     """Remove what a plan names, runs before what they name, so that none names what is gone."""
+    from tasks.tracking.moved_root import FILES
     from tasks.tracking.pruning import empty_trash, mark_deleted
 
     mark_deleted(client, plan.runs)
@@ -99,4 +107,17 @@ def carried_out(client: Client, config: PruneConfig, plan: Plan) -> Pruning:
     why_not = empty_trash(client, config, gone)
     if why_not is not None:
         logger.warning("%s", why_not)
+    if not is_url(config.root):
+        remove_empty_folders(absolute(config.root) / FILES)
     return plan.said.model_copy(update={"not_collected": why_not})
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Remove what MLflow's garbage collection leaves: the folders of runs and models, with nothing.
+
+    Not those that somebody has just made: another root may use the same MLflow.
+    """
+    for place, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # it holds something
+            if time.time() - Path(place).stat().st_mtime > JUST_SECONDS:
+                Path(place).rmdir()

@@ -21,7 +21,7 @@ from tasks.artifacts.store import Store
 from tasks.retention.check_task import checked_root
 from tasks.retention.pruning_plan import NamedByRuns, RootPlan
 from tasks.retention.summary_of_pruning import Pruning, size
-from tasks.retention.task import pruned
+from tasks.retention.task import pruned, remove_empty_folders
 from tasks.serving.answer_task import check_tracked
 from tests.faults import ENDINGS, REMOVALS, Steps, ended_at
 from tests.retention_root import (
@@ -35,6 +35,7 @@ from tests.retention_root import (
     make_root,
     place,
     runs_in,
+    write_reports,
 )
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn
@@ -74,6 +75,7 @@ def test_old_nights_go_and_champions_with_all_they_were_made_from_stay(
     root: Path, nights: list[LoggedNight], caplog: pytest.LogCaptureFixture
 ) -> None:
     litter(root)
+    write_reports(root, nights[0], nights[2])
     before, caplog_level = files_in(root), caplog.at_level(logging.INFO)
     with caplog_level:
         planned = pruned(config(root, dry_run=True))
@@ -83,6 +85,10 @@ def test_old_nights_go_and_champions_with_all_they_were_made_from_stay(
     assert said == planned.model_copy(update={"is_dry_run": False})
     gone = before - files_in(root)
     assert (said.artifacts, said.leftovers, said.nights, said.versions) == (7, 2, 2, 2)
+    assert said.pages == 2
+    stay_in_index = (root / "reports" / "index.html").read_text()
+    assert nights[0].run_id[:8] in stay_in_index
+    assert nights[2].run_id[:8] not in stay_in_index
     assert said.files == len(gone) - 2  # the references of two runs
     assert "tables and models, 2 leftover files; 10 tables and models stay" in caplog.text
     stay = [nights[0], nights[1], nights[-1]]
@@ -231,6 +237,7 @@ def test_killed_at_any_step_and_run_again_it_ends_as_if_it_had_not_been(
 ) -> None:
     """At the first step, then at the second of what is left, and so on until nothing is left."""
     litter(root)
+    write_reports(root, nights[0], nights[2])
     undisturbed = Path(shutil.copytree(root, tmp_path / "undisturbed"))
     pruned(config(undisturbed))
     at, endings = 1, list(ENDINGS)
@@ -254,6 +261,38 @@ def test_models_whose_runs_are_gone_for_good_go_with_the_next_pruning(root: Path
     pruned(config(root))
     assert len(list(packed.rglob("MLmodel"))) == 3
     assert runs_in(root, ViewType.DELETED_ONLY) == set()
+
+
+def test_what_is_the_same_every_night_keeps_no_old_nights(far: Store) -> None:
+    """A model whose content depends on no day is the parent of each night's verdict alike."""
+    nights = []
+    for day in ("1", "2", "3"):
+        log = make_artifact(far, "ingest", "interactions", day)
+        model = make_artifact(far, "models", "random", "same", log=log)
+        nights.append((log, model, make_artifact(far, "evaluation", "per_user", day, model=model)))
+        RunReferences(far.root).add(day, nights[-1][-1])
+    every = frozenset({"1", "2", "3"})
+    runs = NamedByRuns(frozenset({"2", "3"}), every, frozenset(), frozenset())
+    backend = backend_of(far.root)
+    with backend.at_rest():
+        RootPlan.of(backend, runs, since=time.time() + 1).carry_out(backend)
+    inventory = Inventory.of(backend)
+    assert place(nights[0][0]) not in inventory.places
+    assert {place(nights[1][2]), *map(place, nights[2])} <= inventory.places.keys()
+    assert [one for one in inventory.places if inventory.missing_parents(one)] == []
+
+
+def test_folders_in_which_nothing_is_left_go(tmp_path: Path) -> None:
+    emptied, held, new = (tmp_path / name for name in ("run/artifacts", "model/artifacts", "new"))
+    for folder in (emptied, held, new):
+        folder.mkdir(parents=True)
+    (held / "MLmodel").touch()
+    for folder in (emptied, emptied.parent, held, held.parent):
+        os.utime(folder, (0, 0))
+    remove_empty_folders(tmp_path)
+    remove_empty_folders(tmp_path / "none")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "model", "new"}
+    assert not emptied.exists()
 
 
 # --- remote roots, and small things -------------------------------------------------------------

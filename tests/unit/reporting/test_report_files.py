@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.artifacts.local_backend import LocalBackend
-from tasks.reporting.report_task import MADE_FROM, is_written, write_page
+from tasks.reporting.report_files import MADE_FROM, is_written, write_page
 
 LINE: dict[str, Any] = {
     "as_of": "2020-09-01",
