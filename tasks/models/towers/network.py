@@ -173,10 +173,21 @@ class TwoTowerNetwork(keras.Model):  # type: ignore[misc]
 
     def rectangle(self, user_idx: Any, video_idx: Any, *, training: bool = False) -> Any:
         """Return the logits of all combinations, (n_users, n_videos)."""
+        users, videos = self.sides(user_idx, video_idx, training=training)
+        return tf.linalg.matmul(users, videos, transpose_b=True)
+
+    def sides(self, user_idx: Any, video_idx: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Return both sides of the logits, (n_users, dim + 2) and (n_videos, dim + 2).
+
+        A user's row (p, b, 1) times a video's row (q, 1, c + m) is their logit, biases included.
+        """
         users = self.user_tower(user_idx, training=training)
         videos = self.video_tower(video_idx, training=training)
-        products = tf.linalg.matmul(users[:, :-1], videos[:, :-1], transpose_b=True)
-        return products + users[:, -1:] + (videos[:, -1] + self.mean)
+        one = tf.ones_like(users[:, -1:]), tf.ones_like(videos[:, -1:])
+        return (
+            tf.concat([users, one[0]], axis=1),
+            tf.concat([videos[:, :-1], one[1], videos[:, -1:] + self.mean], axis=1),
+        )
 
     def overall_bias(self) -> float:
         """Return m."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 import polars as pl
 import tensorflow as tf
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas.model_settings import TwoTowerConfig
+from tasks.models.towers.adam import Adam
 from tasks.models.towers.network import TwoTowerNetwork
 
 PAIRS_AT_ONCE = 1 << 16
@@ -53,18 +53,20 @@ class Pointwise:
     ) -> None:
         """Compile the step of a rectangle."""
         self.network = network
-        self.optimizer = _optimizer(network, config)
+        self.optimizer = Adam(network.trainable_variables)
         self.rng = np.random.default_rng(seed)
         self.labels = labels
         self.groups = tuple(min(config.blocks, n) for n in labels.shape)
-        self.width = -(-labels.shape[1] // self.groups[1])
+        self.height, self.width = (
+            -(-n // groups) for n, groups in zip(labels.shape, self.groups, strict=True)
+        )
         self.expected = labels.nnz / (self.groups[0] * self.groups[1])
         self.train_rectangle = tf.function(
             self._train_rectangle,
             input_signature=[
-                tf.TensorSpec([None, None], tf.float32),
-                tf.TensorSpec([None], tf.int32),
-                tf.TensorSpec([None], tf.int32),
+                tf.TensorSpec([self.width, self.height], tf.float32),
+                tf.TensorSpec([self.width], tf.int32),
+                tf.TensorSpec([self.height], tf.int32),
             ],
         )
 
@@ -72,43 +74,45 @@ class Pointwise:
         """Take one step for each rectangle of a new shuffle."""
         self.optimizer.learning_rate.assign(learning_rate)
         n_users, n_videos = self.labels.shape
-        videos = self.rng.permutation(n_videos).astype(np.int32)
-        place = np.argsort(videos).astype(np.int32)
-        for users in np.array_split(self.rng.permutation(n_users), self.groups[0]):
-            cells = self.labels[users]
+        order = self.rng.permutation(n_videos).astype(np.int32)
+        place = np.argsort(order).astype(np.int32)
+        # Rectangles are all of one shape, compiled once. What the last rows and columns are filled
+        # up with has no pair there, and learns nothing
+        videos = np.pad(order, (0, -n_videos % self.width))
+        for group in np.array_split(self.rng.permutation(n_users), self.groups[0]):
+            cells = self.labels[group]
             # 1 + label: in a dense rectangle, 0 then says that the pair was never seen
             cells.data += 1
             cells.indices = place[cells.indices]
-            by_video = cells.tocsc()
-            for start in range(0, n_videos, self.width):
-                columns = slice(start, start + self.width)
-                dense = by_video[:, columns].toarray()
-                self.train_rectangle(dense, users.astype(np.int32), videos[columns])
+            cells.resize(self.height, len(videos))
+            users = np.pad(group, (0, self.height - len(group))).astype(np.int32)
+            by_video = cells.tocsc().T
+            for start in range(0, len(videos), self.width):
+                rows = slice(start, start + self.width)
+                self.train_rectangle(by_video[rows].toarray(), videos[rows], users)
 
-    def _train_rectangle(self, cells: Any, users: Any, videos: Any) -> None:
-        """Take the step of a rectangle of cells (n_users, n_videos)."""
-        with tf.GradientTape() as tape:
-            logits = self.network.rectangle(users, videos, training=True)
-            penalty = tf.add_n(self.network.losses)
-        # The derivative of the loss by the logits, written out: the loss itself is not needed.
-        # By the expected number of pairs, not the rectangle's: all pairs weigh the same
-        residual = tf.where(cells > 0, tf.sigmoid(logits) - (cells - 1.0), 0.0) / self.expected
+    def _train_rectangle(self, cells: Any, videos: Any, users: Any) -> None:
+        """Take the step of a rectangle of cells (n_videos, n_users)."""
         weights = self.network.trainable_variables
-        gradient = tape.gradient(
-            [logits, penalty], weights, output_gradients=[residual, tf.ones_like(penalty)]
+        with tf.GradientTape() as tape:
+            sides = self.network.sides(users, videos, training=True)
+            penalty = tf.add_n(self.network.losses)
+        gradients = pointwise_gradients(cells, *sides)
+        # By the expected number of pairs, not the rectangle's: all pairs weigh the same
+        means = [gradient / self.expected for gradient in gradients]
+        self.optimizer.apply(
+            tape.gradient([*sides, penalty], weights, [*means, tf.ones_like(penalty)])
         )
-        self.optimizer.apply(gradient, weights)
 
     def loss(self, pairs: pl.DataFrame) -> float:
         """Return the mean cross-entropy of ``pairs``; NaN without any."""
-        users = self.network.user_tower.all_vectors()
-        videos = self.network.video_tower.all_vectors()
-        mean = self.network.overall_bias()
+        users, videos = (
+            side.numpy() for side in self.network.sides(*map(np.arange, self.labels.shape))
+        )
         total = 0.0
         for part in pairs.iter_slices(PAIRS_AT_ONCE):
             left, right = users[part["user_idx"].to_numpy()], videos[part["video_idx"].to_numpy()]
-            logits = np.einsum("ij,ij->i", left[:, :-1], right[:, :-1])
-            logits += left[:, -1] + right[:, -1] + mean
+            logits = np.einsum("ij,ij->i", left, right)
             total += float(np.sum(np.logaddexp(0.0, logits) - part["enjoyed"].to_numpy() * logits))
         return total / pairs.height if pairs.height else float("nan")
 
@@ -133,7 +137,7 @@ class SampledSoftmax:
     ) -> None:
         """Keep the enjoyed pairs as arrays and compile an epoch."""
         self.network = network
-        self.optimizer = _optimizer(network, config)
+        self.optimizer = Adam(network.trainable_variables)
         self.rng = np.random.default_rng(seed)
         self.batch = config.softmax_batch
         self.positives = _positives(
@@ -163,7 +167,7 @@ class SampledSoftmax:
             with tf.GradientTape() as tape:
                 loss = self._batch_loss(users[rows], videos[rows], labels[rows], training=True)
                 objective = loss / tf.reduce_sum(labels[rows]) + tf.add_n(self.network.losses)
-            self.optimizer.apply(tape.gradient(objective, weights), weights)
+            self.optimizer.apply(tape.gradient(objective, weights))
 
     def loss(self, pairs: pl.DataFrame) -> float:
         """Return the mean loss of the enjoyed ones of ``pairs``, in batches of their own."""
@@ -195,6 +199,20 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 """By the name of ``TwoTowerConfig.loss``."""
 
 
+# XLA computes the cells in one pass, where each operation would be a pass of its own. It comes with
+# TensorFlow for CPUs, but for a GPU it needs parts of CUDA's toolkit
+@tf.function(jit_compile=not tf.config.list_physical_devices("GPU"))  # type: ignore[untyped-decorator]
+def pointwise_gradients(cells: Any, users: Any, videos: Any) -> tuple[Any, Any]:
+    """Return the derivatives of the summed cross-entropy by ``users`` and by ``videos``.
+
+    ``users`` (n_users, width) and ``videos`` (n_videos, width) are both sides of the logits; a cell
+    (n_videos, n_users) is 1 + label, or 0 where the pair was never seen.
+    """
+    logits = tf.linalg.matmul(videos, users, transpose_b=True)
+    residuals = tf.where(cells > 0, tf.sigmoid(logits) - (cells - 1.0), 0.0)
+    return tf.linalg.matmul(residuals, videos, transpose_a=True), tf.linalg.matmul(residuals, users)
+
+
 def sampled_softmax_loss(scores: Any, videos: Any, weights: Any) -> Any:
     """Return the weighted sum of the rows' cross-entropies; in row i, column i is the right one.
 
@@ -214,9 +232,3 @@ def _positives(
     """Return user_idx, video_idx and label of the pairs that were enjoyed at all."""
     enjoyed = label > 0
     return user_idx[enjoyed], video_idx[enjoyed], label[enjoyed]
-
-
-def _optimizer(network: TwoTowerNetwork, config: TwoTowerConfig) -> Any:
-    optimizer = keras.optimizers.Adam(config.learning_rate)
-    optimizer.build(network.trainable_variables)  # its variables cannot be made inside a function
-    return optimizer

@@ -109,6 +109,39 @@ def test_softmax_masks_other_rows_of_the_same_video() -> None:
     assert float(loss) == pytest.approx(row_0 + 0.5 * row_1 + row_2, rel=1e-6)
 
 
+def test_gradients_of_a_rectangle_are_those_of_its_seen_pairs_alone() -> None:
+    import tensorflow as tf
+
+    from tasks.models.towers.objectives import pointwise_gradients
+
+    rng = np.random.default_rng(3)
+    users, videos = (tf.constant(rng.normal(size=(n, 4)), tf.float32) for n in (3, 2))
+    cells = np.array([[0, 1, 1.5], [2, 0, 0]], dtype=np.float32)  # two videos, three users
+    rows, columns = np.nonzero(cells)
+    with tf.GradientTape() as tape:
+        tape.watch([users, videos])
+        logits = tf.reduce_sum(tf.gather(users, columns) * tf.gather(videos, rows), axis=1)
+        labels = cells[rows, columns] - 1
+        loss = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+    expected = tape.gradient(loss, [users, videos])
+    for ours, theirs in zip(pointwise_gradients(cells, users, videos), expected, strict=True):
+        np.testing.assert_allclose(ours, tf.convert_to_tensor(theirs), rtol=1e-5, atol=1e-6)
+
+
+def test_steps_of_adam_are_those_of_keras() -> None:
+    import keras
+
+    from tasks.models.towers.adam import Adam
+
+    ours, theirs = ([keras.Variable(np.ones((2, 3), np.float32))] for _ in range(2))
+    adam, other = Adam(ours), keras.optimizers.Adam(0.01)
+    adam.learning_rate.assign(0.01)
+    for gradient in np.random.default_rng(4).normal(size=(5, 2, 3)).astype(np.float32):
+        adam.apply([gradient])
+        other.apply([gradient], theirs)
+    np.testing.assert_allclose(ours[0].numpy(), theirs[0].numpy(), rtol=1e-5)
+
+
 def test_the_last_days_are_held_out_unless_they_are_half_of_the_log() -> None:
     from tasks.models.towers.training import hold_out_last_days
 
