@@ -104,11 +104,17 @@ def replace_start(base: sqlite3.Connection, table: str, column: str, old: str, n
 
 
 def check_files(experiment: str, location: str, address: str) -> None:
-    """TrackingError if an experiment keeps its files in a folder of a root that is not there."""
+    """TrackingError if an experiment keeps its files in a folder of a root that is not there.
+
+    Of a root that is there the folder may be missing: it is made with its first file, and whoever
+    made the experiment may have been killed before that.
+    """
     path = Path(unquote(urlsplit(location).path))
-    if location.startswith("file:") and not path.exists() and not path.parent.exists():
+    # behind a server an experiment has a folder of its own in there
+    made_in = path.parent.parent if path.parent.name == FILES else path.parent
+    if location.startswith("file:") and not path.exists() and not made_in.exists():
         raise TrackingError(
             f"MLflow at {without_secrets(address)} keeps the files of experiment {experiment} in"
-            f" {path}, and {path.parent} is not there: move or mount it back, or give another"
+            f" {path}, and {made_in} is not there: move or mount it back, or give another"
             " address with --tracking-uri"
         )
