@@ -163,13 +163,15 @@ class Measured:
 def measure_models(config: LearningConfig, day: Day, backtest: Day) -> Measured:
     """Measure each model on the eval set, on what the log says, and blends without each part."""
     bounds = evaluate_bounds.submit(day.run, day.tables)["per_user"]
-    on_eval_set, on_holdout, ablation = {}, {}, {}
-    for name in config.models:
+    ablation = {}
+    on_eval_set, on_holdout = (dict.fromkeys(config.models, Handles()) for _ in range(2))
+    # Blends take longest: begun first, they leave nobody waiting at the end
+    for name in sorted(config.models, key=lambda name: not MODEL_CONFIGS[name].is_blend):
         ours, its_past = ({**d.tables, "model": d.models[name]} for d in (day, backtest))
         on_holdout[name] = evaluate_holdout.submit(backtest.run, its_past, model=name)
-        on_eval_set[name] = evaluate.submit(day.run, ours, model=name)
         if MODEL_CONFIGS[name].is_blend:
             ablation[name] = ablate_blend.submit(day.run, ours, model=name)["ablation"]
+        on_eval_set[name] = evaluate.submit(day.run, ours, model=name)
     return Measured(bounds, on_eval_set, on_holdout, ablation)
 
 
@@ -187,15 +189,15 @@ def evaluate_models(config: LearningConfig, day: Day, backtest: Day) -> NightRes
     tables = {name: measured.on_eval_set[name] for name in whole}
     per_user = {ORACLE: measured.bounds} | {n: made["per_user"] for n, made in tables.items()}
     figures = grouped("per_user", per_user)
+    seen: Handles = {}
+    for table in ("holdout_per_user", "per_user"):
+        seen |= grouped(table, {name: measured.on_holdout[name][table] for name in whole_before})
+    audited = audit_offline_metrics.submit(backtest.run, seen)
     leaderboard = build_leaderboard.submit(day.run, figures)["leaderboard"]
     compared = compare_models.submit(day.run, {"leaderboard": leaderboard, **figures})
     shares = grouped("list_shares", {name: made["list_shares"] for name, made in tables.items()})
     asked = {**day.tables, "leaderboard": leaderboard, **shares}
     live_test = simulate_live_test.submit(day.run, asked)["live_test"]
-    seen: Handles = {}
-    for table in ("holdout_per_user", "per_user"):
-        seen |= grouped(table, {name: measured.on_holdout[name][table] for name in whole_before})
-    audited = audit_offline_metrics.submit(backtest.run, seen)
     return NightResult(
         backtest=backtest.snapshot(whole_before),
         snapshot=day.snapshot(whole),

@@ -7,6 +7,7 @@ from datetime import date
 from importlib import import_module
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import polars as pl
@@ -31,6 +32,10 @@ V = TypeVar("V")
 
 _importing = Lock()
 """Models are trained side by side, and nothing may be imported by two threads at once."""
+
+_loading = Lock()
+_loaded: WeakValueDictionary[tuple[str, str], Recommender[Any]] = WeakValueDictionary()
+"""Models that somebody in this process uses, by root and reference."""
 
 TABLES = {
     "user_item": "user_item",
@@ -175,5 +180,10 @@ def load_models(inputs: Inputs, prefix: str) -> dict[str, Recommender[Any]]:
 
 
 def load_model(store: Store, ref: ArtifactRef) -> Recommender[Any]:
-    """Load a trained model by its reference."""
-    return recommender_class(ref.name).load(store.folder(ref))
+    """Load a trained model by its reference; tasks that use it at the same time share it."""
+    key = (store.root, ref.model_dump_json())
+    with _loading:  # two tasks at a time must not hold it twice
+        model = _loaded.get(key)
+        if model is None:
+            model = _loaded[key] = recommender_class(ref.name).load(store.folder(ref))
+        return model

@@ -376,6 +376,7 @@ def test_a_champion_measured_again_stands_as_it_was_measured(first: Ran, root: P
     tables = {name: reference_of(Path(path)) for name, path in summary.artifacts.items()}
     challenger = summary.models[summary.promotion.model]
     model = load_model(store, reference_of(Path(challenger.artifact)))
+    assert load_model(store, reference_of(Path(challenger.artifact))) is model  # held once
     former = Champion(
         "grail-demo", "1", challenger.mlflow_run_id, {}, model, load_catalogue(store, tables)
     )

@@ -1,5 +1,6 @@
 """The store: whole or not there at all, and every damage noticed."""
 
+import gc
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from schemas.artifacts import ArtifactRef, BuildSpec
 from schemas.errors import ContractError, StoreError
 from schemas.ingested import VideoTags
 from schemas.tables import CONTRACTS
+from tasks.artifacts import build
 from tasks.artifacts import manifest as manifests
 from tasks.artifacts.backend import backend_of
 from tasks.artifacts.build import build_or_reuse
@@ -123,6 +126,27 @@ def test_a_failed_build_leaves_nothing(store, tmp_path):
         build_or_reuse(store, SPEC, (TABLE, "user_item"), build)
     assert files_under(tmp_path) == []
     assert store.find(SPEC, TABLE) is None
+
+
+def test_much_memory_is_given_back(store, monkeypatch):
+    class Ring:
+        """Holds itself, so that only a collection ends it."""
+
+    left = []
+
+    def fill(out):
+        ring = Ring()
+        ring.itself = ring
+        left.append(weakref.ref(ring))
+        out[TABLE].append(edges(1))
+
+    monkeypatch.setattr(build, "LARGE_MIB", 0)
+    gc.disable()
+    try:
+        build_or_reuse(store, SPEC, (TABLE,), fill)
+    finally:
+        gc.enable()
+    assert [ring() for ring in left] == [None]
 
 
 def test_a_frame_that_breaks_the_contract_is_not_written(store, tmp_path):
