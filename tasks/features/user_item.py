@@ -17,18 +17,21 @@ def pairs_of(
     label = is_enjoyed(
         curve, views["video_duration_ms"].to_numpy(), views["watch_ratio"].to_numpy()
     )
+    # One number for both ids sorts and groups in half the time, and index ascends with id
+    pair = pl.col("user_id").cast(pl.Int64) * 2**32 + pl.col("video_id")
     merged = (
-        views.with_columns(enjoyed=pl.Series(label))
-        .group_by("user_id", "video_id", maintain_order=True)
+        views.with_columns(pair.alias("pair"), enjoyed=pl.Series(label))
+        .sort("pair", maintain_order=True)
+        .group_by("pair", maintain_order=True)
         .agg(
+            pl.col("user_id", "video_id").first(),
             views=pl.len().cast(pl.Int32),
             watch_ratio=pl.col("watch_ratio").mean().cast(pl.Float32),
             enjoyed=pl.col("enjoyed").mean().cast(pl.Float32),
             last_viewed_at=pl.col("viewed_at").max(),
         )
     )
-    rows = indexed(indexed(merged, videos, "video"), users, "user")
-    return rows.sort("user_idx", "video_idx")
+    return indexed(indexed(merged.drop("pair"), videos, "video"), users, "user")
 
 
 def activity_of(pairs: PartedTable, kind: str) -> pl.DataFrame:
