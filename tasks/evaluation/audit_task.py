@@ -107,6 +107,8 @@ def evaluate_holdout(inputs: Inputs, out: Outputs, *, model: str) -> None:
 )
 def audit_offline_metrics(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     """Rank the backtest's models by each estimate from the log and by the fully observed block."""
+    for kept in (_holdout, _tested):  # all models were asked: what follows needs the memory
+        kept.cache_clear()
     seen_next = inputs.concat("holdout_per_user")
     out["comparisons"].append(comparisons_of(seen_next, RIVALS, seed))
     on_log = leaderboard_of(seen_next, seed)
