@@ -94,10 +94,8 @@ def logged_by_server(ground: Ground) -> Facts:
     root = demo.fresh("night")
     server = [sys.executable, "-m", "flows.dev_stack.mlflow_server", "--workers", "1"]
     server += ["--artifacts-destination", str(root / "mlartifacts")]
-    alone = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "GRAIL_ROOT": str(root),
-    }  # as `make mlflow`
+    # As `make mlflow` starts it
+    alone = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "GRAIL_ROOT": str(root)}
     with _serving(server, "/health", root, **alone) as (address, _):
         return _logging(night(demo, root, tracking_uri=address)[0])
 

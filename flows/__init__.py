@@ -3,7 +3,6 @@
 The environment is settled here, before Prefect, MLflow or NumPy are imported by anything.
 """
 
-import gc
 import logging
 import os
 import sys
@@ -15,10 +14,6 @@ COMMAND = "python -m flows"
 
 # What a command and its children write is its user's alone: logs, databases, models, lists
 os.umask(0o077)
-
-# What is imported stays: to look through it for garbage after every 700 objects, as Python does, is
-# a seventh of a start, and as much of what Prefect does later
-gc.set_threshold(10_000)
 
 # Python is about to run this package as a command, and not a module in it
 if sys.argv[0] == "-m" and sys.orig_argv[-len(sys.argv)].removeprefix("-m") == "flows":
