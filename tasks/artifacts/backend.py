@@ -79,8 +79,11 @@ class Backend(Protocol):
     ) -> ArtifactRef | None:
         """Put a folder's files in their place, unless ``find`` finds them there: return that."""
 
-    def sweep(self, left: Path) -> None:
-        """Remove what a killed process was about to publish from ``left``."""
+    def sweep(self, left: Path) -> bool:
+        """Remove what a killed process was about to publish from ``left``.
+
+        Return whether that is all: what it has sent to another root stays for that one's nights.
+        """
 
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until nobody else does ``work`` on this root."""

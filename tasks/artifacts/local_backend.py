@@ -128,8 +128,9 @@ class LocalBackend:
                 _move(folder, Path(path))
         return found
 
-    def sweep(self, left: Path) -> None:
+    def sweep(self, left: Path) -> bool:  # noqa: ARG002
         """Do nothing: what is under way is in ``left`` alone."""
+        return True
 
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work`` on this root."""

@@ -198,13 +198,19 @@ class RemoteBackend:
             self.remove(file)
         return None
 
-    def sweep(self, left: Path) -> None:
-        """Remove what a killed process had sent from ``left``, unless it was published."""
-        for note in left.glob(f"*.{UPLOADS}"):
-            for place in note.read_text().splitlines():
-                path, _, name = place.rpartition("/")
-                if place.startswith(f"{self.root}/") and self._named(path) != name:
-                    self._discard(place)
+    def sweep(self, left: Path) -> bool:
+        """Remove what a killed process had sent from ``left``, unless it was published.
+
+        Return whether it had sent to this root alone: others share the cache.
+        """
+        notes = left.glob(f"*.{UPLOADS}")
+        sent = {place for note in notes for place in note.read_text().splitlines()}
+        own = {place for place in sent if place.startswith(f"{self.root}/")}
+        for place in own:
+            path, _, name = place.rpartition("/")
+            if self._named(path) != name:
+                self._discard(place)
+        return own == sent
 
     def turn(self, work: str) -> AbstractContextManager[None]:
         """Wait until no other process of this machine does ``work``."""

@@ -137,11 +137,8 @@ class Store:
 
         The next run on this machine finds the note (``clean_staging``).
         """
-        for folder in own.glob("*/"):
-            shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError, StoreError):
-            self._backend.sweep(own)
-            shutil.rmtree(own, ignore_errors=True)
+            self._clean(own)
 
     def scan(self, ref: ArtifactRef) -> pl.LazyFrame:
         """Read a table lazily, after checking that it is what ``ref`` says.
@@ -236,11 +233,19 @@ class Store:
 
         Gone with them is what they had sent to a remote root, and nobody will ever name.
         """
-        left = self.left_in_staging()
-        for folder in left:
-            self._backend.sweep(folder)
+        return sum(self._clean(folder) for folder in self.left_in_staging())
+
+    def _clean(self, own: Path) -> bool:
+        """Remove a folder of staging; return whether all of it went.
+
+        Notes of what was sent to other roots stay, for their own nights.
+        """
+        for folder in own.glob("*/"):
             shutil.rmtree(folder, ignore_errors=True)
-        return len(left)
+        is_all = self._backend.sweep(own)
+        if is_all:
+            shutil.rmtree(own, ignore_errors=True)
+        return is_all
 
     def left_in_staging(self) -> list[Path]:
         """Return the folders in staging that killed runs of this machine left."""

@@ -402,6 +402,23 @@ def test_what_cannot_be_taken_back_is_removed_by_the_next_run(far, tmp_path, mon
     assert memory.find(far.root) == []
 
 
+def test_what_was_sent_to_another_root_is_left_to_its_own_nights(far, tmp_path, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    other = Store(f"{far.root}-other")
+    with monkeypatch.context() as broken:
+        for name in ("pipe_file", "rm_file"):
+            broken.setattr(type(memory), name, refused)
+        with pytest.raises(StoreError, match="cannot write prepare under memory"):
+            published(far)
+    own = ended(tmp_path / "cache")
+    (own / TABLE).mkdir()
+    assert other.clean_staging() == 0
+    assert [note.suffix for note in own.iterdir()] == [".uploads"]
+    assert far.clean_staging() == 1
+    assert memory.find(far.root) == []
+    assert not own.exists()
+
+
 def test_the_file_by_which_access_was_checked_goes_with_the_next_run(far, tmp_path, monkeypatch):
     memory = fsspec.filesystem("memory")
     with monkeypatch.context() as broken:
