@@ -11,32 +11,22 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
-import psutil
-
 from benchmarks.comparisons import Comparison
 from benchmarks.ground import BenchmarkError, Ground, run
 from benchmarks.measure import Facts, Side, timed_tree
 from benchmarks.night import night
+from benchmarks.servers import serving
 
 DEMO_SCALE = 0.3
 """Of the demo that `make run` plays, where the ground has KuaiRec's full shape."""
 REQUESTS = 1_000
-BIN = Path(sys.executable).parent
-"""Where MLflow finds the programs of its environment, whether that is active or not."""
-START_SECONDS = 300
-BACKTEST_DAYS = 7
 LOGGING = {"check-tracking", "track-runs", "promote", "publish-night"}
 """The tasks that speak with MLflow."""
 
@@ -50,11 +40,14 @@ def day_later(ground: Ground) -> Facts:
 
 def row_of_nights(ground: Ground) -> Facts:
     """Play a night whose backtest is last week's night, when one more day's file has come."""
+    from schemas.settings import NightlyConfig
+
     folder = ground.fresh("row-of-nights")
     growing = replace(ground, world=folder / "world")
     newest = log_by_day(ground.world, growing.world)
     aside = newest.rename(folder / newest.name)
-    _play(growing, folder / "root", _last_day(ground) - timedelta(days=BACKTEST_DAYS))
+    week = timedelta(days=NightlyConfig().backtest_days)
+    _play(growing, folder / "root", _last_day(ground) - week)
     aside.rename(newest)
     return night(growing, folder / "root")[0]
 
@@ -92,11 +85,15 @@ def logged_by_server(ground: Ground) -> Facts:
     """Log a demo's night to a server of MLflow's."""
     demo = _demo(ground)
     root = demo.fresh("night")
-    server = [sys.executable, "-m", "flows.dev_stack.mlflow_server", "--workers", "1"]
-    server += ["--artifacts-destination", str(root / "mlartifacts")]
-    # As `make mlflow` starts it
-    alone = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "GRAIL_ROOT": str(root)}
-    with _serving(server, "/health", root, **alone) as (address, _):
+    with serving(
+        *("flows.dev_stack.mlflow_server", "--workers", "1"),
+        *("--artifacts-destination", str(root / "mlartifacts")),
+        health="/health",
+        log=root / "server.log",
+        # As `make mlflow` starts it
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        GRAIL_ROOT=str(root),
+    ) as (address, _):
         return _logging(night(demo, root, tracking_uri=address)[0])
 
 
@@ -109,11 +106,13 @@ def one_list(ground: Ground) -> Facts:
     name = ground.summary["promotion"]["registered_model"]
     users = pl.read_parquet(f"{ground.summary['artifacts']['user_index']}/data.parquet")["user_id"]
     asked = np.random.default_rng(ground.seed).choice(users.to_numpy(), REQUESTS)
-    server = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    server += ["--model-uri", f"models:/{name}/{version}"]
-    tracking = f"sqlite:///{ground.root}/mlflow.db"
-    folder = ground.fresh("served")
-    with _serving(server, "/ping", folder, MLFLOW_TRACKING_URI=tracking) as (address, process):
+    with serving(
+        *("mlflow", "models", "serve", "--env-manager", "local"),
+        *("--model-uri", f"models:/{name}/{version}"),
+        health="/ping",
+        log=ground.fresh("served") / "server.log",
+        MLFLOW_TRACKING_URI=f"sqlite:///{ground.root}/mlflow.db",
+    ) as (address, process):
         _, *seconds = _answers(address, [asked[0].item(), *asked.tolist()])  # one to warm it up
         peak = sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))
     hundredths = quantiles(seconds, n=100)
@@ -133,45 +132,6 @@ def _answers(address: str, users: list[int]) -> Iterator[float]:
         if answer.status != http.HTTPStatus.OK:
             raise BenchmarkError(f"{address} answered {answer.status}: {said.decode()[:200]}")
         yield taken
-
-
-@contextmanager
-def _serving(
-    words: list[str], health: str, folder: Path, **environment: str
-) -> Iterator[tuple[str, psutil.Popen]]:
-    """Start a server of MLflow's on a free port, wait until it answers, end all of it after."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (folder / "server.log").open("wb") as said:
-        process = psutil.Popen(
-            [*words, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.defpath}", **environment},
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_well(process, port, health, folder / "server.log")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        for one in (*process.children(recursive=True), process):
-            one.kill()
-        process.wait()
-
-
-def _wait_until_well(process: psutil.Popen, port: int, health: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", health)
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                return
-        except OSError:
-            time.sleep(0.2)
-        finally:
-            connection.close()
-    raise BenchmarkError(f"no answer at port {port}: {log.read_text()[-500:]}")
 
 
 def _demo(ground: Ground) -> Ground:

@@ -14,10 +14,7 @@ import csv
 import logging
 import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +29,7 @@ import psutil
 from matplotlib.figure import Figure
 
 import flows  # noqa: F401  # settles the environment, before anything asks Prefect
+from benchmarks.servers import serving
 from schemas.paths import sqlite_address
 from schemas.raw_files import RAW_FILES
 from tasks.demo_world import write_demo_world
@@ -154,23 +152,17 @@ def year(work: Path, nights: int) -> Iterator[dict[str, Any]]:
 
 def page_seconds(database: Path, log: Path) -> dict[str, float]:
     """Return how long a real MLflow server takes to answer what its pages ask of it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--backend-store-uri", sqlite_address(database), "--port", str(port)]
-    with log.open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as server:
-        try:
-            return dict(_asked(f"http://127.0.0.1:{port}"))
-        finally:
-            server.terminate()
+    store = ("--backend-store-uri", sqlite_address(database))
+    with serving("mlflow", "server", "--workers", "1", *store, health="/health", log=log) as (
+        address,
+        _,
+    ):
+        return dict(_asked(address))
 
 
 def _asked(address: str) -> Iterator[tuple[str, float]]:
     api = f"{address}/api/2.0/mlflow"
     with httpx.Client(timeout=60, trust_env=False) as web:
-        while not _is_well(web, address):
-            time.sleep(0.3)
         found = web.get(f"{api}/experiments/search", params={"max_results": 100}).json()
         runs = {"experiment_ids": [e["experiment_id"] for e in found["experiments"]]}
         asked: dict[str, tuple[str, str, Any]] = {
@@ -184,13 +176,6 @@ def _asked(address: str) -> Iterator[tuple[str, float]]:
             begun = time.perf_counter()
             web.request(method, url, json=body).raise_for_status()
             yield what, round(time.perf_counter() - begun, 2)
-
-
-def _is_well(web: httpx.Client, address: str) -> bool:
-    try:
-        return web.get(f"{address}/health").is_success
-    except httpx.TransportError:
-        return False
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ def evaluate_holdout(inputs: Inputs, out: Outputs, *, model: str) -> None:
     tested = load_tested(inputs.store, inputs["eval_pairs"])
     fitted = load_model(inputs.store, inputs["model"])
     on_cells, seen_next = np.empty(tested.candidates.shape, dtype=np.float32), []
-    for rows in users_in_parts(len(tested.user_idx)):
+    for rows in users_in_parts(len(tested.user_idx), n_videos):
         user_idx = tested.user_idx[rows]
         scores = fitted.score(user_idx)
         on_cells[rows] = scores[:, tested.video_idx]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 UNLISTED = -1
 """Fills the places of a list for which there is no video."""
 
-# Rows are ranked in blocks of about this many cells: 8 MB of sort keys, whatever the matrix.
-BLOCK_CELLS = 1 << 20
+# Rows are ranked in blocks of about this many cells, whose keys stay in the processor's cache.
+BLOCK_CELLS = 1 << 16
 
 
 def rank(
@@ -64,14 +64,16 @@ def _sort_keys(
     once the bits of the numbers without a sign are flipped. As no two keys of a row are equal,
     neither an unstable sort nor a partition can break a tie wrongly.
     """
-    bits = (scores + np.float32(0)).view(np.uint32)  # the sum turns -0.0 into 0.0
-    descending = np.where(bits >> 31, bits, bits ^ np.uint32(0x7FFFFFFF))
-    keys = descending.astype(np.uint64) << np.uint64(32)
+    bits = (scores + np.float32(0)).view(np.int32)  # the sum turns -0.0 into 0.0
+    bits ^= ~(bits >> 31) & np.int32(0x7FFFFFFF)  # shifted so far, a sign fills all 32 bits
+    keys = bits.view(np.uint32).astype(np.uint64)
+    keys <<= np.uint64(32)
     keys |= np.arange(scores.shape[1], dtype=np.uint64)
     unlisted = np.isnan(scores)
     if allowed is not None:
         unlisted |= ~allowed
-    keys[unlisted] = np.iinfo(np.uint64).max  # last of all, and its lower half is -1 as int32
+    # Last of all, and its lower half is -1 as int32
+    np.copyto(keys, np.iinfo(np.uint64).max, where=unlisted)
     return keys
 
 

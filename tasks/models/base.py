@@ -33,13 +33,18 @@ C = TypeVar("C", bound=ModelConfig)
 FloatMatrix = NDArray[np.float32]
 ARRAYS = "model.safetensors"
 USERS_AT_ONCE = 512
-"""Users scored together where not all videos' scores are kept: 22 MB at KuaiRec's size."""
+CELLS_AT_ONCE = 6_000_000
+"""Users, and cells, scored together where not all videos' scores are kept: 24 MB at the most.
+
+At KuaiRec's size all of the users; with more videos, fewer.
+"""
 
 
-def users_in_parts(n_users: int) -> Iterator[slice]:
+def users_in_parts(n_users: int, n_videos: int) -> Iterator[slice]:
     """Yield the rows of users, so many at a time as are scored together; of none, no rows."""
-    for start in range(0, max(n_users, 1), USERS_AT_ONCE):
-        yield slice(start, start + USERS_AT_ONCE)
+    at_once = min(USERS_AT_ONCE, max(CELLS_AT_ONCE // max(n_videos, 1), 1))
+    for start in range(0, max(n_users, 1), at_once):
+        yield slice(start, start + at_once)
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,7 @@ class Recommender(ABC, Generic[C]):
         NaN marks what the model cannot serve. ModelError if it is not fitted or an index is not one
         of the training's users.
         """
-        if not hasattr(self, "shape_"):
-            raise ModelError(f"{self.name} is not fitted: call fit or load first")
-        n_users, n_videos = (int(n) for n in self.shape_)
+        n_users, n_videos = self._fitted_shape()
         index = np.asarray(user_idx, dtype=np.int64)
         if index.size and (index.min() < 0 or index.max() >= n_users):
             raise ModelError(
@@ -174,9 +177,15 @@ class Recommender(ABC, Generic[C]):
         Some users at a time: there are never all scores of all videos.
         """
         scores = np.empty((len(user_idx), len(video_idx)), dtype=np.float32)
-        for rows in users_in_parts(len(user_idx)):
+        for rows in users_in_parts(len(user_idx), self._fitted_shape()[1]):
             scores[rows] = self.score(user_idx[rows])[:, video_idx]
         return scores
+
+    def _fitted_shape(self) -> tuple[int, int]:
+        if not hasattr(self, "shape_"):
+            raise ModelError(f"{self.name} is not fitted: call fit or load first")
+        n_users, n_videos = (int(n) for n in self.shape_)
+        return n_users, n_videos
 
     def save(self, folder: Path) -> None:
         """Write config and learned state into the existing, empty ``folder``, without pickle.

@@ -294,4 +294,4 @@ def _heard(components: Sequence[Recommender[Any]], pairs: pl.DataFrame) -> Float
         cells = np.searchsorted(known, user_idx[own]), video_idx[own]
         for c, component in enumerate(components):
             heard[own, c] = zscore_by_user(component.score(known))[cells]
-    return np.nan_to_num(heard)
+    return np.nan_to_num(heard, copy=False)
