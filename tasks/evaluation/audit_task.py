@@ -60,7 +60,7 @@ def load_tested(store: Store, cells: ArtifactRef) -> EvalSet:
 @lru_cache(maxsize=1)
 def _tested(root: str, cells: str) -> EvalSet:
     pairs = Store(root).parted(ArtifactRef.model_validate_json(cells))
-    return EvalSet.read(pairs.where(pl.col("is_test")))
+    return EvalSet.read(pairs.where(pl.col("is_test")), labels=[PRIMARY])
 
 
 @table_task(

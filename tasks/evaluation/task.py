@@ -105,10 +105,10 @@ def evaluate(inputs: Inputs, out: Outputs, *, model: str, seed: int) -> None:
     figures, served = measure(eval_set, scores, ranked, eval_set.ks)
     out["per_user"].append(per_user_rows(figures, model, index))
     out["per_user"].metadata |= served
-    parts = diagnose(eval_set.of_test_users, scores[eval_set.is_test], users, videos, seed)
+    test = eval_set.test_rows
+    parts = diagnose(eval_set.of_test_users, scores[test], users, videos, seed)
     for table, rows in parts.items():
         out[table].append(rows.select(pl.lit(model).alias("model"), pl.all()))
-    test = eval_set.is_test
     shares = shares_by_visits(ranked[test], eval_set.enjoyed[test])
     out["list_shares"].append(share_rows(shares, model, eval_set.user_idx[test], index))
     state_protocol(out, protocol_of(inputs["eval_pairs"]))

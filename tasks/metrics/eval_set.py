@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from tasks.artifacts.parted_table import PartedTable
 from tasks.features.order_statistics import weighted_medians
 from tasks.metrics.accuracy import accuracy_at_k, oracle_scores
-from tasks.metrics.labels import LABELS
+from tasks.metrics.labels import LABELS, PRIMARY, Outcomes
 from tasks.metrics.ranking import rank
 
 KS = (10, 20, 50, 100, 1000, 3000)
-COLUMNS = ("user_idx", "video_idx", "is_test", "stage", "duration_ms", "watch_ratio", "enjoyed")
+COLUMNS = ("user_idx", "video_idx", "stage", "duration_ms", "watch_ratio", "enjoyed")
 """Of ``eval_pairs``."""
 ORACLE = "oracle"
 """Under this name stands what frames all models: no model, but the best possible lists."""
@@ -33,17 +33,17 @@ Floats = NDArray[np.float64]
 class EvalSet:
     """The block as dense arrays of n users (rows) by m candidate videos (columns).
 
-    ``user_idx`` (n,) and ``video_idx`` (m,) ascend; ``candidates`` is true where a cell is
-    observed, elsewhere ``enjoyed`` is false, ``watch_ratio`` 0 and ``stage`` 0, which is also that
-    of cells whose stage is unknown. ``duration_ms`` (m,) is the median over the video's cells.
+    Validation users come first, then test users; among each of them ``user_idx`` (n,) ascends, as
+    ``video_idx`` (m,) does. ``candidates`` is true where a cell is observed, elsewhere no label is
+    ``relevant``, bool (n, m) each, and ``stage`` is 0, which is also that of cells whose stage is
+    unknown. ``duration_ms`` (m,) is the median over the video's cells.
     """
 
     user_idx: NDArray[np.int32]
     video_idx: NDArray[np.int32]
     is_test: NDArray[np.bool_]
     candidates: NDArray[np.bool_]
-    enjoyed: NDArray[np.bool_]
-    watch_ratio: NDArray[np.float32]
+    relevant: Mapping[str, NDArray[np.bool_]]
     stage: NDArray[np.int8]
     duration_ms: NDArray[np.int32]
 
@@ -53,44 +53,54 @@ class EvalSet:
         return cls.read(PartedTable.of(cells))
 
     @classmethod
-    def read(cls, cells: PartedTable) -> EvalSet:
-        """Spread the table ``eval_pairs``, some users at a time."""
-        user_idx, video_idx = (distinct(cells, name) for name in ("user_idx", "video_idx"))
+    def read(cls, cells: PartedTable, labels: Iterable[str] = tuple(LABELS)) -> EvalSet:
+        """Spread the table ``eval_pairs``, some users at a time, with the labels asked for."""
+        is_tested = pl.col("is_test")
+        asked = [distinct(cells.where(those), "user_idx") for those in (~is_tested, is_tested)]
+        user_idx, video_idx = np.concatenate(asked), distinct(cells, "video_idx")
+        row_of = np.empty(int(user_idx.max(initial=-1)) + 1, dtype=np.intp)
+        row_of[user_idx] = np.arange(len(user_idx))
         shape = (len(user_idx), len(video_idx))
-        is_test = np.zeros(shape[0], dtype=bool)
-        candidates, enjoyed = (np.zeros(shape, dtype=bool) for _ in range(2))
-        watch_ratio = np.zeros(shape, dtype=np.float32)
+        candidates = np.zeros(shape, dtype=bool)
+        relevant = {label: np.zeros(shape, dtype=bool) for label in labels}
         stage = np.zeros(shape, dtype=np.int8)
         lengths = []
         for part in cells.read_parts(COLUMNS):
-            rows = np.searchsorted(user_idx, part["user_idx"].to_numpy())
-            places = (rows, np.searchsorted(video_idx, part["video_idx"].to_numpy()))
-            is_test[rows] = part["is_test"].to_numpy()
-            candidates[places] = True
-            enjoyed[places] = part["enjoyed"].to_numpy()
-            watch_ratio[places] = part["watch_ratio"].to_numpy()
-            stage[places] = part["stage"].fill_null(0).to_numpy()
+            users, own_rows = numbered(part["user_idx"].to_numpy())
+            rows, columns = row_of[users], np.searchsorted(video_idx, part["video_idx"].to_numpy())
+            outcomes = _outcomes(part, (own_rows, columns), (len(users), len(video_idx)))
+            candidates[rows] = outcomes.candidates
+            for label, is_relevant in relevant.items():
+                is_relevant[rows] = LABELS[label].is_relevant(outcomes)
+            stage[rows[own_rows], columns] = part["stage"].fill_null(0).to_numpy()
             lengths.append(part.group_by("video_idx", "duration_ms").agg(n=pl.len()))
         counts = pl.concat(lengths).group_by("video_idx", "duration_ms").agg(pl.col("n").sum())
         medians = weighted_medians(counts, "video_idx", "duration_ms")["duration_ms"]
         duration_ms = medians.cast(pl.Int32).to_numpy()
-        cells_of_all = (candidates, enjoyed, watch_ratio, stage)
-        return cls(user_idx, video_idx, is_test, *cells_of_all, duration_ms)
+        is_test = np.arange(len(user_idx)) >= len(asked[0])
+        return cls(user_idx, video_idx, is_test, candidates, relevant, stage, duration_ms)
 
-    @cached_property
-    def relevant(self) -> Mapping[str, NDArray[np.bool_]]:
-        """What counts as relevant, bool (n, m), by label; each worked out when first asked for."""
-        return Relevant(self)
+    @property
+    def enjoyed(self) -> NDArray[np.bool_]:
+        """What the primary label calls relevant, bool (n, m)."""
+        return self.relevant[PRIMARY]
 
-    @cached_property
+    @property
+    def test_rows(self) -> slice:
+        """The rows of test users, which come last."""
+        return slice(int(np.count_nonzero(~self.is_test)), None)
+
+    @property
     def of_test_users(self) -> EvalSet:
         """The eval set of test users alone, with the same videos."""
-        return self.of_users(self.is_test)
+        return self.of_users(self.test_rows)
 
-    def of_users(self, kept: NDArray[np.bool_] | slice) -> EvalSet:
-        """Return the eval set of some users alone, bool (n,) or a slice, with the same videos."""
-        by_user = ("user_idx", "is_test", "candidates", "enjoyed", "watch_ratio", "stage")
-        return replace(self, **{name: getattr(self, name)[kept] for name in by_user})
+    def of_users(self, rows: slice) -> EvalSet:
+        """Return the eval set of some users alone, with the same videos; it is a view of this."""
+        by_user = ("user_idx", "is_test", "candidates", "stage")
+        relevant = {label: cells[rows] for label, cells in self.relevant.items()}
+        some = {name: getattr(self, name)[rows] for name in by_user}
+        return replace(self, relevant=relevant, **some)
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -99,18 +109,16 @@ class EvalSet:
         return tuple(k for k in KS if k <= longest) or KS[:1]
 
 
-class Relevant(dict[str, NDArray[np.bool_]]):
-    """What counts as relevant in an eval set, by label, for as many labels as were asked for."""
-
-    def __init__(self, eval_set: EvalSet) -> None:
-        """Work out nothing yet."""
-        super().__init__()
-        self._eval_set = eval_set
-
-    def __missing__(self, label: str) -> NDArray[np.bool_]:
-        """Work out a label, and keep it."""
-        self[label] = LABELS[label].is_relevant(self._eval_set)
-        return self[label]
+def _outcomes(
+    part: pl.DataFrame, places: tuple[NDArray[Any], NDArray[Any]], shape: tuple[int, int]
+) -> Outcomes:
+    """Spread the cells of some users over arrays of their own."""
+    candidates, enjoyed = np.zeros((2, *shape), dtype=bool)
+    watch_ratio = np.zeros(shape, dtype=np.float32)
+    candidates[places] = True
+    enjoyed[places] = part["enjoyed"].to_numpy()
+    watch_ratio[places] = part["watch_ratio"].to_numpy()
+    return Outcomes(candidates, enjoyed, watch_ratio)
 
 
 def measure(

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.metrics.ranking import rank
-
-if TYPE_CHECKING:  # it holds what the labels say of it
-    from tasks.metrics.eval_set import EvalSet
 
 Mask = NDArray[np.bool_]
 
@@ -26,41 +22,53 @@ OWN_BEST = 1000
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """What became of all candidates of n users among m videos: what a label may look at.
+
+    Where ``candidates`` is false, ``enjoyed`` is, and ``watch_ratio`` is 0.
+    """
+
+    candidates: Mask
+    enjoyed: Mask
+    watch_ratio: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Label:
     """A rule by which a candidate is relevant to a user.
 
-    ``is_relevant`` returns bool (n, m) of an eval set of n users and m videos, false where
-    ``candidates`` is. ``words`` go into the protocol, by which figures may be compared or not.
+    ``is_relevant`` returns bool (n, m) of n users and m videos, false where ``candidates`` is. A
+    user's cells decide by themselves: users are asked for some at a time. ``words`` go into the
+    protocol, by which figures may be compared or not.
     """
 
     name: str
-    is_relevant: Callable[[EvalSet], Mask]
+    is_relevant: Callable[[Outcomes], Mask]
     words: str
     is_primary: bool = False
     """Whether models are chosen, promoted and shown by it; true of one label."""
 
 
-def enjoyed(eval_set: EvalSet) -> Mask:
+def enjoyed(outcomes: Outcomes) -> Mask:
     """Return what outlasted most views of videos of like length."""
-    return eval_set.enjoyed
+    return outcomes.enjoyed
 
 
-def watched_once(eval_set: EvalSet) -> Mask:
+def watched_once(outcomes: Outcomes) -> Mask:
     """Return what was watched for its whole length at least."""
-    return eval_set.candidates & (eval_set.watch_ratio >= 1)
+    return outcomes.candidates & (outcomes.watch_ratio >= 1)
 
 
-def watched_twice(eval_set: EvalSet) -> Mask:
+def watched_twice(outcomes: Outcomes) -> Mask:
     """Return what was watched for twice its length at least."""
-    return eval_set.candidates & (eval_set.watch_ratio >= 2)
+    return outcomes.candidates & (outcomes.watch_ratio >= 2)
 
 
-def own_best(eval_set: EvalSet) -> Mask:
+def own_best(outcomes: Outcomes) -> Mask:
     """Return each user's own N best cells by watch ratio, ties to the smaller video id."""
-    ratio = eval_set.watch_ratio.astype(np.float32, copy=False)
-    ranked = rank(ratio, eval_set.candidates, OWN_BEST)
-    n_best = np.minimum(OWN_BEST, eval_set.candidates.sum(axis=1) // 3)
-    best = np.zeros(eval_set.candidates.shape, dtype=bool)
+    ranked = rank(outcomes.watch_ratio, outcomes.candidates, OWN_BEST)
+    n_best = np.minimum(OWN_BEST, outcomes.candidates.sum(axis=1) // 3)
+    best = np.zeros(outcomes.candidates.shape, dtype=bool)
     rows, ranks = np.nonzero(np.arange(ranked.shape[1]) < n_best[:, None])
     best[rows, ranked[rows, ranks]] = True
     return best

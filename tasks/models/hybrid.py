@@ -16,6 +16,7 @@ from schemas.errors import ModelError
 from schemas.model_settings import HybridConfig
 from tasks.artifacts.parted_table import PartedTable
 from tasks.metrics.eval_set import EvalSet, distinct
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.model_choice import leads_on, surest
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunks
@@ -65,7 +66,7 @@ class Hybrid(Recommender[HybridConfig]):
         self.names_ = tuple(self.components_)
         self.telling_ = telling_of(self.components_)
         self.seed_ = training.seed
-        users = EvalSet.read(training.validation_pairs)
+        users = EvalSet.read(training.validation_pairs, labels=[PRIMARY])
         cells = BlockCells.of(users, self.inputs(users.user_idx, users.video_idx, self.telling_))
         self.learned_from_ = cells.learned_from
         pairs = self._sampled(training.backtest.seen_next)

@@ -14,6 +14,7 @@ from tasks.artifacts.parted_table import PartedTable
 from tasks.evaluation.ablation import ablation_of
 from tasks.evaluation.frames import with_cost
 from tasks.metrics.eval_set import EvalSet
+from tasks.metrics.labels import PRIMARY
 from tasks.models.base import Backtest, FloatMatrix, Recommender, Training
 from tasks.models.hybrid import Hybrid
 from tests.synthetic_data import literal_world
@@ -51,8 +52,7 @@ def eval_set_of(enjoyed, **changed) -> EvalSet:
         video_idx=np.arange(m, dtype=np.int32),
         is_test=np.ones(n, dtype=bool),
         candidates=np.ones((n, m), dtype=bool),
-        enjoyed=enjoyed,
-        watch_ratio=enjoyed.astype(float),
+        relevant={PRIMARY: enjoyed},
         stage=np.ones((n, m), dtype=np.int8),
         duration_ms=np.full(m, 10_000, dtype=np.int32),
     )

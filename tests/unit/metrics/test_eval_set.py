@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import LeakageError
 from schemas.evaluation import EvalPairs, Leaderboard
+from tasks.artifacts.parted_table import PartedTable
 from tasks.artifacts.writer import validated
 from tasks.features.eval_pairs import eval_pairs_of, is_validation_users, leaks, refuse_leak
 from tasks.features.user_item import pairs_of
@@ -106,15 +107,31 @@ def test_holes_of_the_block_are_no_candidates() -> None:
     eval_set = EvalSet.of(
         cells((4, 30, 0.5, False, True), (4, 10, 2.5, True, True), (9, 30, 1, True, False))
     )
-    assert eval_set.user_idx.tolist() == [4, 9]
+    assert eval_set.user_idx.tolist() == [9, 4]
     assert eval_set.video_idx.tolist() == [10, 30]
-    assert eval_set.is_test.tolist() == [True, False]
-    assert eval_set.candidates.tolist() == [[True, True], [False, True]]
-    assert eval_set.enjoyed.tolist() == [[True, False], [False, True]]
-    assert eval_set.watch_ratio.tolist() == [[2.5, 0.5], [0.0, 1.0]]
-    relevant = {name: label.is_relevant(eval_set).tolist() for name, label in LABELS.items()}
-    assert relevant["watch_ratio_ge_1"] == [[True, False], [False, True]]
-    assert relevant["watch_ratio_ge_2"] == [[True, False], [False, False]]
+    assert eval_set.is_test.tolist() == [False, True]
+    assert eval_set.candidates.tolist() == [[False, True], [True, True]]
+    assert eval_set.enjoyed.tolist() == [[False, True], [True, False]]
+    relevant = {name: cells.tolist() for name, cells in eval_set.relevant.items()}
+    assert list(relevant) == list(LABELS)
+    assert relevant["watch_ratio_ge_1"] == [[False, True], [True, False]]
+    assert relevant["watch_ratio_ge_2"] == [[False, False], [True, False]]
+
+
+def test_labels_are_those_asked_for_whatever_the_parts() -> None:
+    rows = cells(
+        *(
+            (user, video, 1.0 * video, video > 2, user % 2 == 1)
+            for user in (1, 2, 5, 6)
+            for video in range(4)
+        )
+    )
+    parts = rows.partition_by("user_idx", maintain_order=True)
+    whole, parted = EvalSet.of(rows), EvalSet.read(PartedTable.of(*parts), [PRIMARY, "top_n"])
+    assert parted.user_idx.tolist() == [2, 6, 1, 5]
+    assert list(parted.relevant) == [PRIMARY, "top_n"]
+    for label, is_relevant in parted.relevant.items():
+        np.testing.assert_array_equal(is_relevant, whole.relevant[label])
 
 
 def test_stage_and_length_are_spread_with_the_cells() -> None:
@@ -145,9 +162,7 @@ def dense(ratios: list[list[float | None]]) -> EvalSet:
 
 
 def own_best(ratios: list[float | None]) -> list[int]:
-    return np.flatnonzero(
-        LABELS["top_n"].is_relevant(dense([ratios, [1.0] * len(ratios)]))[0]
-    ).tolist()
+    return np.flatnonzero(dense([ratios, [1.0] * len(ratios)]).relevant["top_n"][0]).tolist()
 
 
 def test_own_best_are_a_third_of_ones_candidates() -> None:
@@ -165,7 +180,7 @@ def test_own_best_of_very_few_is_nothing() -> None:
 
 
 def test_own_best_are_a_thousand_at_most() -> None:
-    best = LABELS["top_n"].is_relevant(dense([[float(i) for i in range(3_300)]]))[0]
+    best = dense([[float(i) for i in range(3_300)]]).relevant["top_n"][0]
     assert np.flatnonzero(best).tolist() == list(range(2_300, 3_300))
 
 
@@ -241,7 +256,7 @@ def test_what_a_model_cannot_serve_is_a_miss_and_counted() -> None:
 def test_facts_are_of_test_users_alone() -> None:
     scores = np.zeros((3, 12), dtype=np.float32)
     served = measured(scores)[1]
-    scores[1] = np.nan
+    scores[0] = np.nan  # validation user 6
     assert measured(scores)[1] == served
 
 
@@ -258,8 +273,10 @@ def test_eval_set_of_test_users_is_the_eval_set_without_the_others() -> None:
     assert tested.user_idx.tolist() == [5, 8]
     assert tested.is_test.all()
     assert tested.video_idx.tolist() == eval_set.video_idx.tolist()
-    for name in ("candidates", "enjoyed", "watch_ratio", "stage"):
-        np.testing.assert_array_equal(getattr(tested, name), getattr(eval_set, name)[[0, 2]])
+    assert eval_set.user_idx.tolist() == [6, 5, 8]
+    for name in ("candidates", "enjoyed", "stage"):
+        np.testing.assert_array_equal(getattr(tested, name), getattr(eval_set, name)[1:])
+        assert np.shares_memory(getattr(tested, name), getattr(eval_set, name))
 
 
 @given(st.lists(st.integers(0, 50)))

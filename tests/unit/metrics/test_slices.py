@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from tasks.artifacts.writer import validated
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.eval_set import EvalSet
+from tasks.metrics.labels import PRIMARY
 from tasks.metrics.ranking import rank
 from tasks.metrics.slices import Part, parts_of, quarters_of, slices_of
 
@@ -32,8 +33,7 @@ def eval_set_of(enjoyed, **changed) -> EvalSet:
         video_idx=np.arange(m, dtype=np.int32),
         is_test=np.ones(n, dtype=bool),
         candidates=np.ones((n, m), dtype=bool),
-        enjoyed=enjoyed,
-        watch_ratio=enjoyed.astype(float),
+        relevant={PRIMARY: enjoyed},
         stage=np.ones((n, m), dtype=np.int8),
         duration_ms=np.full(m, 10_000, dtype=np.int32),
     )
