@@ -148,6 +148,8 @@ def environment(config: UpConfig) -> dict[str, str]:
     return {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # of this root alone
         "PREFECT_SERVER_UI_API_URL": "/api",  # of the server that the page came from
+        # Else its pages are laid out beside its code, which may be another user's
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(prefect_home / "ui"),
         **of_servers(given),
         **{name: given[name] for name in ENVIRONMENT},
         **databases,

@@ -15,6 +15,7 @@ from tests.integration.up_process import PROJECT, eventually, free_port
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and what it imports warn a lot
 SERVICES = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
+PAGES = "PREFECT_SERVER_UI_STATIC_DIRECTORY"
 LOGIN = {"MLFLOW_TRACKING_USERNAME": "grail", "MLFLOW_TRACKING_PASSWORD": "of a test"}
 
 
@@ -62,3 +63,30 @@ def test_mlflow_keeps_its_files_on_the_store_and_clients_need_no_key_of_it(
         put = [path for method, path in store.asked() if method == "PUT"]
     assert Path(back).read_text() == "of a night"
     assert put == ["/mlflow", f"/mlflow/1/{run}/artifacts/figure.txt"]
+
+
+def test_prefect_has_its_pages_where_nothing_but_temporary_files_can_be_written(
+    tmp_path: Path,
+) -> None:
+    told = SERVICES["prefect"]["environment"]
+    pages = Path(told[PAGES])
+    assert SERVICES["prefect"]["read_only"]
+    assert [place for place in SERVICES["prefect"]["tmpfs"] if pages.is_relative_to(place)]
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    own = {
+        "PREFECT_HOME": str(tmp_path),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}",
+        "PREFECT_SERVER_API_AUTH_STRING": "",
+        PAGES: str(tmp_path / "pages"),
+    }
+    SERVICES["prefect"]["command"][-2:] = ["127.0.0.1", str(port)]
+    server = start("prefect", **own)
+    try:
+        eventually(lambda: answers(f"{address}/api/health"))
+        page = httpx.get(address, headers={"Accept": "text/html"}, follow_redirects=True)
+    finally:
+        server.kill()
+        server.wait()
+    assert page.is_success
+    assert "text/html" in page.headers["Content-Type"]
+    assert list((tmp_path / "pages").glob("*/index.html"))

@@ -48,6 +48,9 @@ def test_both_servers_the_worker_and_the_deployments_are_there(up: Up) -> None:
         assert up.deployment(name)["parameters"] == where | work | day
     pages = httpx.get(f"{up.prefect}/ui-settings").json()
     assert (pages["api_url"], pages["auth"]) == ("/api", "BASIC")  # its own, by whatever name
+    assert set(pages["available_uis"]) == {
+        place.name for place in (up.root / "prefect/ui").iterdir()
+    }
     assert all((up.root / "logs" / f"{n}.log").exists() for n in ("prefect", "mlflow", "worker"))
 
 
