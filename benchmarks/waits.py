@@ -13,8 +13,10 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -44,7 +46,8 @@ def row_of_nights(ground: Ground) -> Facts:
 
     folder = ground.fresh("row-of-nights")
     growing = replace(ground, world=folder / "world")
-    newest = log_by_day(ground.world, growing.world)
+    with ProcessPoolExecutor(1, get_context("spawn")) as aside:  # its memory is not the night's
+        newest = aside.submit(log_by_day, ground.world, growing.world).result()
     aside = newest.rename(folder / newest.name)
     week = timedelta(days=NightlyConfig().backtest_days)
     _play(growing, folder / "root", _last_day(ground) - week)
