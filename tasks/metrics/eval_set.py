@@ -114,11 +114,12 @@ def _outcomes(
 ) -> Outcomes:
     """Spread the cells of some users over arrays of their own."""
     candidates, enjoyed = np.zeros((2, *shape), dtype=bool)
-    watch_ratio = np.zeros(shape, dtype=np.float32)
+    watch_ratio, duration_ms = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
     candidates[places] = True
     enjoyed[places] = part["enjoyed"].to_numpy()
     watch_ratio[places] = part["watch_ratio"].to_numpy()
-    return Outcomes(candidates, enjoyed, watch_ratio)
+    duration_ms[places] = part["duration_ms"].to_numpy()
+    return Outcomes(candidates, enjoyed, watch_ratio, duration_ms)
 
 
 def measure(

@@ -25,12 +25,13 @@ OWN_BEST = 1000
 class Outcomes:
     """What became of all candidates of n users among m videos: what a label may look at.
 
-    Where ``candidates`` is false, ``enjoyed`` is, and ``watch_ratio`` is 0.
+    Where ``candidates`` is false, ``enjoyed`` is, and ``watch_ratio`` and ``duration_ms`` are 0.
     """
 
     candidates: Mask
     enjoyed: Mask
     watch_ratio: NDArray[np.float32]
+    duration_ms: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
