@@ -46,8 +46,8 @@ def row_of_nights(ground: Ground) -> Facts:
 
     folder = ground.fresh("row-of-nights")
     growing = replace(ground, world=folder / "world")
-    with ProcessPoolExecutor(1, get_context("spawn")) as aside:  # its memory is not the night's
-        newest = aside.submit(log_by_day, ground.world, growing.world).result()
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:  # its memory is not the night's
+        newest = process.submit(log_by_day, ground.world, growing.world).result()
     aside = newest.rename(folder / newest.name)
     week = timedelta(days=NightlyConfig().backtest_days)
     _play(growing, folder / "root", _last_day(ground) - week)
