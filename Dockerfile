@@ -23,6 +23,7 @@ RUN apt-get update \
     && groupadd --gid 10001 grail \
     && useradd --uid 10001 --gid grail --create-home grail \
     && install --directory --owner grail --group grail --mode 700 /var/lib/grail
+# HOME: where all else is read-only, temporary files can be written
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 USER 10001:10001

@@ -57,7 +57,7 @@ def _wait_until_well(process: psutil.Popen, port: int, health: str, log: Path) -
             if connection.getresponse().status == http.HTTPStatus.OK:
                 return
         except OSError:
-            time.sleep(0.2)
+            time.sleep(0.2)  # it does not listen yet
         finally:
             connection.close()
     raise BenchmarkError(f"no answer at port {port}: {log.read_text()[-500:]}")

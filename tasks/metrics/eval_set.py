@@ -55,9 +55,10 @@ class EvalSet:
     @classmethod
     def read(cls, cells: PartedTable, labels: Iterable[str] = tuple(LABELS)) -> EvalSet:
         """Spread the table ``eval_pairs``, some users at a time, with the labels asked for."""
-        is_tested = pl.col("is_test")
-        asked = [distinct(cells.where(those), "user_idx") for those in (~is_tested, is_tested)]
-        user_idx, video_idx = np.concatenate(asked), distinct(cells, "video_idx")
+        asked = [part.unique() for part in cells.read_parts(["user_idx", "is_test"])]
+        users_asked = pl.concat(asked).unique().sort("is_test", "user_idx")
+        user_idx, is_test = (users_asked[name].to_numpy() for name in ("user_idx", "is_test"))
+        video_idx = distinct(cells, "video_idx")
         row_of = np.empty(int(user_idx.max(initial=-1)) + 1, dtype=np.intp)
         row_of[user_idx] = np.arange(len(user_idx))
         shape = (len(user_idx), len(video_idx))
@@ -77,7 +78,6 @@ class EvalSet:
         counts = pl.concat(lengths).group_by("video_idx", "duration_ms").agg(pl.col("n").sum())
         medians = weighted_medians(counts, "video_idx", "duration_ms")["duration_ms"]
         duration_ms = medians.cast(pl.Int32).to_numpy()
-        is_test = np.arange(len(user_idx)) >= len(asked[0])
         return cls(user_idx, video_idx, is_test, candidates, relevant, stage, duration_ms)
 
     @property

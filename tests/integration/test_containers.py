@@ -66,7 +66,7 @@ def test_mlflow_keeps_its_files_on_the_store_and_clients_need_no_key_of_it(
 
 
 def test_prefect_has_its_pages_where_nothing_but_temporary_files_can_be_written(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = SERVICES["prefect"]["environment"]
     pages = Path(told[PAGES])
@@ -79,8 +79,8 @@ def test_prefect_has_its_pages_where_nothing_but_temporary_files_can_be_written(
         "PREFECT_SERVER_API_AUTH_STRING": "",
         PAGES: str(tmp_path / "pages"),
     }
-    SERVICES["prefect"]["command"][-2:] = ["127.0.0.1", str(port)]
-    server = start("prefect", **own)
+    monkeypatch.setitem(SERVICES["prefect"], "command", SERVICES["prefect"]["command"][:-2])
+    server = start("prefect", "127.0.0.1", str(port), **own)
     try:
         eventually(lambda: answers(f"{address}/api/health"))
         page = httpx.get(address, headers={"Accept": "text/html"}, follow_redirects=True)
