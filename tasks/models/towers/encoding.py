@@ -1,8 +1,11 @@
-"""Turns the rows of ``users`` and ``videos`` into arrays: categories, numbers and tags.
+"""Turns the rows of ``users`` and ``videos`` into arrays: categories and values.
 
 Every category column has two buckets of its own before its values: ``RARE`` for values that are
 new, or that too few learned rows share (a rare author), and ``NULL`` for missing ones. So a row
 with anything unknown in it can always be encoded.
+
+A column of few buckets is laid out as so many columns of zeros with a one in it, beside the
+numbers: one matrix product is many times faster than looking up a row of a table for each of them.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from schemas.raw_columns import (
 
 RARE, NULL, FIRST = 0, 1, 2
 """Places in a column's part of the category table: the two special buckets, then the values."""
+FEW = 64
+"""A category column of at most so many buckets is laid out, one of more is looked up."""
 
 _VIDEO_COLUMNS = (*DAILY_COLUMNS, *CAPTION_COLUMNS)
 USER_CATEGORIES = tuple(features_among(USER_COLUMNS, "category"))
@@ -40,14 +45,14 @@ VIDEO_NUMBERS = (
 class Features:
     """Rows ready for a tower.
 
-    ``categories`` (n, columns) int32 are rows of the tower's category table, ``numbers``
-    (n, 2 x columns) float32 standardised logarithms and null flags, ``tags`` (n, n_tags) float32
-    the row's tags, each with an equal share of 1; a row without tags is all 0.
+    ``categories`` (n, columns) int32 are rows of the tower's category table, one for each column of
+    many buckets. ``values`` (n, width) float32 have, in this order, a column for each bucket of the
+    other category columns, 1 where the row is in it; the numbers' standardised logarithms; their
+    null flags; and the row's tags, each with an equal share of 1: a row without tags is all 0.
     """
 
     categories: NDArray[np.int32]
-    numbers: NDArray[np.float32]
-    tags: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 class Encoder(BaseModel):
@@ -80,22 +85,27 @@ class Encoder(BaseModel):
 
     @property
     def n_categories(self) -> int:
-        """Rows of the category table: all columns' buckets and values, one after the other."""
-        return sum(FIRST + len(values) for values in self.categories.values())
+        """Rows of the category table: looked-up columns' buckets, one after the other."""
+        return sum(FIRST + len(values) for values in self.categories.values() if _is_many(values))
 
     def encode(self, frame: pl.DataFrame) -> Features:
         """Encode the rows of ``frame``; values never learned fall into the column's RARE bucket."""
-        categories = np.empty((frame.height, len(self.categories)), dtype=np.int32)
-        offset = 0
-        for column, (name, values) in enumerate(self.categories.items()):
-            categories[:, column] = offset + _places(frame[name], values)
-            offset += FIRST + len(values)
-        n_numbers = len(self.numbers)
-        numbers = np.empty((frame.height, 2 * n_numbers), dtype=np.float32)
-        for column, name in enumerate(self.numbers):
-            numbers[:, column] = self._standardised(frame[name])
-            numbers[:, n_numbers + column] = frame[name].is_null().to_numpy()
-        return Features(categories, numbers, self._tag_shares(frame))
+        looked_up, laid_out, offset = [], [], 0
+        for name, values in self.categories.items():
+            places = _places(frame[name], values)
+            if _is_many(values):
+                looked_up.append(offset + places)
+                offset += FIRST + len(values)
+            else:
+                laid_out.append(np.eye(FIRST + len(values))[places])
+        numbers = [self._standardised(frame[name]) for name in self.numbers]
+        nulls = [frame[name].is_null().to_numpy() for name in self.numbers]
+        columns = [*laid_out, *(column[:, None] for column in (*numbers, *nulls))]
+        none = np.empty((frame.height, 0))
+        return Features(
+            np.column_stack([none, *looked_up]).astype(np.int32),
+            np.hstack([none, *columns, self._tag_shares(frame)]).astype(np.float32),
+        )
 
     def _standardised(self, column: pl.Series) -> NDArray[Any]:
         mean, deviation = self.numbers[column.name]
@@ -110,6 +120,10 @@ class Encoder(BaseModel):
             shares[tagged["row"].to_numpy(), tagged["tags"].to_numpy()] = 1.0
         shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
         return shares
+
+
+def _is_many(values: list[str]) -> bool:
+    return FIRST + len(values) > FEW
 
 
 def _frequent(column: pl.Series, min_rows: int) -> list[str]:

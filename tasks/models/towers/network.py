@@ -6,11 +6,11 @@ For user u and video v, with tower outputs :math:`(p_u, b_u)` and :math:`(q_v, c
 
 A tower adds up one embedding for the row's id and one for each thing known of the row,
 
-.. math:: (p, b) = E_{id} + \sum_c E_c + W_n n + W_t t + w_0,
+.. math:: (p, b) = E_{id} + \sum_c E_c + W x + w_0,
 
-with its categories c, numbers n and tag shares t. So the id only has to hold what the features
-leave unsaid, and a row whose id is unknown is served by its features. Two towers and a dot product:
-Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016; sums of id and
+with its categories c and values x (``encoding.Features``). So the id only has to hold what the
+features leave unsaid, and a row whose id is unknown is served by its features. Two towers and a dot
+product: Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016; sums of id and
 feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Recommendations", 2015.
 """
 
@@ -74,15 +74,13 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]  # keras is not typed
             "rows": rows,
             "columns": columns,
             "categories": n_categories,
-            "numbers": features.numbers.shape[1],
-            "tags": features.tags.shape[1],
+            "values": features.values.shape[1],
             "dim": dim,
         }
         tower = cls(sizes=sizes, id_dropout=id_dropout, l2=l2, seed=seed)
         tower.build()
         tower.row_categories.assign(features.categories)
-        tower.row_numbers.assign(features.numbers)
-        tower.row_tags.assign(features.tags)
+        tower.row_values.assign(features.values)
         tower.row_ids.assign(np.where(known, np.arange(1, rows + 1), UNKNOWN))
         rng = np.random.default_rng(seed)
         for weight in tower.trainable_variables:
@@ -95,12 +93,10 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]  # keras is not typed
         rows, width = size["rows"], size["dim"] + 1
         self.row_ids = self._constant("row_ids", (rows,), "int32")
         self.row_categories = self._constant("row_categories", (rows, size["columns"]), "int32")
-        self.row_numbers = self._constant("row_numbers", (rows, size["numbers"]), "float32")
-        self.row_tags = self._constant("row_tags", (rows, size["tags"]), "float32")
+        self.row_values = self._constant("row_values", (rows, size["values"]), "float32")
         self.ids = self._table("ids", (rows + 1, width))
         self.categories = self._table("categories", (size["categories"], width))
-        self.numbers = self._table("numbers", (size["numbers"], width))
-        self.tags = self._table("tags", (size["tags"], width))
+        self.values = self._table("values", (size["values"], width))
         self.intercept = self._table("intercept", (width,))
         self.built = True
 
@@ -120,23 +116,20 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]  # keras is not typed
             draw = keras.random.uniform(tf.shape(ids), seed=self.generator)
             ids = tf.where(draw < self.id_dropout, UNKNOWN, ids)
         return tf.gather(self.ids, ids) + self._features_part(
-            tf.gather(self.row_categories, index),
-            tf.gather(self.row_numbers, index),
-            tf.gather(self.row_tags, index),
+            tf.gather(self.row_categories, index), tf.gather(self.row_values, index)
         )
 
     def embed(self, features: Features) -> Any:
         """Return the vectors of rows that the tower does not hold, from their features alone."""
-        part = self._features_part(features.categories, features.numbers, features.tags)
-        return self.ids[UNKNOWN] + part
+        return self.ids[UNKNOWN] + self._features_part(features.categories, features.values)
 
     def all_vectors(self) -> NDArray[np.float32]:
         """Return the vectors of all rows, (rows, dim + 1)."""
         return np.array(self(tf.range(self.sizes["rows"])))
 
-    def _features_part(self, categories: Any, numbers: Any, tags: Any) -> Any:
+    def _features_part(self, categories: Any, values: Any) -> Any:
         of_categories = tf.reduce_sum(tf.gather(self.categories, categories), axis=1)
-        return of_categories + numbers @ self.numbers + tags @ self.tags + self.intercept
+        return of_categories + values @ self.values + self.intercept
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, for ``load_model``."""

@@ -51,7 +51,7 @@ class Pointwise:
         config: TwoTowerConfig,
         seed: int,
     ) -> None:
-        """Compile the step of a rectangle."""
+        """Compile the steps of a group of users."""
         self.network = network
         self.optimizer = Adam(network.trainable_variables)
         self.rng = np.random.default_rng(seed)
@@ -61,12 +61,14 @@ class Pointwise:
             -(-n // groups) for n, groups in zip(labels.shape, self.groups, strict=True)
         )
         self.expected = labels.nnz / (self.groups[0] * self.groups[1])
-        self.train_rectangle = tf.function(
-            self._train_rectangle,
+        self.train_group = tf.function(
+            self._train_group,
             input_signature=[
-                tf.TensorSpec([self.width, self.height], tf.float32),
-                tf.TensorSpec([self.width], tf.int32),
                 tf.TensorSpec([self.height], tf.int32),
+                tf.TensorSpec([self.groups[1] * self.width], tf.int32),
+                tf.TensorSpec([self.groups[1] + 1], tf.int32),
+                tf.TensorSpec([None, 1], tf.int32),
+                tf.TensorSpec([None], tf.float32),
             ],
         )
 
@@ -78,18 +80,27 @@ class Pointwise:
         place = np.argsort(order).astype(np.int32)
         # Rectangles are all of one shape, compiled once. What the last rows and columns are filled
         # up with has no pair there, and learns nothing
-        videos = np.pad(order, (0, -n_videos % self.width))
+        videos = np.resize(order, self.groups[1] * self.width)
         for group in np.array_split(self.rng.permutation(n_users), self.groups[0]):
             cells = self.labels[group]
-            # 1 + label: in a dense rectangle, 0 then says that the pair was never seen
-            cells.data += 1
             cells.indices = place[cells.indices]
             cells.resize(self.height, len(videos))
-            users = np.pad(group, (0, self.height - len(group))).astype(np.int32)
-            by_video = cells.tocsc().T
-            for start in range(0, len(videos), self.width):
-                rows = slice(start, start + self.width)
-                self.train_rectangle(by_video[rows].toarray(), videos[rows], users)
+            users = np.resize(group, self.height).astype(np.int32)
+            self.train_group(users, videos, *self._by_rectangle(cells.tocsc()))
+
+    def _by_rectangle(self, cells: sparse.csc_matrix) -> tuple[NDArray[Any], ...]:
+        """Return where each rectangle's pairs begin, their places in it, and 1 + their labels."""
+        first = np.arange(cells.shape[1], dtype=np.int32) % self.width * self.height
+        places = np.repeat(first, np.diff(cells.indptr)) + cells.indices
+        return cells.indptr[:: self.width].astype(np.int32), places[:, np.newaxis], 1 + cells.data
+
+    def _train_group(self, users: Any, videos: Any, starts: Any, places: Any, labels: Any) -> None:
+        """Take the steps of the rectangles of some users and, group by group, all ``videos``."""
+        for group in tf.range(self.groups[1]):
+            pairs = slice(starts[group], starts[group + 1])
+            cells = tf.scatter_nd(places[pairs], labels[pairs], [self.width * self.height])
+            those = videos[group * self.width : (group + 1) * self.width]
+            self._train_rectangle(tf.reshape(cells, [self.width, self.height]), those, users)
 
     def _train_rectangle(self, cells: Any, videos: Any, users: Any) -> None:
         """Take the step of a rectangle of cells (n_videos, n_users)."""

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from schemas.errors import ModelError
 from schemas.model_settings import TwoTowerConfig
 from tasks.models.base import Training
-from tasks.models.towers.encoding import USER_CATEGORIES, Encoder
+from tasks.models.towers.encoding import FEW, USER_CATEGORIES, Encoder
 from tasks.models.two_tower import TwoTower, load_network
 from tests.synthetic_data import literal_world
 
@@ -73,25 +73,37 @@ def test_rare_new_and_missing_categories_have_buckets_of_their_own() -> None:
     encoder = Encoder.learn(frame, ("author_id", "kind"), (), min_rows=2)
     assert encoder.categories == {"author_id": ["7"], "kind": ["a"]}
     new = pl.DataFrame({"author_id": [7, 8, 99, None], "kind": ["a", "b", None, "z"]})
-    # author_id has rows 0 (rare), 1 (null), 2 (author 7) of the table; kind has 3, 4 and 5
-    assert encoder.encode(new).categories.tolist() == [[2, 5], [0, 3], [0, 4], [1, 3]]
-    assert encoder.n_categories == 6
+    # author_id has columns 0 (rare), 1 (null), 2 (author 7); kind has 3, 4 and 5
+    ones = [np.flatnonzero(row).tolist() for row in encoder.encode(new).values]
+    assert ones == [[2, 5], [0, 3], [0, 4], [1, 3]]
+
+
+def test_categories_of_many_values_are_looked_up_one_column_after_the_other() -> None:
+    authors = [*range(FEW), *range(FEW)]
+    frame = pl.DataFrame({"author_id": authors, "kind": ["a"] * 2 * FEW, "music": authors})
+    encoder = Encoder.learn(frame, tuple(frame.columns), (), min_rows=2)
+    new = pl.DataFrame({"author_id": [0, None], "kind": ["b", "a"], "music": [None, 99]})
+    encoded = encoder.encode(new)
+    # Each has a row for rare and one for null before those of its values: 66, and 66 again
+    assert encoded.categories.tolist() == [[2, 66 + 1], [1, 66 + 0]]
+    assert encoded.values.tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert encoder.n_categories == 2 * 66
 
 
 def test_numbers_are_standardised_logarithms_and_nulls_are_flagged() -> None:
     frame = pl.DataFrame({"plays": [0, 99, None]})
-    numbers = Encoder.learn(frame, (), ("plays",), min_rows=1).encode(frame).numbers
+    values = Encoder.learn(frame, (), ("plays",), min_rows=1).encode(frame).values
     # log1p gives 0 and log 100: one standard deviation is log(100) / sqrt 2
-    np.testing.assert_allclose(numbers, [[-(0.5**0.5), 0], [0.5**0.5, 0], [0, 1]], rtol=1e-6)
+    np.testing.assert_allclose(values, [[-(0.5**0.5), 0], [0.5**0.5, 0], [0, 1]], rtol=1e-6)
 
 
 def test_tags_share_one_and_a_video_without_tags_has_none() -> None:
     frame = pl.DataFrame({"tags": pl.Series([[0, 2], [1], []], dtype=pl.List(pl.Int16))})
     encoder = Encoder.learn(frame, (), (), min_rows=1)
     expected = [[0.5, 0, 0.5], [0, 1, 0], [0, 0, 0]]
-    assert encoder.encode(frame).tags.tolist() == expected
+    assert encoder.encode(frame).values.tolist() == expected
     later = frame.with_columns(tags=pl.Series([[2, 9], [9], [0]], dtype=pl.List(pl.Int16)))
-    assert encoder.encode(later).tags.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+    assert encoder.encode(later).values.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
 
 
 # --- losses and hold-out ------------------------------------------------------------------------
