@@ -10,8 +10,9 @@ A tower adds up one embedding for the row's id and one for each thing known of t
 
 with its categories c and values x (``encoding.Features``). So the id only has to hold what the
 features leave unsaid, and a row whose id is unknown is served by its features. Two towers and a dot
-product: Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016; sums of id and
-feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Recommendations", 2015.
+product: Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016; sums of
+id and feature embeddings: Kula, "Metadata Embeddings for User and Item Cold-start Recommendations",
+2015.
 """
 
 from __future__ import annotations
