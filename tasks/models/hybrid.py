@@ -23,7 +23,7 @@ from tasks.models.blends.blend import Blend, BlendTraining, Index, Inputs, chunk
 from tasks.models.blends.blend_registry import BLENDS, blends_asked_for
 from tasks.models.blends.block_cells import BlockCells, Rows, lead_on_best, mean_of
 from tasks.models.blends.learn_weights import WeightLearning
-from tasks.models.blends.scale import zscore_by_user
+from tasks.models.blends.scale import zscore_by_user, zscore_of_cells
 from tasks.models.blends.weights import Floats, evenness, moments_by_user
 from tasks.models.lookup import recommender_class
 
@@ -294,5 +294,5 @@ def _heard(components: Sequence[Recommender[Any]], pairs: pl.DataFrame) -> Float
         own = slice(*np.searchsorted(user_idx, [known[0], known[-1] + 1]))
         cells = np.searchsorted(known, user_idx[own]), video_idx[own]
         for c, component in enumerate(components):
-            heard[own, c] = zscore_by_user(component.score(known))[cells]
+            heard[own, c] = zscore_of_cells(component.score(known), *cells)
     return np.nan_to_num(heard, copy=False)

@@ -70,8 +70,8 @@ def select_weights(moments: Floats, seed: int, min_selection_rate: float, least:
     times = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     drawn = (times @ moments.reshape(n, -1)).reshape(DRAWS, c + 1, c)
     while kept.any():
-        share = np.mean([_weights(sums, kept) > 0 for sums in drawn], axis=0)
-        weights = _weights(moments.sum(axis=0), kept)
+        share = (_weights(drawn, kept) > 0).mean(axis=0)
+        (weights,) = _weights(moments.sum(axis=0, keepdims=True), kept)
         if not weights.any():
             break
         if share[kept].min() < min_selection_rate:
@@ -85,13 +85,16 @@ def select_weights(moments: Floats, seed: int, min_selection_rate: float, least:
 
 
 def _weights(sums: Floats, kept: NDArray[np.bool_]) -> Floats:
-    """Solve for the kept components from summed moments (c + 1, c); 0 for the others."""
+    """Solve each of n summed moments (n, c + 1, c) for the kept components; 0 for the others."""
     from scipy.optimize import nnls
 
-    weights = np.zeros(len(kept))
-    squares = sums[:-1][np.ix_(kept, kept)]
-    scale = np.trace(squares) / max(kept.sum(), 1)
-    if scale > 0:
-        root = np.linalg.cholesky(squares + RIDGE * scale * np.eye(len(squares)))
-        weights[kept], _ = nnls(root.T, np.linalg.solve(root, sums[-1][kept]))
+    weights = np.zeros((len(sums), len(kept)))
+    squares, products = sums[:, :-1][:, kept][:, :, kept], sums[:, -1][:, kept]
+    scale = np.trace(squares, axis1=1, axis2=2) / max(kept.sum(), 1)
+    known = scale > 0
+    ridge = RIDGE * scale[known, np.newaxis, np.newaxis] * np.eye(int(kept.sum()))
+    roots = np.linalg.cholesky(squares[known] + ridge)
+    wanted = np.linalg.solve(roots, products[known, :, np.newaxis])[..., 0]
+    solved = [nnls(root.T, want)[0] for root, want in zip(roots, wanted, strict=True)]
+    weights[np.ix_(known, kept)] = np.reshape(solved, (-1, int(kept.sum())))
     return weights
