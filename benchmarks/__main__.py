@@ -25,6 +25,7 @@ from benchmarks import (
     ingest,
     metrics,
     neighbours,
+    new_day,
     night,
     scale_x10,
     scale_x10_night,
@@ -37,11 +38,11 @@ from benchmarks.measure import CHECK
 from benchmarks.results import Results, write_into
 
 MODULES = (
-    *(ingest, als, two_tower, neighbours, metrics, top_n),
+    *(ingest, new_day, als, two_tower, neighbours, metrics, top_n),
     *(night, waits, scale_x10, scale_x10_night),
 )
 PARTS: dict[str, ModuleType] = {module.__name__.split(".")[-1]: module for module in MODULES}
-WITHOUT_FIRST_NIGHT = {"ingest", "night", "scale_x10", "scale_x10_night"}
+WITHOUT_FIRST_NIGHT = {"ingest", "new_day", "night", "scale_x10", "scale_x10_night"}
 PREPARE = "prepare"
 
 

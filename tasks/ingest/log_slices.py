@@ -13,7 +13,7 @@ import polars as pl
 
 from tasks.features.log_days import day_of, views_by_day
 from tasks.ingest.raw_tables import RAW_TABLES
-from tasks.ingest.reader import Counts
+from tasks.ingest.reader import Counts, equals_previous
 
 DAYS, BUCKETS = "days", "buckets"
 """Facts of a part of the log: rows by day, and the bucket of users of each row group."""
@@ -80,9 +80,11 @@ def together(pieces: Sequence[pl.DataFrame], days: Sequence[str]) -> tuple[pl.Da
     rows = pl.concat(pieces)
     wanted = pl.Series(days, dtype=pl.String).str.to_date()
     rows = rows.filter(day_of("viewed_at").is_in(wanted.implode()))
+    if len(pieces) == 1:  # in order, and each once, as its part was written
+        return rows, Counts(read=rows.height, kept=rows.height)
     rows = rows.sort(*KEY, "watch_ratio")
-    kept = rows.unique(KEY, keep="first", maintain_order=True)
-    distinct = rows.unique(maintain_order=True).height
+    kept = rows.filter(~equals_previous(rows, KEY))
+    distinct = rows.height - int(equals_previous(rows, rows.columns).sum())
     return kept, Counts(
         read=rows.height,
         kept=kept.height,

@@ -156,8 +156,8 @@ def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Chunk:
     whole_row = [*([_TIEBREAK] if table.tiebreak else []), *names]
     values = [name for name in whole_row if name not in table.key]
     good = frame.filter(pl.col(_BROKEN).is_null()).sort(*table.key, *values, ROW, nulls_last=True)
-    is_repeat = _equals_previous(good, table.key)
-    is_copy = _equals_previous(good, whole_row).filter(is_repeat)
+    is_repeat = equals_previous(good, table.key)
+    is_copy = equals_previous(good, whole_row).filter(is_repeat)
     repeats, first = good.filter(is_repeat), _first_of_key(good, is_repeat)
     is_duplicate = _equal_rows(repeats, first, names)
     broken = _rejects(frame.filter(pl.col(_BROKEN).is_not_null()), raw, _rules(table))
@@ -174,7 +174,7 @@ def _settled(frame: pl.DataFrame, raw: RawFile, table: RawTable) -> Chunk:
     return Chunk(kept, rejects, counts)
 
 
-def _equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+def equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Return, by row, whether all ``columns`` equal those of the row before, nulls included."""
     equal = [pl.col(c).eq_missing(pl.col(c).shift(1)) for c in columns]
     followed = pl.int_range(pl.len()) > 0
