@@ -1,16 +1,17 @@
 """From a raw CSV file to typed rows, rejects and counts, in bounded memory.
 
 One pass over the text types every row, finds the first rule it breaks, and cuts the table into
-buckets on disk; each bucket is then sorted, freed of duplicates and handed out. Every row that was
-read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
+buckets, on disk unless the file is small; each bucket is then sorted, freed of duplicates and
+handed out. Every row that was read is kept, a duplicate, or a reject: ``Counts.balance`` checks it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
 
@@ -19,6 +20,12 @@ from schemas.raw_files import RawFile
 from tasks.ingest.column_rules import Rule
 from tasks.ingest.csv_text import EXTRA, IS_UNEVEN, ROW, WHOLE_ROW, scan_text, unreadable
 from tasks.ingest.raw_tables import RawTable
+
+SMALL_BYTES = 2**26
+"""Of text: a file of no more, such as a day of the log, is cut into buckets in memory."""
+
+Bucket: TypeAlias = Callable[[], pl.DataFrame]
+"""Gives the rows of a bucket."""
 
 _BROKEN = "broken_rule"
 _VALUE = "broken_value"
@@ -77,20 +84,15 @@ def read_raw(
     """
     table = table.believed_until(latest)
     marked = _typed(scan_text(path, raw), table)
+    is_small = path.stat().st_size <= SMALL_BYTES
     try:
         if table.bucket is None:
             yield _settled(marked.collect(), raw, table)
             return
         bucketed = marked.with_columns(table.bucket.alias(_BUCKET))
-        bucketed.sink_parquet(
-            pl.PartitionBy(scratch, key=_BUCKET, include_key=False),
-            compression="lz4",
-            statistics=False,
-            mkdir=True,
-        )
+        buckets = _in_memory(bucketed) if is_small else _on_disk(bucketed, scratch)
     except pl.exceptions.ComputeError as error:
         raise unreadable(path, error) from error
-    buckets = sorted(scratch.glob(f"{_BUCKET}=*"), key=lambda p: int(p.name.split("=")[1]))
     # The next bucket is settled while the reader's own thread writes this one: two cores, two jobs
     with ThreadPoolExecutor(1) as ahead:
         waiting: Future[Chunk] | None = None
@@ -103,8 +105,28 @@ def read_raw(
             yield waiting.result()
 
 
-def _settled_bucket(bucket: Path, raw: RawFile, table: RawTable) -> Chunk:
-    return _settled(pl.read_parquet(sorted(bucket.glob("*.parquet")), glob=False), raw, table)
+def _in_memory(rows: pl.LazyFrame) -> list[Bucket]:
+    """Return the buckets of a small file by their number."""
+    by_number = rows.collect().partition_by(_BUCKET, include_key=False, as_dict=True)
+    return [by_number[number].clone for number in sorted(by_number)]
+
+
+def _on_disk(rows: pl.LazyFrame, scratch: Path) -> list[Bucket]:
+    """Cut a file of any size into buckets below ``scratch``; return them by their number."""
+    rows.sink_parquet(
+        pl.PartitionBy(scratch, key=_BUCKET, include_key=False),
+        compression="lz4",
+        statistics=False,
+        mkdir=True,
+    )
+    folders = sorted(scratch.glob(f"{_BUCKET}=*"), key=lambda p: int(p.name.split("=")[1]))
+    return [
+        partial(pl.read_parquet, sorted(folder.glob("*.parquet")), glob=False) for folder in folders
+    ]
+
+
+def _settled_bucket(bucket: Bucket, raw: RawFile, table: RawTable) -> Chunk:
+    return _settled(bucket(), raw, table)
 
 
 def _typed(text: pl.LazyFrame, table: RawTable) -> pl.LazyFrame:
