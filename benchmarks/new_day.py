@@ -114,5 +114,11 @@ COMPARISONS = (
         theirs=("all_days",),
         goal=Goal(most_times=0.15),
     ),
-    Comparison("the same", "all of its days in one file", ours="newest_day", theirs=("one_file",)),
+    Comparison(
+        "the same",
+        "all of its days in one file",
+        ours="newest_day",
+        theirs=("one_file",),
+        goal=Goal(most_times=0.15),
+    ),
 )

@@ -54,6 +54,7 @@ from tasks.models.towers.encoding import (
     VIDEO_CATEGORIES,
     VIDEO_NUMBERS,
     Encoder,
+    is_looked_up,
 )
 from tasks.models.towers.network import TwoTowerNetwork
 from tasks.models.towers.training import hold_out_last_days
@@ -188,16 +189,25 @@ def keys_of(training: Training, labels: sparse.csr_matrix, config: TwoTowerConfi
         encoder = Encoder.learn(rows, categories, numbers, config.min_category_rows)
         keys[side] = {
             "ids": ["unknown", *ids.tolist()],
-            "categories": [
-                (name, value)
-                for name, values in encoder.categories.items()
-                for value in (RARE, NULL, *values)
+            "categories": buckets(encoder, looked_up=True),
+            "values": [
+                *buckets(encoder, looked_up=False),
+                *((name, part) for part in ("logarithm", "null") for name in encoder.numbers),
+                *(("tag", tag) for tag in range(encoder.n_tags)),
             ],
-            "numbers": range(2 * len(encoder.numbers)),
-            "tags": range(encoder.n_tags),
             "intercept": range(config.dim + 1),
         }
     return keys
+
+
+def buckets(encoder: Encoder, *, looked_up: bool) -> list[Hashable]:
+    """Name the buckets of the category columns that are looked up, or of those laid out."""
+    return [
+        (name, bucket)
+        for name, values in encoder.categories.items()
+        for bucket in (RARE, NULL, *values)
+        if is_looked_up(values) == looked_up
+    ]
 
 
 def two_tower_of(

@@ -86,14 +86,16 @@ class Encoder(BaseModel):
     @property
     def n_categories(self) -> int:
         """Rows of the category table: looked-up columns' buckets, one after the other."""
-        return sum(FIRST + len(values) for values in self.categories.values() if _is_many(values))
+        return sum(
+            FIRST + len(values) for values in self.categories.values() if is_looked_up(values)
+        )
 
     def encode(self, frame: pl.DataFrame) -> Features:
         """Encode the rows of ``frame``; values never learned fall into the column's RARE bucket."""
         looked_up, laid_out, offset = [], [], 0
         for name, values in self.categories.items():
             places = _places(frame[name], values)
-            if _is_many(values):
+            if is_looked_up(values):
                 looked_up.append(offset + places)
                 offset += FIRST + len(values)
             else:
@@ -122,7 +124,8 @@ class Encoder(BaseModel):
         return shares
 
 
-def _is_many(values: list[str]) -> bool:
+def is_looked_up(values: list[str]) -> bool:
+    """Whether a column of these values, and the two special buckets, has a part of the table."""
     return FIRST + len(values) > FEW
 
 
