@@ -23,6 +23,8 @@ from schemas.paths import sqlite_address
 PROJECT = Path(__file__).parents[1]
 START_SECONDS = 240.0
 """In which a server answers that was started, on however busy a machine."""
+UP_SECONDS, AWAY_SECONDS = (10.0, 40.0), (0.0, 20.0)
+"""How long one is up before it is killed, and away then: at least and at most."""
 
 
 class LastingServer:
@@ -61,7 +63,7 @@ class LastingServer:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._is_well():
+        while not self.answers():
             is_alive = self._process.poll() is None and time.monotonic() < deadline
             assert is_alive, f"{self.address} does not answer: {self._log.read_text()[-500:]}"
             time.sleep(0.2)
@@ -73,7 +75,8 @@ class LastingServer:
             self._process.wait()
             self._process = None
 
-    def _is_well(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it is well."""
         try:
             return httpx.get(self.address + self._health, timeout=5, trust_env=False).is_success
         except httpx.TransportError:
@@ -114,12 +117,9 @@ class Killer:
     Once at least.
     """
 
-    def __init__(
-        self, server: LastingServer, draw: np.random.Generator, up: float, away: float
-    ) -> None:
-        """Begin; it is up, and away, for so many seconds at most."""
+    def __init__(self, server: LastingServer, draw: np.random.Generator) -> None:
+        """Begin."""
         self._server, self._draw = server, draw
-        self._up, self._away = up, away
         self._is_over = Event()
         self._threads = ThreadPoolExecutor(1)
         self._kills = self._threads.submit(self._kill_and_start)
@@ -132,9 +132,9 @@ class Killer:
 
     def _kill_and_start(self) -> int:
         kills = 0
-        while not self._is_over.wait(self._draw.uniform(0, self._up)) or not kills:
+        while not self._is_over.wait(self._draw.uniform(*UP_SECONDS)) or not kills:
             self._server.kill()
             kills += 1
-            self._is_over.wait(self._draw.uniform(0, self._away))
+            self._is_over.wait(self._draw.uniform(*AWAY_SECONDS))
             self._server.start()
         return kills

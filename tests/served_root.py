@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,13 @@ from typing import Any
 import httpx
 
 from flows import COMMAND
-from tests.lasting_server import PROJECT, mlflow_server, path_of_python, prefect_server
+from tests.lasting_server import (
+    PROJECT,
+    START_SECONDS,
+    mlflow_server,
+    path_of_python,
+    prefect_server,
+)
 from tests.runs_left import runs_by_day
 
 LIMIT_SECONDS = 900.0
@@ -84,17 +91,26 @@ class ServedRoot:
     def at_once(self, commands: Sequence[Sequence[str]], begins: int = 1) -> list[Ended]:
         """Run commands at the same time, and return all their endings when all have ended.
 
-        One that does not end well is begun again until it has been begun so often.
+        One that does not end well is begun again, when both servers answer, until it has been begun
+        so often.
         """
 
         def endings(words: Sequence[str]) -> list[Ended]:
             ended: list[Ended] = []
             while len(ended) < begins and not (ended and ended[-1].code == 0):
+                self._wait_for_servers()
                 ended.append(self.ending(words))
             return ended
 
         with ThreadPoolExecutor(len(commands)) as threads:
             return [one for its in threads.map(endings, commands) for one in its]
+
+    def _wait_for_servers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not (
+            self.prefect.answers() and self.mlflow.answers()
+        ):
+            time.sleep(0.2)
 
     def ending(self, words: Sequence[str]) -> Ended:
         """Run a command to its end."""

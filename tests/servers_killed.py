@@ -4,8 +4,8 @@
 In each, two nights (in every other round equal ones, else as of two days), a backfill and a pruning
 begin together on a small root with older nights; both servers are killed again and again at moments
 that are drawn, and are away for up to 20 seconds. A command may end well or in one line, and is
-begun again then, once. With the servers up, all are run again, and then nothing of it may be seen:
-what a round has lost is printed.
+begun again then, once, as soon as both answer. With the servers up, all are run again, and then
+nothing of it may be seen: what a round has lost is printed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from tests.lasting_server import Killer
 from tests.runs_left import WALK, left_by_half, runs_by_day, wrong_with_champions
 from tests.served_root import Ended, ServedRoot
 
-UP_SECONDS, AWAY_SECONDS = 30.0, 20.0
-"""A server lives, and is away, for so long at most."""
 BEGINS = 2
 """Of a command while servers are killed: one that ends in one line is begun again."""
 TRIES = 3
@@ -81,10 +79,8 @@ def play(served: ServedRoot, seed: int, commands: Sequence[Sequence[str]]) -> Ro
     served.set_back()
     with served.mlflow, served.prefect:
         draws = np.random.default_rng(seed).spawn(2)
-        killers = [
-            Killer(one, draw, UP_SECONDS, AWAY_SECONDS)
-            for one, draw in zip((served.mlflow, served.prefect), draws, strict=True)
-        ]
+        both = zip((served.mlflow, served.prefect), draws, strict=True)
+        killers = [Killer(server, draw) for server, draw in both]
         try:
             first = served.at_once([*commands, PRUNE], BEGINS)
         finally:
