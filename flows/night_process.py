@@ -15,15 +15,16 @@ from prefect import flow
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import set_api_log_sink
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
+from prefect.task_runners import TaskRunner
 
 from flows.outcomes import complaint
 from flows.parallel_nights import max_parallel_nights, need_mib
 from flows.pipeline import run_night
 from flows.runners.cluster_checks import api_address
+from flows.runners.process_pool import ProcessPool
 from flows.runners.runner_of_setting import RunnerOfSetting, chosen_runner
 from schemas.artifacts import NightResult
-from schemas.errors import BackfillError, IncompleteNightError
+from schemas.errors import BackfillError, IncompleteNightError, ServerError
 from schemas.settings import BackfillConfig
 from tasks.artifacts.inputs import Refs
 from tasks.artifacts.plain_task import plain_task
@@ -86,8 +87,9 @@ def submit_nights(
         try:
             future.wait()
             ended.append(future.state.result(raise_on_failure=False))
-        except BrokenProcessPool as killed:  # with one process, all that wait for one are lost
-            ended.append(killed)
+        # with one process, all that wait for one are lost
+        except (BrokenProcessPool, ServerError) as lost:
+            ended.append(lost)
         bar.show(100 * len(ended) / len(nights))
     return ended
 
@@ -107,7 +109,7 @@ def run_nights(
     with one_server():
         for some in (nights[:1], nights[1:]):
             if some:
-                runner: TaskRunner[Any] = ProcessPoolTaskRunner(
+                runner: TaskRunner[Any] = ProcessPool(
                     max_workers=min(at_a_time, len(some)), initializer=stand_alone
                 )
                 submitted = submit_nights.with_options(task_runner=runner)

@@ -9,8 +9,9 @@ from typing import Any
 
 import psutil
 from prefect.settings import get_current_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.runners.process_pool import ProcessPool
 from schemas.runner_settings import RunnerConfig
 from tasks.training.training_needs import HUNGRIEST
 
@@ -50,7 +51,7 @@ def thread_pool(config: RunnerConfig) -> Iterator[tuple[TaskRunner[Any], None]]:
 def process_pool(config: RunnerConfig) -> Iterator[tuple[TaskRunner[Any], None]]:
     """Start processes: at most as many as PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS says."""
     most = get_current_settings().tasks.runner.process_pool_max_workers
-    with ProcessPoolTaskRunner(max_workers=workers_here(config, most)) as runner:
+    with ProcessPool(max_workers=workers_here(config, most)) as runner:
         yield runner, None
 
 

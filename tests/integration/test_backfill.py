@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,11 +16,12 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from prefect import flow, get_run_logger, task
-from prefect.task_runners import ProcessPoolTaskRunner
 
 from flows.backfill import backfill
 from flows.night_process import one_server, stand_alone
 from flows.nightly import nightly
+from flows.runners.process_pool import ProcessPool
+from schemas.errors import ServerError
 from schemas.retention_settings import CheckConfig, PruneConfig
 from schemas.tables import CONTRACTS
 from tasks.artifacts.run_references import RunReferences
@@ -225,12 +227,31 @@ def test_no_process_writes_to_the_queue_that_one_killed_would_leave_locked(
     def overhear() -> Callable[[str, object], None]:
         return lambda kind, message: sent.append((kind, message))
 
-    runner = ProcessPoolTaskRunner(
+    runner = ProcessPool(
         max_workers=1, initializer=initializer, subprocess_message_processor_factories=[overhear]
     )
     with one_server():
         hear.with_options(task_runner=runner)()
     assert bool(sent) is by_the_queue
+
+
+@task
+def leave() -> None:
+    sys.exit(1)
+
+
+@flow
+def wait_for_one_that_leaves() -> None:
+    leave.submit().wait()
+
+
+def test_a_task_that_prefect_ends_its_process_for_is_not_waited_for_for_ever(
+    prefect_server: str,
+) -> None:
+    """As it does where its server is away when the task is to begin."""
+    runner = ProcessPool(max_workers=1, initializer=stand_alone)
+    with one_server(), pytest.raises(ServerError, match="its process was ended: SystemExit: 1"):
+        wait_for_one_that_leaves.with_options(task_runner=runner)()
 
 
 def start(world: Path, root: Path, server: str, said: Path) -> BaseProcess:
