@@ -115,7 +115,11 @@ class OneLineFormatter(logging.Formatter):
 
 
 def shorten_console() -> None:
-    """Keep tracebacks off the console, where ``one_line`` tells of the error; not off pages."""
+    """Keep tracebacks off the console, where ``one_line`` tells of the error; not off pages.
+
+    Nor does a log that cannot be sent write to the console: Prefect does so at each batch.
+    """
+    logging.raiseExceptions = False
     handlers = {handler for name in LOUD for handler in logging.getLogger(name).handlers}
     for handler in handlers:
         is_console = getattr(handler, "console", None) or getattr(handler, "stream", None)

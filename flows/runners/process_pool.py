@@ -9,8 +9,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Self
 
+from prefect.logging.configuration import ensure_logging_setup
 from prefect.task_runners import ProcessPoolTaskRunner
 
+from flows.commands.failures import shorten_console
 from flows.commands.remedies import cure_of, first_line
 from schemas.errors import ServerError
 
@@ -28,7 +30,12 @@ class ProcessPool(ProcessPoolTaskRunner):
 
 
 def ended_by_error(call: Callable[[], Any]) -> Any:
-    """Make a call in a pool's process; ServerError where it would end the process."""
+    """Make a call in a pool's process; ServerError where it would end the process.
+
+    Nothing shows a traceback there: who waits for the call tells of its error.
+    """
+    ensure_logging_setup()  # as Prefect would soon: what it sets up is what must be short
+    shorten_console()
     logging.getLogger("prefect.engine").setLevel(logging.CRITICAL)  # what it logs is raised, too
     try:
         return call()
