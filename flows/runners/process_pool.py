@@ -24,6 +24,7 @@ class ProcessPool(ProcessPoolTaskRunner):
         """Start the processes."""
         super().__enter__()
         if self._executor is not None:
+            # Prefect makes the executor, and has no other place between a task and its future
             submit = self._executor.submit
             vars(self._executor)["submit"] = lambda call: submit(ended_by_error, call)
         return self

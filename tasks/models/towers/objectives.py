@@ -61,12 +61,13 @@ class Pointwise:
             -(-n // groups) for n, groups in zip(labels.shape, self.groups, strict=True)
         )
         self.expected = labels.nnz / (self.groups[0] * self.groups[1])
+        self.rectangles = -(-labels.shape[1] // self.width)
         self.train_group = tf.function(
             self._train_group,
             input_signature=[
                 tf.TensorSpec([self.height], tf.int32),
-                tf.TensorSpec([self.groups[1] * self.width], tf.int32),
-                tf.TensorSpec([self.groups[1] + 1], tf.int32),
+                tf.TensorSpec([self.rectangles * self.width], tf.int32),
+                tf.TensorSpec([self.rectangles + 1], tf.int32),
                 tf.TensorSpec([None, 1], tf.int32),
                 tf.TensorSpec([None], tf.float32),
             ],
@@ -80,23 +81,17 @@ class Pointwise:
         place = np.argsort(order).astype(np.int32)
         # Rectangles are all of one shape, compiled once. What the last rows and columns are filled
         # up with has no pair there, and learns nothing
-        videos = np.resize(order, self.groups[1] * self.width)
+        videos = np.resize(order, self.rectangles * self.width)
         for group in np.array_split(self.rng.permutation(n_users), self.groups[0]):
             cells = self.labels[group]
             cells.indices = place[cells.indices]
             cells.resize(self.height, len(videos))
             users = np.resize(group, self.height).astype(np.int32)
-            self.train_group(users, videos, *self._by_rectangle(cells.tocsc()))
-
-    def _by_rectangle(self, cells: sparse.csc_matrix) -> tuple[NDArray[Any], ...]:
-        """Return where each rectangle's pairs begin, their places in it, and 1 + their labels."""
-        first = np.arange(cells.shape[1], dtype=np.int32) % self.width * self.height
-        places = np.repeat(first, np.diff(cells.indptr)) + cells.indices
-        return cells.indptr[:: self.width].astype(np.int32), places[:, np.newaxis], 1 + cells.data
+            self.train_group(users, videos, *by_rectangle(cells.tocsc(), self.width))
 
     def _train_group(self, users: Any, videos: Any, starts: Any, places: Any, labels: Any) -> None:
         """Take the steps of the rectangles of some users and, group by group, all ``videos``."""
-        for group in tf.range(self.groups[1]):
+        for group in tf.range(self.rectangles):
             pairs = slice(starts[group], starts[group + 1])
             cells = tf.scatter_nd(places[pairs], labels[pairs], [self.width * self.height])
             those = videos[group * self.width : (group + 1) * self.width]
@@ -208,6 +203,18 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "softmax": SampledSoftmax,
 }
 """By the name of ``TwoTowerConfig.loss``."""
+
+
+def by_rectangle(cells: sparse.csc_matrix, width: int) -> tuple[NDArray[Any], ...]:
+    """Cut labels (n_users, n_videos) into rectangles of ``width`` videos, which divides n_videos.
+
+    Returns where each one's pairs begin, and the last one's end; each pair's place in its rectangle
+    (p, 1), laid out video by video; and 1 + its label.
+    """
+    first = np.arange(cells.shape[1], dtype=np.int32) % width * cells.shape[0]
+    places = np.repeat(first, np.diff(cells.indptr)) + cells.indices
+    starts = cells.indptr[::width]
+    return starts.astype(np.int32), places[:, np.newaxis].astype(np.int32), 1 + cells.data
 
 
 # XLA computes the cells in one pass, where each operation would be a pass of its own. It comes with

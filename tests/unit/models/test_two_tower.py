@@ -140,6 +140,23 @@ def test_gradients_of_a_rectangle_are_those_of_its_seen_pairs_alone() -> None:
         np.testing.assert_allclose(ours, tf.convert_to_tensor(theirs), rtol=1e-5, atol=1e-6)
 
 
+def test_rectangles_hold_one_and_the_label_where_a_pair_was_seen() -> None:
+    from scipy import sparse
+
+    from tasks.models.towers.objectives import by_rectangle
+
+    labels = np.array([[0.5, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]], dtype=np.float32)
+    seen = sparse.csc_matrix(labels)
+    seen.data[seen.data == 1] = 0  # a label of 0 is a pair, too
+    starts, places, values = by_rectangle(seen, width=2)
+    assert starts.tolist() == [0, 2, 4]
+    rectangles = np.zeros((2, 2 * 3), dtype=np.float32)
+    for rectangle, pairs in zip(rectangles, (slice(0, 2), slice(2, 4)), strict=True):
+        rectangle[places[pairs, 0]] = values[pairs]
+    # Video by video, three users each: the first two videos, then the others
+    assert rectangles.tolist() == [[1.5, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 0]]
+
+
 def test_steps_of_adam_are_those_of_keras() -> None:
     import keras
 
