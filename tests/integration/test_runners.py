@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any, Self, get_args
+from typing import Any, get_args
 from uuid import UUID
 
 import distributed
@@ -25,9 +24,10 @@ from flows.outcomes import failure_of
 from flows.pipeline import Day, build_features, ingest_files
 from flows.pipeline import made as found
 from flows.runners import runner_of_setting
+from flows.runners.cluster_runner import TRIES
 from flows.runners.dask_cluster import offers_at
 from flows.runners.runner_of_setting import RUNNERS, RunnerOfSetting, check_runner, chosen_runner
-from schemas.artifacts import Manifest
+from schemas.artifacts import Failure, Manifest
 from schemas.errors import RunnerError
 from schemas.settings import LearningConfig, NightlyConfig
 from tasks.artifacts.table_task import Handle, RunContext
@@ -35,6 +35,7 @@ from tasks.evaluation.task import evaluate
 from tasks.features.task import resolve_cutoffs
 from tasks.sources.task import acquire
 from tasks.training.task import inputs_of, train
+from tests.integration.deadly_worker import DiesOfNewTasks, known_keys
 from tests.integration.nights import Ran, night
 
 pytestmark = [
@@ -107,34 +108,8 @@ def test_two_hungry_tasks_never_share_a_worker_that_holds_one(played: dict[str, 
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
-class Killer(Thread):
-    """Kills each process of a cluster that has a task, until it is told to stop."""
-
-    def __init__(self, client: distributed.Client) -> None:
-        super().__init__()
-        self._client, self._ended = client, Event()
-        self.killed: list[int] = []
-
-    def run(self) -> None:
-        while not self._ended.wait(0.02):
-            pids = self._client.run(os.getpid, on_error="ignore")
-            for worker, its_tasks in self._client.processing().items():
-                pid = pids.get(worker)
-                if its_tasks and pid is not None and pid not in self.killed:
-                    self.killed.append(pid)
-                    os.kill(pid, signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self.join()
-
-
 @flow(task_runner=RunnerOfSetting(), validate_parameters=False)
-def among_killers(config: NightlyConfig) -> dict[str, Any]:
+def among_killers(config: NightlyConfig, deaths: Path) -> list[Failure | None]:
     """Train on a worker that is killed: once when it has done so, then at each try."""
     run = RunContext(config.root, config.seed)
 
@@ -157,23 +132,27 @@ def among_killers(config: NightlyConfig) -> dict[str, Any]:
         for pid in client.run(os.getpid).values():  # with it goes what it knows of its work
             os.kill(pid, signal.SIGKILL)
         figures = evaluated("most_viewed", survivor).ref
-        with Killer(client) as killer:
-            lost = trained("tags")
-            after = evaluated("tags", lost)
-            failures = [failure_of("training", "tags", lost), failure_of("test", "tags", after)]
+        known = client.run_on_scheduler(known_keys)
+        client.register_plugin(DiesOfNewTasks(known, deaths))
+        lost = trained("tags")
+        after = evaluated("tags", lost)
+        failures = [failure_of("training", "tags", lost), failure_of("test", "tags", after)]
     assert figures.rows
     assert manifest.stat().st_mtime_ns == written
-    return {"killed": len(killer.killed), "failures": failures}
+    return failures
 
 
-def test_a_lost_worker_costs_what_it_was_doing(roots: Path) -> None:
+def test_a_lost_worker_costs_what_it_was_doing(roots: Path, tmp_path: Path) -> None:
     """Finished tasks are found in the store; one that kills its workers is given up in a line."""
     (roots / "threads").mkdir(exist_ok=True)
     models = {"models": ("most_viewed", "tags")}
     settings = {**SETTINGS, **models, "runner": "dask", "runner_workers": 1}
-    ended = among_killers(NightlyConfig(root=str(roots / "threads"), **settings))
-    lost, skipped = ended["failures"]
-    assert ended["killed"] == 3
+    deaths = tmp_path / "deaths"
+    lost, skipped = among_killers(NightlyConfig(root=str(roots / "threads"), **settings), deaths)
+    assert lost
+    assert skipped
+    assert len(deaths.read_text().splitlines()) == TRIES
+    assert len(set(deaths.read_text().splitlines())) == 1
     assert "train was given up, as the workers that ran it ended (KilledWorker)" in lost.reason
     assert "run again" in lost.reason
     assert not lost.is_skipped
