@@ -69,7 +69,9 @@ def top_n_for_all(
     chunks = [user_ids[start : start + USERS_AT_ONCE] for start in starts]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         lists = partial(_lists, scorer, fallback, catalogue, allowed, n, rules)
-        for rows, counted in threads.map(lists, chunks):
+        # One user's list takes less time than the start of a thread for it
+        made = threads.map(lists, chunks) if len(chunks) > 1 else map(lists, chunks)
+        for rows, counted in made:
             counts.update(counted)
             yield rows
 

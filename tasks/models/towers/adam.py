@@ -15,7 +15,8 @@ class Adam:
     """Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 
     It computes what ``keras.optimizers.Adam`` does. ``learning_rate`` is a variable, to be assigned
-    before the first step.
+    before the first step. A weight's L2 penalty is added here: its derivative is twice the weight,
+    and the sum of squares itself is of no use to anyone.
     """
 
     def __init__(self, weights: list[Any]) -> None:
@@ -29,7 +30,7 @@ class Adam:
         )
 
     def apply(self, gradients: list[Any]) -> None:
-        """Take a step against ``gradients``, one for each weight in their order."""
+        """Take a step against ``gradients`` and penalties, one for each weight in their order."""
         steps = self.steps.assign_add(1.0)
         for weight, mean, square, gradient in zip(
             self.weights, self.means, self.squares, gradients, strict=True
@@ -44,5 +45,13 @@ class Adam:
                 beta1=BETA_1,
                 beta2=BETA_2,
                 epsilon=EPSILON,
-                grad=tf.convert_to_tensor(gradient),
+                grad=_penalised(gradient, weight),
             )
+
+
+def _penalised(gradient: Any, weight: Any) -> Any:
+    """Return the derivative by a weight with its penalty's, which must be Keras' L2, or none."""
+    dense = tf.convert_to_tensor(gradient)
+    if weight.regularizer is None:
+        return dense
+    return dense + 2 * float(weight.regularizer.l2) * weight.value

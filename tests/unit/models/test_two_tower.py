@@ -143,18 +143,16 @@ def test_gradients_of_a_rectangle_are_those_of_its_seen_pairs_alone() -> None:
 def test_rectangles_hold_one_and_the_label_where_a_pair_was_seen() -> None:
     from scipy import sparse
 
-    from tasks.models.towers.objectives import by_rectangle
+    from tasks.models.towers.objectives import lay_out
 
-    labels = np.array([[0.5, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]], dtype=np.float32)
-    seen = sparse.csc_matrix(labels)
+    labels = np.array([[0.5, 0, 1], [0, 1, 0]], dtype=np.float32)
+    seen = sparse.csr_matrix(labels)
     seen.data[seen.data == 1] = 0  # a label of 0 is a pair, too
-    starts, places, values = by_rectangle(seen, width=2)
-    assert starts.tolist() == [0, 2, 4]
-    rectangles = np.zeros((2, 2 * 3), dtype=np.float32)
-    for rectangle, pairs in zip(rectangles, (slice(0, 2), slice(2, 4)), strict=True):
-        rectangle[places[pairs, 0]] = values[pairs]
-    # Video by video, three users each: the first two videos, then the others
-    assert rectangles.tolist() == [[1.5, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 0]]
+    cells = np.full((4, 3), 9, dtype=np.float32)
+    lay_out(seen, np.array([2, 0, 1], dtype=np.int32), cells)
+    # Video 1 first, then 2 and 0; the third user and the fourth video only fill up
+    assert cells.tolist() == [[0, 1, 0], [1, 0, 0], [1.5, 0, 0], [0, 0, 0]]
+    assert seen.nnz == 3
 
 
 def test_steps_of_adam_are_those_of_keras() -> None:
@@ -169,6 +167,27 @@ def test_steps_of_adam_are_those_of_keras() -> None:
         adam.apply([gradient])
         other.apply([gradient], theirs)
     np.testing.assert_allclose(ours[0].numpy(), theirs[0].numpy(), rtol=1e-5)
+
+
+def test_a_step_of_adam_has_the_derivative_of_the_penalty() -> None:
+    import keras
+    import tensorflow as tf
+
+    from tasks.models.towers.adam import Adam
+
+    start = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
+    penalised, plain = (keras.Variable(start) for _ in range(2))
+    penalised.regularizer = keras.regularizers.L2(0.05)
+    with tf.GradientTape() as tape:
+        penalty = penalised.regularizer(penalised.value)
+    gradient = np.ones((4, 3), np.float32)
+    whole = gradient + tape.gradient(penalty, penalised.value).numpy()
+    for weight, given in ((penalised, gradient), (plain, whole)):
+        adam = Adam([weight])
+        adam.learning_rate.assign(0.01)
+        adam.apply([tf.constant(given)])
+    np.testing.assert_allclose(penalised.numpy(), plain.numpy(), rtol=1e-6)
+    assert not np.allclose(penalised.numpy(), start)
 
 
 def test_the_last_days_are_held_out_unless_they_are_half_of_the_log() -> None:
