@@ -93,7 +93,9 @@ def track_night(
     TrackingError if MLflow does not take it: the next run on this root will log it.
     """
     try:
-        runs = track_runs(config, raw, snapshot, evaluation)
+        verdict = (evaluation.leaderboard, evaluation.comparisons, evaluation.live_test)
+        logged = track_runs.after(*verdict, evaluation.offline_metric_audit)
+        runs = logged(config, raw, snapshot, evaluation)
     except TrackingError as error:
         PendingNights(config.root).keep(PendingNight.of(config, raw, snapshot, evaluation))
         raise TrackingError(f"{error}, and the next run logs this night, too") from error

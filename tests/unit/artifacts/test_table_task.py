@@ -4,8 +4,10 @@ import time
 
 import pytest
 from prefect import flow
-from prefect.client.schemas import State
+from prefect.client.schemas import State, TaskRun
+from prefect.context import TaskRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import BaseModel
 
 import tasks.artifacts.plain_task
 from schemas.errors import ContractError, TaskTimeoutError, TrackingError
@@ -103,3 +105,37 @@ def test_bad_data_stays_bad(retry_on: type[TrackingError] | None) -> None:
     with pytest.raises(ContractError):
         flow(reads)()
     assert len(tries) == 1
+
+
+class Leaf(BaseModel):
+    name: str
+
+
+def test_the_graph_shows_arguments_and_what_is_named_and_no_part_of_an_argument() -> None:
+    def ran() -> TaskRun:
+        context = TaskRunContext.get()
+        assert context
+        return context.task_run
+
+    def made(leaf: Leaf) -> Leaf:
+        named[leaf.name] = str(ran().id)
+        return leaf
+
+    named: dict[str, str] = {}
+    maker = plain_task()(made)
+
+    @plain_task()
+    def shows(given: Leaf, holder: dict[str, Leaf]) -> tuple[dict[str, set[str]], list[str]]:
+        inputs = {key: {str(one.id) for one in its} for key, its in ran().task_inputs.items()}
+        return inputs, [given.name, holder["part"].name]
+
+    @flow
+    def whole() -> tuple[dict[str, set[str]], list[str]]:
+        given, part, before = (maker(Leaf(name=name)) for name in ("given", "part", "before"))
+        return shows.after(before)(given, {"part": part})
+
+    inputs, seen = whole()
+    assert seen == ["given", "part"]
+    assert inputs["given"] == {named["given"]}
+    assert inputs["wait_for"] == {named["before"]}
+    assert not inputs["holder"]
