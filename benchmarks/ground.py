@@ -57,7 +57,12 @@ class Ground:
         """Run the nightly flow: its artefacts are what most sides work on.
 
         Those that are there and made by today's code are found again, so that is done each time.
+        Not so in MLflow: an equal night is not logged again, and its model would be served by the
+        code of another day.
         """
+        for file in Path(self.root).glob("mlflow.db*"):
+            file.unlink()
+        shutil.rmtree(Path(self.root, "mlflow-artifacts"), ignore_errors=True)
         where = ("--source", self.world, "--root", self.folder / "root", "--seed", self.seed)
         run("flows", "nightly", *where, "--summary", self._summary)
 
