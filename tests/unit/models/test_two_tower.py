@@ -175,19 +175,22 @@ def test_a_step_of_adam_has_the_derivative_of_the_penalty() -> None:
 
     from tasks.models.towers.adam import Adam
 
-    start = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
-    penalised, plain = (keras.Variable(start) for _ in range(2))
-    penalised.regularizer = keras.regularizers.L2(0.05)
-    with tf.GradientTape() as tape:
-        penalty = penalised.regularizer(penalised.value)
-    gradient = np.ones((4, 3), np.float32)
-    whole = gradient + tape.gradient(penalty, penalised.value).numpy()
-    for weight, given in ((penalised, gradient), (plain, whole)):
-        adam = Adam([weight])
+    rng = np.random.default_rng(5)
+    start = rng.normal(size=(4, 3)).astype(np.float32)
+    penalised, traced, unpenalised = (keras.Variable(start) for _ in range(3))
+    l2 = penalised.regularizer = keras.regularizers.L2(0.5)
+    weights = (penalised, traced, unpenalised)
+    steps = [Adam([weight]) for weight in weights]
+    for adam in steps:
         adam.learning_rate.assign(0.01)
-        adam.apply([tf.constant(given)])
-    np.testing.assert_allclose(penalised.numpy(), plain.numpy(), rtol=1e-6)
-    assert not np.allclose(penalised.numpy(), start)
+    for gradient in rng.normal(size=(5, 4, 3)).astype(np.float32):
+        with tf.GradientTape() as tape:
+            penalty = l2(traced.value)
+        whole = gradient + tape.gradient(penalty, traced.value)
+        for adam, given in zip(steps, (gradient, whole, gradient), strict=True):
+            adam.apply([tf.constant(given)])
+    np.testing.assert_allclose(penalised.numpy(), traced.numpy(), rtol=1e-5)
+    assert np.abs(penalised.numpy() - unpenalised.numpy()).max() > 0.01
 
 
 def test_the_last_days_are_held_out_unless_they_are_half_of_the_log() -> None:
