@@ -39,7 +39,7 @@ class PlainTask(Generic[P, R]):
         """Return what runs it, shown in Prefect's graph behind the tasks that made ``results``.
 
         It is shown behind those that made an argument as well, but not a part of one: Prefect would
-        look for their results in every field of every manifest, a third of an unchanged night.
+        look for their results in every field of every manifest, a quarter of an unchanged night.
         """
 
         def run(*args: P.args, **kwargs: P.kwargs) -> R:

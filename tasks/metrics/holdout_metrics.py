@@ -168,7 +168,7 @@ def weighted_accuracy(ranked: NDArray[np.int32], relevant: Mask, weights: Floats
 
 def packed(matrix: NDArray[Any], cells: Mask) -> Floats:
     """Return only the ``cells`` (n, m) of each row of a matrix, in their order: (n, most), NaN."""
-    # Of one dimension, where nonzero of two takes three times as long
+    # Of one dimension, where nonzero of two takes eight times as long
     rows, columns = np.divmod(np.flatnonzero(cells), cells.shape[1])
     counts = np.bincount(rows, minlength=len(cells))
     places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
