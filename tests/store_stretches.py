@@ -17,12 +17,12 @@ from schemas.artifacts import BuildSpec, SourceFile
 from schemas.tables import CONTRACTS
 from tasks.artifacts import remote_backend
 from tasks.artifacts.backend import backend_of
-from tasks.artifacts.cache import FOLDER
 from tasks.artifacts.inventory import Inventory
 from tasks.artifacts.manifest import contract_fingerprint
 from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import RunContext
+from tasks.artifacts.user_folder import FOLDER
 from tasks.artifacts.writer import ArtifactWriter
 from tasks.ingest.log_task import LOG, index_log, ingest_log, slice_log
 from tasks.ingest.task import ingest

@@ -10,10 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -21,13 +19,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.artifacts import FileEntry
 from schemas.errors import ConfigError, StoreError
-from schemas.paths import absolute
 from tasks.artifacts.local_backend import STAGING, staging_prefix
 from tasks.artifacts.locks import locked
 from tasks.artifacts.manifest import check_files, under
-
-FOLDER = "GRAIL_CACHE_DIR"
-"""Environment variable with the folder; otherwise ``grail`` where caches of this user are."""
+from tasks.artifacts.user_folder import FOLDER, folder_of_user, own_folder
 
 MAXSIZE = "GRAIL_CACHE_MAXSIZE"
 """Environment variable with the bytes to be kept, as 500M or 20G."""
@@ -176,31 +171,3 @@ def bytes_of(text: str) -> int:
     if found is None:
         raise ConfigError(f"{MAXSIZE} is {text!r}: give bytes, as 500M or 20G")
     return int(float(found[1]) * UNITS[found[2].upper()])
-
-
-def folder_of_user() -> Path:
-    """Return where a user's cache is, by the environment."""
-    given = os.environ.get(FOLDER) or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/grail"
-    parent, name = os.path.split(given.rstrip("/"))
-    return absolute(parent) / name  # a link in its own place is looked at, not followed
-
-
-def own_folder(folder: Path) -> Path:
-    """Make a folder of this user, theirs alone, or take the one that is there.
-
-    StoreError if somebody has put something else in its place, such as a link to where they would
-    like the files to go.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    if not is_own or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StoreError(
-            f"{folder} is not a folder that belongs to you and that you alone may write: what a"
-            " remote root keeps on this machine would be in the hands of others. Remove it, or"
-            f" choose another folder with {FOLDER}"
-        )
-    folder.chmod(0o700)
-    return folder

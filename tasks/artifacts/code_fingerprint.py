@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import resolve_name
@@ -23,6 +23,7 @@ from threading import Lock
 from typing import Any
 
 from tasks.artifacts.installed import packages_of
+from tasks.artifacts.remembered_code import RememberedCode
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("schemas", "tasks")
@@ -104,6 +105,22 @@ _parsing = Lock()
 
 @cache
 def _code_version(roots: tuple[Symbol, ...]) -> CodeVersion:
+    memory = _memory()
+    found = memory.get(roots)
+    if found is None:
+        found = _found(roots)
+        memory.keep(roots, *found)
+    code, libraries = found
+    return CodeVersion(code, _versions(libraries))
+
+
+@cache
+def _memory() -> RememberedCode:
+    return RememberedCode(code_hash(*ROOMS))
+
+
+def _found(roots: tuple[Symbol, ...]) -> tuple[str, list[str]]:
+    """Follow names from ``roots``; return a hash of all code behind them, and its libraries."""
     reached: dict[Symbol, str] = {}
     libraries: set[str] = set()
     waiting = list(roots)
@@ -117,7 +134,7 @@ def _code_version(roots: tuple[Symbol, ...]) -> CodeVersion:
         reached[symbol], mentioned = _follow(symbol)
         waiting += mentioned
     text = "\n".join(f"{symbol}: {reached[symbol]}" for symbol in sorted(reached))
-    return CodeVersion(hashlib.sha256(text.encode()).hexdigest()[:16], _versions(libraries))
+    return hashlib.sha256(text.encode()).hexdigest()[:16], sorted(libraries)
 
 
 @cache  # most of the code is behind many results
@@ -267,7 +284,7 @@ def _is_carrier(dotted: str) -> bool:
     return dotted in CARRIERS or dotted.split(".")[0] in CARRIERS
 
 
-def _versions(libraries: set[str]) -> dict[str, str]:
+def _versions(libraries: Iterable[str]) -> dict[str, str]:
     """Version by distribution; the standard library belongs to none and is left out."""
     names = {name for library in libraries for name in packages_of(library)}
     return {name: _version(name) for name in sorted(names)}

@@ -10,19 +10,17 @@ is ``python -m flows check``, which reads everything.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.artifacts.checksum import sha256_of
+from tasks.artifacts.remembered_lines import RememberedLines
 
 MOST_BYTES = 2**22
-"""Of a memory: when it is longer, the older half of it is forgotten."""
+"""Of what is remembered of a root's files."""
 
 
 class Identity(NamedTuple):
@@ -45,14 +43,11 @@ class Identity(NamedTuple):
 
 
 class KnownFiles:
-    """What a file remembers of others: a line each, added at once, so that processes share it.
-
-    Where it cannot be written, nothing is remembered.
-    """
+    """What a file remembers of others; where it cannot be written, nothing."""
 
     def __init__(self, file: Path) -> None:
         """Name the file; nothing is read yet."""
-        self._file = file
+        self._lines = RememberedLines(file, MOST_BYTES)
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of a file, which is read unless it is known; OSError."""
@@ -74,22 +69,13 @@ class KnownFiles:
 
     @cached_property
     def _known(self) -> dict[Identity, str]:
-        try:
-            lines = self._file.read_bytes().splitlines(keepends=True)
-            if sum(map(len, lines)) > MOST_BYTES:
-                lines = lines[len(lines) // 2 :]
-                part = self._file.with_name(f"{self._file.name}.{os.getpid()}.part")
-                part.write_bytes(b"".join(lines))
-                part.replace(self._file)
-        except OSError:
-            return {}
-        return dict(_understood(lines))
+        return {Identity(*found): checksum for *found, checksum in self._lines.read()}
 
     def _now(self) -> Identity | None:
         """Return what the file system says of the memory when it is touched: what time it is."""
         with suppress(OSError):
-            self._file.touch()
-            return Identity.of(self._file)
+            self._lines.file.touch()
+            return Identity.of(self._lines.file)
         return None
 
     def _note(self, found: Identity, checksum: str, now: Identity | None) -> None:
@@ -97,25 +83,10 @@ class KnownFiles:
         if now is None or not is_same_clock or max(found[-2:]) >= now.modified:
             return
         self._known[found] = checksum
-        line = json.dumps([*found, checksum])
-        with suppress(OSError), self._file.open("ab", buffering=0) as memory:
-            memory.write(f"{_seal(line)} {line}\n".encode())
+        self._lines.add([*found, checksum])
 
 
 @cache
 def known_files(staging: Path) -> KnownFiles:
     """Return what is remembered in a root's staging folder, read once a process."""
     return KnownFiles(staging / "known_files")
-
-
-def _understood(lines: list[bytes]) -> Iterator[tuple[Identity, str]]:
-    """Yield what whole lines say; one that was cut off or damaged says nothing."""
-    for one in lines:
-        seal, _, line = one.decode(errors="replace").rstrip("\n").partition(" ")
-        if seal == _seal(line):
-            *found, checksum = json.loads(line)
-            yield Identity(*found), checksum
-
-
-def _seal(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()[:16]

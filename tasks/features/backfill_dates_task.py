@@ -9,7 +9,13 @@ from schemas.errors import ConfigError
 from schemas.settings import BackfillConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.store import Store
-from tasks.features.log_days import LEAST_BEFORE, days_with_views, playable_days, strays
+from tasks.features.log_days import (
+    LEAST_BEFORE,
+    days_with_views,
+    playable_days,
+    strays,
+    views_by_day,
+)
 from tasks.features.task import CutoffDates, resolved_days
 
 logger = logging.getLogger(__name__)
@@ -41,10 +47,9 @@ def dates_to_play(
 @plain_task()
 def backfill_dates(config: BackfillConfig, log_table: ArtifactRef) -> list[CutoffDates]:
     """Settle the days of a backfill, and the day on which each is backtested."""
-    store = Store(config.root)
-    log = store.scan(log_table)
-    if far := strays(log):
+    views = views_by_day(Store(config.root).scan(log_table))
+    if far := strays(views):
         logger.warning("%s", far)
-    days = dates_to_play(days_with_views(log), config.from_day, config.to_day, config.every_days)
+    days = dates_to_play(days_with_views(views), config.from_day, config.to_day, config.every_days)
     logger.info("%d nights, from %s to %s", len(days), days[0], days[-1])
-    return [resolved_days(log, day, config.backtest_days) for day in days]
+    return [resolved_days(views, day, config.backtest_days) for day in days]

@@ -4,17 +4,16 @@ from datetime import date
 
 import polars as pl
 
-from tasks.features.cutoff import before
 from tasks.features.log_days import days_with_views
 
 
-def backtest_day_of(log: pl.LazyFrame, as_of: date, days: int) -> date | None:
+def backtest_day_of(views: pl.DataFrame, as_of: date, days: int) -> date | None:
     """Return the first of the last ``days`` days with views before ``as_of``.
 
-    At most half of the days there are, so that enough is left to learn from; None if there is only
-    one.
+    ``views`` are those of ``views_by_day``. At most half of the days there are, so that enough is
+    left to learn from; None if there is only one.
     """
-    there = days_with_views(log.filter(before(as_of)))
+    there = days_with_views(views.filter(pl.col("day") < as_of))
     n_days = min(days, len(there) // 2)
     return there[-n_days] if n_days else None
 

@@ -32,9 +32,9 @@ def views_by_day(log: pl.LazyFrame) -> pl.DataFrame:
     return hours.group_by(day=day).agg(pl.col("views").sum()).sort("day").collect()
 
 
-def days_with_views(log: pl.LazyFrame) -> list[date]:
-    """Return the days, in Shanghai, on which the log has views, ascending, without the strays."""
-    return _split(views_by_day(log))[0]["day"].to_list()
+def days_with_views(views: pl.DataFrame) -> list[date]:
+    """Return the days of ``views_by_day`` that count, ascending: without the strays."""
+    return _split(views)[0]["day"].to_list()
 
 
 def playable_days(there: Sequence[date]) -> list[date]:
@@ -54,7 +54,7 @@ def day_after(played: date | None, there: Sequence[date]) -> date | None:
 
 def activity_of_users(log: pl.LazyFrame, user_ids: pl.Series) -> pl.Series:
     """Return the share of the log's days on which each user viewed anything; 0 without a view."""
-    days = days_with_views(log)
+    days = days_with_views(views_by_day(log))
     day = pl.col("viewed_at").dt.convert_time_zone(str(SHANGHAI)).dt.date()
     theirs = log.filter(pl.col("user_id").is_in(user_ids.implode())).select("user_id", day=day)
     theirs = theirs.filter(pl.col("day").is_in(days))
@@ -63,9 +63,9 @@ def activity_of_users(log: pl.LazyFrame, user_ids: pl.Series) -> pl.Series:
     return users["day"].fill_null(0) / max(len(days), 1)
 
 
-def strays(log: pl.LazyFrame) -> str:
-    """Say which days the log has a few views on, far from its mass; empty if there are none."""
-    few = _split(views_by_day(log))[1]
+def strays(views: pl.DataFrame) -> str:
+    """Say which of ``views_by_day`` are a few, far from the log's mass; empty if there are none."""
+    few = _split(views)[1]
     if few.is_empty():
         return ""
     first, *_, last = [few["day"][0], *few["day"]]

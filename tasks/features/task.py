@@ -18,7 +18,7 @@ from tasks.features.friendships import undirected
 from tasks.features.holdout import backtest_day_of, first_met, of_same_users
 from tasks.features.id_index import index_of
 from tasks.features.label_threshold import fit_threshold
-from tasks.features.log_days import days_with_views, strays
+from tasks.features.log_days import days_with_views, strays, views_by_day
 from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
 from tasks.features.video_features import daily_by_cut, durations_of, video_features
@@ -33,16 +33,17 @@ class CutoffDates(NamedTuple):
     as_of: date
 
 
-def resolved_days(log: pl.LazyFrame, as_of: date | None, backtest_days: int) -> CutoffDates:
+def resolved_days(views: pl.DataFrame, as_of: date | None, backtest_days: int) -> CutoffDates:
     """Return ``as_of``, or the day after the log's last, and the backtest's day.
 
-    ConfigError if fewer than two days of the log are before ``as_of``.
+    ``views`` are those of ``views_by_day``. ConfigError if fewer than two days of the log are
+    before ``as_of``.
     """
-    after_last = days_with_views(log)[-1] + timedelta(days=1)
+    after_last = days_with_views(views)[-1] + timedelta(days=1)
     day = as_of if as_of is not None else after_last
-    backtest_day = backtest_day_of(log, day, backtest_days)
+    backtest_day = backtest_day_of(views, day, backtest_days)
     if backtest_day is None:
-        first, *others = days_with_views(log)
+        first, *others = days_with_views(views)
         later = [f"a day from {second + timedelta(days=1)} to {after_last}" for second in others]
         raise ConfigError(
             f"as_of {day}: the log begins on {first}, and two days with views are needed before it:"
@@ -57,8 +58,7 @@ def resolve_cutoffs(
     run: RunContext, log: ArtifactRef, as_of: date | None, backtest_days: int
 ) -> CutoffDates:
     """Settle the day as of which everything is learned, and the day of its backtest."""
-    store = Store(run.root)
-    views = store.scan(log)
+    views = views_by_day(Store(run.root).scan(log))
     days = resolved_days(views, as_of, backtest_days)
     if far := strays(views):
         logger.warning("%s", far)

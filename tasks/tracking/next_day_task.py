@@ -9,7 +9,7 @@ from schemas.settings import NightlyConfig
 from tasks.artifacts.plain_task import plain_task
 from tasks.artifacts.run_references import RunReferences
 from tasks.artifacts.store import Store
-from tasks.features.log_days import day_after, days_with_views
+from tasks.features.log_days import day_after, days_with_views, views_by_day
 from tasks.sources.task import RawData
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def resolve_next_day(config: NightlyConfig, raw: RawData, log: ArtifactRef) -> d
     references = RunReferences(config.root)
     with reachable(config.tracking_address) as client:
         played = newest_night(client, references, config.source, raw)
-    there = days_with_views(Store(config.root).scan(log))
+    there = days_with_views(views_by_day(Store(config.root).scan(log)))
     day = day_after(played, there)
     logger.info("the newest night on this root: %s", f"as of {played}" if played else "none")
     return day or (

@@ -10,8 +10,10 @@ import pytest
 from schemas.tables import CONTRACTS
 from tasks.artifacts import code_fingerprint as provenance
 from tasks.artifacts.code_fingerprint import CodeVersion, code_version_of
+from tasks.artifacts.user_folder import FOLDER
 from tasks.features.user_item import pairs_of
 from tasks.models.lookup import recommender_class
+from tests.code_fingerprints import forget
 
 FILES = {
     "tasks/__init__.py": "",
@@ -117,19 +119,16 @@ class Project:
         (self.folder / name).write_text(text.replace(old, new))
 
     def version(self, function: str = "made", module: str = "tasks.made") -> CodeVersion:
-        provenance._code_version.cache_clear()
-        provenance._parse.cache_clear()
-        provenance._follow.cache_clear()
+        forget()
         return code_version_of(SimpleNamespace(__module__=module, __qualname__=function))
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
     yield Project(tmp_path)
-    provenance._code_version.cache_clear()
-    provenance._parse.cache_clear()
-    provenance._follow.cache_clear()
+    forget()
 
 
 WITHOUT_EFFECT = {

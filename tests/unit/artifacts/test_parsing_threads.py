@@ -3,20 +3,22 @@
 import ast
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import pytest
 
-from tasks.artifacts import code_fingerprint
 from tasks.artifacts.code_fingerprint import code_version_of
+from tasks.artifacts.user_folder import FOLDER
 from tasks.evaluation.task import evaluate
 from tasks.features.task import build_user_item
 from tasks.training.task import train
+from tests.code_fingerprints import forget
 
 
 def test_threads_that_fingerprint_at_once_do_not_parse_at_once(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     functions = [task.function for task in (evaluate, build_user_item, train)]
     expected = [code_version_of(function) for function in functions]
@@ -30,8 +32,8 @@ def test_threads_that_fingerprint_at_once_do_not_parse_at_once(
         finally:
             busy.release()
 
-    for cached in ("_code_version", "_follow", "_parse"):
-        getattr(code_fingerprint, cached).cache_clear()
+    monkeypatch.setenv(FOLDER, str(tmp_path))  # what other processes have found is not asked for
+    forget()
     monkeypatch.setattr(ast, "parse", parse_alone)
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(code_version_of, functions)) == expected

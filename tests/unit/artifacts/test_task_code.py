@@ -15,6 +15,8 @@ from schemas.artifacts import ArtifactRef, BuildSpec
 from tasks.artifacts import code_fingerprint as provenance
 from tasks.artifacts.code_fingerprint import CARRIERS
 from tasks.artifacts.table_task import RunContext, TableTask, table_task
+from tasks.artifacts.user_folder import FOLDER
+from tests.code_fingerprints import forget
 
 ROOT = Path(__file__).parents[3]
 Maker = tuple[str, str]
@@ -46,12 +48,6 @@ TASKS: dict[Maker, TableTask] = {
     if isinstance(found, TableTask) and found.function.__module__ == dotted
 }
 MAKERS = list(TASKS)
-
-
-def forget() -> None:
-    """Let nothing that was read of the project be remembered."""
-    for cached in (provenance._code_version, provenance._parse, provenance._follow):
-        cached.cache_clear()
 
 
 class Copy:
@@ -96,6 +92,7 @@ def project(
     before: dict[Maker, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Copy]:
     monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
     forget()
     yield Copy(tmp_path)
     forget()

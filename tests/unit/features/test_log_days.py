@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.features.cutoff import SHANGHAI
-from tasks.features.log_days import activity_of_users, day_after, days_with_views, strays
+from tasks.features.log_days import (
+    activity_of_users,
+    day_after,
+    days_with_views,
+    strays,
+    views_by_day,
+)
 from tasks.features.task import resolved_days
 
 FIRST = date(2020, 7, 5)
@@ -17,13 +23,13 @@ KUAIREC = {FIRST + timedelta(n): 400 for w in ((0, 8), (27, 37), (53, 63)) for n
 """Views on each day of KuaiRec's three windows, 18 and 16 silent days between them."""
 
 
-def views_on(days: Mapping[date, int]) -> pl.LazyFrame:
+def views_on(days: Mapping[date, int]) -> pl.DataFrame:
     moments = [
         datetime.combine(day, time(), SHANGHAI) + timedelta(seconds=i)
         for day, n in days.items()
         for i in range(n)
     ]
-    return pl.LazyFrame({"viewed_at": moments}).cast(pl.Datetime("ms", "UTC"))
+    return views_by_day(pl.LazyFrame({"viewed_at": moments}).cast(pl.Datetime("ms", "UTC")))
 
 
 def as_of(days: Mapping[date, int]) -> date:

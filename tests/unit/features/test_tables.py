@@ -14,6 +14,7 @@ from tasks.features.cutoff import before, cut_at
 from tasks.features.friendships import undirected
 from tasks.features.id_index import index_of, indexed
 from tasks.features.label_threshold import fit_threshold
+from tasks.features.log_days import views_by_day
 from tasks.features.task import resolved_days
 from tasks.features.user_features import user_features
 from tasks.features.user_item import activity_of, pairs_of
@@ -42,9 +43,10 @@ def test_only_what_is_before_midnight_is_known() -> None:
     assert events.select(before(AS_OF)).to_series().to_list() == [True, False, False]
 
 
-def events_on(*days: int) -> pl.LazyFrame:
-    """Return a log with a view on each of these days of July 2020, from the 10th on."""
-    return log([(1, 1, 1.0, 10_000, START + timedelta(days=day - 10)) for day in days]).lazy()
+def events_on(*days: int) -> pl.DataFrame:
+    """Return the days of a log with a view on each of these days of July 2020, from the 10th on."""
+    rows = [(1, 1, 1.0, 10_000, START + timedelta(days=day - 10)) for day in days]
+    return views_by_day(log(rows).lazy())
 
 
 def test_day_not_given_is_the_one_after_the_last() -> None:

@@ -18,7 +18,7 @@ from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import RunContext
 from tasks.demo_world import write_demo_world
 from tasks.features import task as features
-from tasks.features.log_days import days_with_views
+from tasks.features.log_days import days_with_views, views_by_day
 from tasks.ingest.log_task import ingest_log, know_log
 from tasks.ingest.task import ingest
 from tasks.sources.locate import fingerprint, locate
@@ -124,7 +124,7 @@ def test_files_by_day_make_the_tables_that_one_file_makes(
     assert log.rows == whole.rows
     names = ("users", "video_tags", "video_daily_stats", "captions", "small_matrix")
     others = tables_of(run, world, names)
-    day = days_with_views(store.scan(whole))[-3]
+    day = days_with_views(views_by_day(store.scan(whole)))[-3]
     past = run.at(day)
     known = as_of(run, day, log)
     assert dict(features_of(past, others | {"interactions": known})) == dict(
@@ -140,7 +140,7 @@ def test_a_new_day_leaves_what_was_known_before_as_it_is(
     *_, file = sorted((by_day / "big_matrix").iterdir())
     later = file.rename(tmp_path / file.name)
     log = log_of(run, by_day)
-    end = days_with_views(store.scan(log))[-1]
+    end = days_with_views(views_by_day(store.scan(log)))[-1]
     before = [as_of(run, end - timedelta(days=n), log).content for n in (0, 3)]
     made = set(Path(run.root).glob("[!.]*/*/*/manifest.json"))
     later.rename(file)

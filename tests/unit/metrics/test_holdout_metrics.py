@@ -15,7 +15,7 @@ from schemas.evaluation import Holdout as NextDaysTable
 from tasks.artifacts.parted_table import PartedTable
 from tasks.features.cutoff import SHANGHAI
 from tasks.features.holdout import backtest_day_of, first_met, of_same_users
-from tasks.features.log_days import days_with_views
+from tasks.features.log_days import days_with_views, views_by_day
 from tasks.metrics.accuracy import accuracy_at_k
 from tasks.metrics.holdout_metrics import (
     COLD,
@@ -37,12 +37,12 @@ NAN = np.nan
 AS_OF = date(2020, 9, 1)
 
 
-def viewed(*moments: datetime) -> pl.LazyFrame:
+def viewed(*moments: datetime) -> pl.DataFrame:
     schema = {"viewed_at": pl.Datetime("ms", "UTC")}
-    return pl.DataFrame({"viewed_at": moments}, schema=schema).lazy()
+    return views_by_day(pl.LazyFrame({"viewed_at": moments}, schema=schema))
 
 
-def on_days(*days: int) -> pl.LazyFrame:
+def on_days(*days: int) -> pl.DataFrame:
     """Views on these days of August, two a day, at the first and last minute in Shanghai."""
     first = [datetime(2020, 8, day, 0, 1, tzinfo=SHANGHAI) for day in days]
     last = [moment + timedelta(hours=23, minutes=58) for moment in first]
