@@ -115,11 +115,12 @@ def build_features(days: Iterable[Day]) -> None:
 def train_models(config: LearningConfig, day: Day, backtest: Day) -> None:
     """Train every model as of both days; blends last, on the others and on the backtest.
 
-    A blend of the backtest itself has no earlier one: it learns from its own.
+    A blend of the backtest itself has no earlier one: it learns from its own. The backtest is
+    first, so that its blends, slow in Python, are trained beside one of the day's in TensorFlow.
     """
-    for name in config.models:
-        settings = config.model_settings(name).model_dump(mode="json")
-        for its in (backtest, day):
+    for its in (backtest, day):
+        for name in config.models:
+            settings = config.model_settings(name).model_dump(mode="json")
             inputs = inputs_of(name, its.tables, its.models, backtest.tables, backtest.models)
             its.models.update(train.submit(its.run, inputs, model=name, config=settings))
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import psutil
 from prefect.settings import get_current_settings
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner
 
 from flows.runners.process_pool import ProcessPool
+from flows.runners.thread_pool import ThreadPool
 from schemas.runner_settings import RunnerConfig
 from tasks.training.training_needs import HUNGRIEST
 
@@ -42,8 +43,7 @@ def workers_here(config: RunnerConfig, most: int | None = None) -> int:
 def thread_pool(config: RunnerConfig) -> Iterator[tuple[TaskRunner[Any], None]]:
     """Start threads: at most as many as PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS says."""
     most = get_current_settings().tasks.runner.thread_pool_max_workers
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(workers_here(config, most))
-    with runner:
+    with ThreadPool(max_workers=workers_here(config, most)) as runner:
         yield runner, None
 
 
