@@ -32,6 +32,7 @@ V = TypeVar("V")
 
 _importing = Lock()
 """Models are trained side by side, and nothing may be imported by two threads at once."""
+_imported: set[str] = set()
 
 _loading = Lock()
 _loaded: WeakValueDictionary[tuple[str, str], Recommender[Any]] = WeakValueDictionary()
@@ -104,9 +105,7 @@ def train(
 ) -> None:
     """Fit one model on what was known by a day, and save it."""
     kind = recommender_class(model)
-    with _importing:
-        for library in kind.libraries:
-            import_module(library)
+    import_libraries(kind.libraries)
     training = load_training(inputs, kind.required_tables, as_of, seed)
     with progress_shown(f"train-{model.replace('_', '-')}", f"Training of {model}"):
         fitted = kind(kind.config_type.model_validate(config)).fit(training)
@@ -116,6 +115,16 @@ def train(
         "fit_summary": dict(fitted.fit_summary()),
         "components": list(training.components),
     }
+
+
+def import_libraries(names: Iterable[str]) -> None:
+    """Import modules; whose are there does not wait for another thread's, which take seconds."""
+    if _imported.issuperset(names):
+        return
+    with _importing:
+        for name in names:
+            import_module(name)
+            _imported.add(name)
 
 
 def load_training(
