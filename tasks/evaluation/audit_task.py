@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from schemas.artifacts import ArtifactRef
+from tasks.artifacts.free_memory import give_back
 from tasks.artifacts.inputs import Inputs, Outputs
 from tasks.artifacts.store import Store
 from tasks.artifacts.table_task import table_task
@@ -109,6 +110,7 @@ def audit_offline_metrics(inputs: Inputs, out: Outputs, *, seed: int) -> None:
     """Rank the backtest's models by each estimate from the log and by the fully observed block."""
     for kept in (_holdout, _tested):  # all models were asked: what follows needs the memory
         kept.cache_clear()
+    give_back()
     seen_next = inputs.concat("holdout_per_user")
     out["comparisons"].append(comparisons_of(seen_next, RIVALS, seed))
     on_log = leaderboard_of(seen_next, seed)

@@ -25,8 +25,9 @@ def zscore_by_user(scores: Floats) -> Floats:
 def zscore_of_cells(scores: Floats, rows: Index, columns: Index) -> Floats:
     """Return some cells (p,) of ``zscore_by_user(scores)``, without computing the others."""
     centred, deviation = _centred(scores)
-    cells: Floats = centred[rows, columns] / deviation[rows, 0]
-    return np.where(np.isnan(scores[rows, columns]), np.float32(np.nan), cells)
+    places = rows * scores.shape[1] + columns  # one index takes a third of the time of two
+    cells: Floats = centred.ravel().take(places) / deviation[rows, 0]
+    return np.where(np.isnan(scores.ravel().take(places)), np.float32(np.nan), cells)
 
 
 def _centred(scores: Floats) -> tuple[Floats, Floats]:

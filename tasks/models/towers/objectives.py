@@ -109,7 +109,8 @@ class Pointwise:
         )
         total = 0.0
         for part in pairs.iter_slices(PAIRS_AT_ONCE):
-            left, right = users[part["user_idx"].to_numpy()], videos[part["video_idx"].to_numpy()]
+            left = users.take(part["user_idx"].to_numpy(), axis=0)
+            right = videos.take(part["video_idx"].to_numpy(), axis=0)
             logits = np.einsum("ij,ij->i", left, right)
             total += float(np.sum(np.logaddexp(0.0, logits) - part["enjoyed"].to_numpy() * logits))
         return total / pairs.height if pairs.height else float("nan")
