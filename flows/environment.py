@@ -41,8 +41,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_task_oom_retries": "2",  # for a task that a full machine ended; Ray's own is for ever
-    # The two-tower's matrices are too small to be cut: several threads take longer, and their number
-    # would decide the last bits of its weights
+    # The two-tower's matrices are too small to be cut: several threads take longer, and how many
+    # they are would decide the last bits of its weights
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # two trainings share a GPU
