@@ -18,8 +18,8 @@ NEW_OBJECTS = 50_000
 # What a command and its children write is its user's alone: logs, databases, models, lists
 os.umask(0o077)
 
-# Python looks for garbage that holds itself after every 700 new objects, at imports in vain: a sixth
-# of their time. What is large is given back by hand (tasks.artifacts.free_memory)
+# Python looks for garbage that holds itself after every 700 new objects, a sixth of the time of
+# imports. What is large is given back by hand (tasks.artifacts.free_memory)
 gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 # Python is about to run this package as a command, and not a module in it
