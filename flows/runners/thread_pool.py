@@ -38,14 +38,13 @@ class ReadyFirst(Executor):
         self._threads = threads
         self._lock = Lock()
         self._numbers = count()
+        self._tasks: dict[int, tuple[Callable[[], Any], Future[Any]]] = {}
         self._ready: list[int] = []
-        self._calls: dict[int, Callable[[], Any]] = {}
-        self._outcomes: dict[int, Future[Any]] = {}
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Take a task; the futures in its ``parameters`` and ``wait_for`` are what it waits for."""
         number, outcome = next(self._numbers), Future[Any]()
-        self._calls[number], self._outcomes[number] = partial(fn, *args, **kwargs), outcome
+        self._tasks[number] = partial(fn, *args, **kwargs), outcome
         awaited = futures_in([kwargs.get("parameters"), kwargs.get("wait_for")])
         self._run_after(list(awaited), number)
         return outcome
@@ -53,7 +52,7 @@ class ReadyFirst(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  # as Executor's
         """Take no more; with ``cancel_futures`` what has not begun never does."""
         if cancel_futures:
-            for outcome in list(self._outcomes.values()):
+            for _, outcome in list(self._tasks.values()):
                 outcome.cancel()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
@@ -68,12 +67,12 @@ class ReadyFirst(Executor):
         try:
             self._threads.submit(self._run_first)
         except RuntimeError:  # they have been shut down
-            self._outcomes.pop(number).cancel()
+            _, outcome = self._tasks.pop(number)
+            outcome.cancel()
 
     def _run_first(self) -> None:
         with self._lock:
-            number = heapq.heappop(self._ready)
-        call, outcome = self._calls.pop(number), self._outcomes.pop(number)
+            call, outcome = self._tasks.pop(heapq.heappop(self._ready))
         if not outcome.set_running_or_notify_cancel():
             return
         try:

@@ -49,8 +49,9 @@ class RememberedCode:
 
     @cached_property
     def _known(self) -> dict[Roots, tuple[str, list[str]]]:
-        return {
-            tuple((dotted, name) for dotted, name in roots): (code, libraries)
-            for state, roots, code, libraries in (self._lines.read() if self._lines else ())
-            if state == self._state
-        }
+        known = {}
+        for state, *found in self._lines.read() if self._lines else ():
+            if state == self._state:  # only then is it this code that wrote the rest
+                roots, code, libraries = found
+                known[tuple((dotted, name) for dotted, name in roots)] = code, libraries
+        return known

@@ -8,6 +8,7 @@ import pytest
 from tasks.artifacts import code_fingerprint
 from tasks.artifacts.code_fingerprint import CodeVersion, code_version_of
 from tasks.artifacts.remembered_code import FILE, MOST_BYTES, RememberedCode
+from tasks.artifacts.remembered_lines import RememberedLines
 from tasks.artifacts.user_folder import FOLDER
 from tasks.features.user_item import pairs_of
 from tests.code_fingerprints import forget
@@ -53,11 +54,17 @@ def test_a_damaged_memory_says_nothing(cache: Path, content: bytes) -> None:
     assert found_anew() == version
 
 
-def test_one_flipped_byte_does_not_change_what_is_found(cache: Path) -> None:
+def test_a_line_that_was_changed_says_nothing(cache: Path) -> None:
     version = found_anew()
     text = (cache / FILE).read_text()
     assert version.code in text
     (cache / FILE).write_text(text.replace(version.code, "f" * len(version.code)))
+    assert found_anew() == version
+
+
+def test_what_another_version_has_written_is_passed_over(cache: Path) -> None:
+    version = found_anew()
+    RememberedLines(cache / FILE, MOST_BYTES).add(["another state", {"in another": "form"}])
     assert found_anew() == version
 
 
