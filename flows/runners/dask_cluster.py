@@ -29,6 +29,9 @@ from schemas.errors import RunnerError
 from schemas.settings import DataConfig
 from tasks.artifacts.needs import Needs, Offer
 
+WITHOUT_WORKERS = "10 minutes"
+"""After so long without any worker, what waits for one is given up. A restart takes seconds."""
+
 INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
 """Environment variable by which a process has the Dask configuration of another."""
 
@@ -93,7 +96,7 @@ def local_cluster(config: DataConfig) -> Iterator[str]:
     number = workers_here(config)
     threads = max(1, cores() // number)
     with (
-        own_keys(),
+        own_settings(),
         distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=threads,
@@ -111,10 +114,10 @@ def local_cluster(config: DataConfig) -> Iterator[str]:
 
 
 @contextmanager
-def own_keys() -> Iterator[None]:
+def own_settings() -> Iterator[None]:
     """Let a scheduler talk only to those who have this run's key: it runs whatever it is sent.
 
-    All that is started from here has it, too.
+    All that is started from here has it, too. And lost workers are replaced, however long it takes.
     """
     own = Security.temporary()
     keys = {
@@ -126,6 +129,10 @@ def own_keys() -> Iterator[None]:
         "distributed.comm.require-encryption": True,
         "distributed.comm.tls.ca-file": own.tls_ca_file,
         "distributed.scheduler.allowed-failures": TRIES - 1,
+        "distributed.scheduler.no-workers-timeout": WITHOUT_WORKERS,
+        # A lost worker's own nanny starts the next. By Dask's default it is told to leave if that
+        # takes 15 seconds, as on a loaded machine, and what it was doing then waits for ever
+        "distributed.deploy.lost-worker-timeout": "365 days",
         "distributed.scheduler.http.routes": [],  # pages that ask for no key
         "distributed.worker.http.routes": [],
         **keys,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID
 
+import dask
 import distributed
 import pytest
 from prefect import flow
@@ -23,9 +24,9 @@ from flows.nightly import nightly
 from flows.outcomes import failure_of
 from flows.pipeline import Day, build_features, ingest_files
 from flows.pipeline import made as found
-from flows.runners import runner_of_setting
+from flows.runners import dask_cluster, runner_of_setting
 from flows.runners.cluster_runner import TRIES
-from flows.runners.dask_cluster import offers_at
+from flows.runners.dask_cluster import local_cluster, offers_at
 from flows.runners.runner_of_setting import RUNNERS, RunnerOfSetting, check_runner, chosen_runner
 from schemas.artifacts import Failure, Manifest
 from schemas.errors import RunnerError
@@ -148,15 +149,29 @@ def test_a_lost_worker_costs_what_it_was_doing(roots: Path, tmp_path: Path) -> N
     models = {"models": ("most_viewed", "tags")}
     settings = {**SETTINGS, **models, "runner": "dask", "runner_workers": 1}
     deaths = tmp_path / "deaths"
-    lost, skipped = among_killers(NightlyConfig(root=str(roots / "threads"), **settings), deaths)
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):  # 15 s, if loaded
+        lost, skipped = among_killers(
+            NightlyConfig(root=str(roots / "threads"), **settings), deaths
+        )
     assert lost
     assert skipped
-    assert len(deaths.read_text().splitlines()) == TRIES
-    assert len(set(deaths.read_text().splitlines())) == 1
     assert "train was given up, as the workers that ran it ended (KilledWorker)" in lost.reason
     assert "run again" in lost.reason
     assert not lost.is_skipped
     assert skipped.is_skipped
+    assert len(deaths.read_text().splitlines()) == TRIES
+    assert len(set(deaths.read_text().splitlines())) == 1
+
+
+def test_what_waits_for_a_worker_that_nobody_starts_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dask_cluster, "WITHOUT_WORKERS", "1 second")
+    config = NightlyConfig(root=str(tmp_path), runner="dask", runner_workers=1)
+    with local_cluster(config) as address, distributed.Client(address) as client:
+        client.retire_workers()
+        with pytest.raises(distributed.scheduler.NoWorkerError, match="without any running"):
+            client.submit(os.getpid).result(timeout=60)
 
 
 def free_port() -> int:
