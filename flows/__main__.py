@@ -1,6 +1,7 @@
 """One command, a word for each thing to do: ``python -m flows nightly``."""
 
 import argparse
+import gc
 import subprocess
 import sys
 import tomllib
@@ -57,4 +58,7 @@ def commit() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    finally:
+        gc.freeze()  # Python would search all there is for cycles before it ends: a second or two

@@ -8,6 +8,7 @@ As a command, this is the server; its argument is the number of the socket it is
 """
 
 import atexit
+import gc
 import os
 import socket
 import subprocess
@@ -29,8 +30,12 @@ EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
+    # No night asks for blocks, and their registration is half of a first start. A server that stays
+    # makes up for it: that is why no note of it is left for that one (`memoize`)
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "0",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "0",
 }
-"""What Prefect tells the temporary servers that it starts itself."""
+"""What Prefect tells the temporary servers that it starts itself, and what ours need not do."""
 
 
 class TemporaryServer:
@@ -114,6 +119,7 @@ def main() -> None:
 
     Thread(target=end_with_parent, daemon=True).start()
     server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    gc.freeze()  # Python would search all there is for cycles before it ends: more than a second
 
 
 if __name__ == "__main__":
