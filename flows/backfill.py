@@ -22,7 +22,7 @@ from tasks.features.backfill_dates_task import backfill_dates
 from tasks.features.task import build_holdout
 from tasks.reporting.backfill_summary import BackfillSummary, summarise_backfill
 from tasks.reporting.prefect_artifacts import publish_backfill
-from tasks.reporting.summary import check_summary
+from tasks.reporting.summary_file import check_summary
 from tasks.sources.task import acquire
 from tasks.tracking.backfill_task import track_backfill
 from tasks.tracking.pending import track_night

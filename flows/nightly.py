@@ -23,7 +23,8 @@ from tasks.monitoring.task import monitor
 from tasks.promotion.task import promote
 from tasks.reporting.prefect_artifacts import publish_failures, publish_gate, publish_night
 from tasks.reporting.report_task import publish_report
-from tasks.reporting.summary import Summary, check_summary, summarise
+from tasks.reporting.summary import Summary, summarise
+from tasks.reporting.summary_file import check_summary
 from tasks.serving.house_rules import Exclusions, read_exclusions
 from tasks.serving.task import recommend_from_champion, with_list_rules
 from tasks.sources.task import acquire

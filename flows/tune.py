@@ -30,7 +30,7 @@ from tasks.features.task import resolve_cutoffs
 from tasks.models.lookup import recommender_class
 from tasks.reporting.prefect_artifacts import publish_tuning
 from tasks.reporting.progress import Bar
-from tasks.reporting.summary import check_summary
+from tasks.reporting.summary_file import check_summary
 from tasks.reporting.tuning_summary import TuningSummary, rows_of, summarise_tuning
 from tasks.sources.task import RawData, acquire
 from tasks.tracking.task import check_experiment, check_tracking

@@ -1,4 +1,4 @@
-"""Runs a flow as a command: its server and imports first, then the flow, then what it says."""
+"""Runs a flow as a command: its server first, then imports, the flow, and what it says."""
 
 import importlib
 import logging
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from prefect import Flow
 from prefect.context import refresh_global_settings_context
@@ -22,30 +22,34 @@ from flows.commands.introduce import introduce
 from flows.commands.temporary_server import TemporaryServer
 from flows.commands.terminal import show
 from flows.environment import prefect_database
-from flows.runners.runner_of_setting import check_runner
+from flows.runners.packages import check_runner
 from schemas.paths import absolute, is_url
 from schemas.settings import DataConfig
 from schemas.tracked_settings import TrackedConfig
-from tasks.artifacts.store import Store
 from tasks.reporting.rendering import Printed
-from tasks.reporting.summary import check_summary
+from tasks.reporting.summary_file import check_summary
 
-S = TypeVar("S")
+Reported: TypeAlias = tuple[Flow[Any, Any], Callable[[Any], Iterable[Printed]]]
+"""A flow, and what is printed of its result."""
 
 
-def run_flow(
-    flow: Flow[Any, S], config: TrackedConfig, report: Callable[[S], Iterable[Printed]]
-) -> None:
-    """Run ``flow`` with a server, its own if no other is set, and print a report of its result."""
+def run_flow(load: Callable[[], Reported], config: TrackedConfig) -> None:
+    """Run a flow with a server, its own if no other is set, and print the report of its result.
+
+    ``load`` imports it: seconds, in which the server starts.
+    """
     check_summary(getattr(config, "summary", None))  # before a server is started
     if isinstance(config, DataConfig):
         check_runner(config)
-    shorten_console()
     if isinstance(config, DataConfig) and is_url(config.root):
+        from tasks.artifacts.store import Store
+
         Store(config.root).check_access(is_patient=False)
     introduce(config)
     server = None if PREFECT_API_URL.value() else start_server(config)
-    import_tracking()  # while the server starts, which takes as long
+    flow, report = load()
+    import_tracking()
+    shorten_console()
     if server is not None:
         server.wait(PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value())
     show(report(flow(**config.model_dump())))
@@ -72,7 +76,7 @@ def _shows_no_page(record: logging.LogRecord) -> bool:
 
 
 def import_tracking() -> None:
-    """Import what asks MLflow: seconds, in which nothing else may be imported.
+    """Import what asks MLflow; nothing else may be imported meanwhile.
 
     MLflow's store configures every SQLAlchemy mapper of the process, also those that another
     thread is still defining.

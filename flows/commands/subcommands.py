@@ -3,9 +3,12 @@
 Flags are read before Prefect, MLflow or a model's library is imported: help is there at once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -23,6 +26,9 @@ from schemas.settings import (
 )
 from schemas.tuning_settings import TuneConfig
 
+if TYPE_CHECKING:
+    from flows.commands.run import Reported
+
 
 @dataclass(frozen=True)
 class Subcommand:
@@ -38,42 +44,53 @@ class Subcommand:
 def nightly(config: NightlyConfig) -> None:
     """Play a night and print its figures."""
     from flows.commands.run import run_flow
-    from flows.nightly import nightly as flow
-    from tasks.reporting.console import night_report
-    from tasks.reporting.rendering import Printed
-    from tasks.reporting.summary import Summary
 
-    def report(made: Summary | str) -> list[Printed]:
-        return [made] if isinstance(made, str) else night_report(made)
+    def load() -> Reported:
+        from flows.nightly import nightly as flow
+        from tasks.reporting.console import night_report
 
-    run_flow(flow, config, report)
+        return flow, lambda made: [made] if isinstance(made, str) else night_report(made)
+
+    run_flow(load, config)
 
 
 def backfill(config: BackfillConfig) -> None:
     """Play nights of the past and print what became of models."""
-    from flows.backfill import backfill as flow
     from flows.commands.run import run_flow
-    from tasks.reporting.backfill_summary import backfill_report
 
-    run_flow(flow, config, backfill_report)
+    def load() -> Reported:
+        from flows.backfill import backfill as flow
+        from tasks.reporting.backfill_summary import backfill_report
+
+        return flow, backfill_report
+
+    run_flow(load, config)
 
 
 def tune(config: TuneConfig) -> None:
     """Search models' settings and print what the best are worth."""
     from flows.commands.run import run_flow
-    from flows.tune import tune as flow
-    from tasks.reporting.tuning_summary import tuning_report
 
-    run_flow(flow, config, tuning_report)
+    def load() -> Reported:
+        from flows.tune import tune as flow
+        from tasks.reporting.tuning_summary import tuning_report
+
+        return flow, tuning_report
+
+    run_flow(load, config)
 
 
 def recommend(config: RecommendConfig) -> None:
     """Ask the champion and print what a person wants to know of its answer."""
     from flows.commands.run import run_flow
-    from flows.recommend import as_text
-    from flows.recommend import recommend as flow
 
-    run_flow(flow, config, lambda made: ["", as_text(made)])
+    def load() -> Reported:
+        from flows.recommend import as_text
+        from flows.recommend import recommend as flow
+
+        return flow, lambda made: ["", as_text(made)]
+
+    run_flow(load, config)
 
 
 def rollback(config: RollbackConfig) -> None:
@@ -96,17 +113,25 @@ def overdue(config: OverdueConfig) -> None:
 def prune(config: PruneConfig) -> None:
     """Remove old nights and print what that has freed."""
     from flows.commands.run import run_flow
-    from flows.prune import prune as flow
 
-    run_flow(flow, config, lambda made: ["", made.verdict])
+    def load() -> Reported:
+        from flows.prune import prune as flow
+
+        return flow, lambda made: ["", made.verdict]
+
+    run_flow(load, config)
 
 
 def check(config: CheckConfig) -> None:
     """Read all of a root and print that it is well."""
-    from flows.check import check as flow
     from flows.commands.run import run_flow
 
-    run_flow(flow, config, lambda made: ["", made.verdict])
+    def load() -> Reported:
+        from flows.check import check as flow
+
+        return flow, lambda made: ["", made.verdict]
+
+    run_flow(load, config)
 
 
 def demo_data(config: DemoDataConfig) -> None:

@@ -6,7 +6,6 @@ import copyreg
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Self, TypeVar
 
 from prefect import Flow, Task
@@ -15,8 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
 from flows.runners.local_runners import process_pool, thread_pool
-from schemas.errors import RunnerError
-from schemas.runner_settings import RunnerConfig
+from flows.runners.packages import check_runner
 from schemas.settings import DataConfig
 from tasks.artifacts.table_task import declared
 
@@ -42,11 +40,6 @@ RUNNERS: dict[str, Callable[[DataConfig], AbstractContextManager[Started]]] = {
     "dask": in_cluster("flows.runners.dask_cluster"),
     "ray": in_cluster("flows.runners.ray_cluster"),
 }
-PACKAGES = {"dask": "prefect_dask", "ray": "prefect_ray"}
-"""Package without which a runner cannot be imported; pyproject.toml has an extra of its name."""
-
-LOCKS = {"dask": "requirements.lock", "ray": "deploy/ray.lock"}
-"""Where that package is locked, with all it needs."""
 
 
 class RunnerOfSetting(TaskRunner[PrefectFuture[Any]]):
@@ -75,16 +68,6 @@ class RunnerOfSetting(TaskRunner[PrefectFuture[Any]]):
         assert self.chosen is not None, "a flow chooses its runner first"  # noqa: S101
         future: PrefectFuture[Any] = self.chosen.submit(task, parameters, wait_for, dependencies)
         return future
-
-
-def check_runner(config: RunnerConfig) -> None:
-    """RunnerError if the runner needs packages that are not installed."""
-    package = PACKAGES.get(config.runner)
-    if package is not None and find_spec(package) is None:
-        raise RunnerError(
-            f"runner {config.runner} needs the package {package.replace('_', '-')}, which is not"
-            f" here: pip install --require-hashes --no-deps -r {LOCKS[config.runner]}"
-        )
 
 
 @contextmanager

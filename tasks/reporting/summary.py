@@ -1,10 +1,8 @@
 """What a run leaves for programs to read: figures and paths as JSON."""
 
-import logging
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 from pydantic import BaseModel
@@ -12,7 +10,6 @@ from pydantic import BaseModel
 from schemas.addresses import without_secrets
 from schemas.artifacts import ArtifactRef, EvaluationTables, Failure, NightResult, Snapshot
 from schemas.choice import Choice
-from schemas.errors import ConfigError
 from schemas.live_test import LiveTestSize
 from schemas.settings import NightlyConfig
 from tasks.artifacts.backend import backend_of
@@ -26,10 +23,9 @@ from tasks.metrics.holdout_metrics import COLD
 from tasks.metrics.labels import PRIMARY
 from tasks.promotion.task import Promotion
 from tasks.reporting.prefect_artifacts import experiment_of
+from tasks.reporting.summary_file import written
 from tasks.sources.task import RawData
 from tasks.tracking.links import models_page, way_to_serve, ways_to
-
-logger = logging.getLogger(__name__)
 
 REPORTS = "reports"
 """Folder of the nights' pages, under a root."""
@@ -37,7 +33,6 @@ REPORTS = "reports"
 RUN_DIGITS = 8
 """Of the id of its run in MLflow, in the name of a page."""
 
-S = TypeVar("S", bound=BaseModel)
 K = 10
 """Length of the lists that differences are shown for."""
 
@@ -129,39 +124,6 @@ class Summary(BaseModel):
     promotion: Promotion
     failures: list[Failure]
     commands: dict[str, str]
-
-
-def check_summary(summary: str | None) -> None:
-    """Make the folder of the summary, so that a wrong path stops a run before any work.
-
-    ConfigError if no file can be written there.
-    """
-    if summary is None:
-        return
-    part = _part_of(summary)
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        if Path(summary).is_dir():
-            raise IsADirectoryError(f"{summary} is a folder, name a file in it")
-        part.touch()
-        part.unlink()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"summary: cannot write {summary}: {error}") from error
-
-
-def written(summary: S, file: str | None) -> S:
-    """Write a summary as JSON, whole or not at all, if there is a file to write; return it."""
-    if file is not None:
-        part = _part_of(file)
-        part.write_text(summary.model_dump_json(indent=2) + "\n")
-        part.replace(file)
-        logger.info("figures and paths: %s", file)
-    return summary
-
-
-def _part_of(file: str) -> Path:
-    """Return where a file is written before it is moved into its place."""
-    return Path(file).with_name(f".{Path(file).name}.part")
 
 
 @plain_task()

@@ -14,7 +14,8 @@ from tasks.artifacts.store import Store
 from tasks.reporting.console import interval, number, signed, ways
 from tasks.reporting.prefect_artifacts import experiment_of
 from tasks.reporting.rendering import Printed, table
-from tasks.reporting.summary import Figure, written
+from tasks.reporting.summary import Figure
+from tasks.reporting.summary_file import written
 from tasks.sources.task import RawData
 from tasks.tracking.links import run_page, ways_to
 from tasks.tracking.tuning_task import Searched

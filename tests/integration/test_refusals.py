@@ -30,7 +30,7 @@ def run_command(capsys: pytest.CaptureFixture[str], **settings: object) -> tuple
     """Run the nightly command in this process; return its exit code and the last line of stderr."""
     config = NightlyConfig.model_validate({"models": ("random", "popularity"), **settings})
     with pytest.raises(SystemExit) as stopped, one_line("nightly", config.root):
-        run_flow(nightly, config, lambda summary: [str(summary)])
+        run_flow(lambda: (nightly, lambda summary: [str(summary)]), config)
     said = capsys.readouterr()
     assert "\x1b]0" not in said.err + said.out
     lines = [line for line in said.err.splitlines() if line.startswith("nightly: ")]

@@ -24,10 +24,11 @@ from flows.nightly import nightly
 from flows.outcomes import failure_of
 from flows.pipeline import Day, build_features, ingest_files
 from flows.pipeline import made as found
-from flows.runners import dask_cluster, runner_of_setting
+from flows.runners import dask_cluster, packages
 from flows.runners.cluster_runner import TRIES
 from flows.runners.dask_cluster import local_cluster, offers_at
-from flows.runners.runner_of_setting import RUNNERS, RunnerOfSetting, check_runner, chosen_runner
+from flows.runners.packages import check_runner
+from flows.runners.runner_of_setting import RUNNERS, RunnerOfSetting, chosen_runner
 from schemas.artifacts import Failure, Manifest
 from schemas.errors import RunnerError
 from schemas.settings import LearningConfig, NightlyConfig
@@ -188,7 +189,7 @@ def test_a_scheduler_that_is_not_there_ends_the_night_before_any_work(tmp_path: 
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(runner_of_setting.PACKAGES, "ray", "no_such_package")
+    monkeypatch.setitem(packages.PACKAGES, "ray", "no_such_package")
     config = NightlyConfig(runner="ray")
     with pytest.raises(RunnerError, match=r"no-such-package.+-r deploy/ray.lock"):
         check_runner(config)

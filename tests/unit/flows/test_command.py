@@ -104,3 +104,9 @@ except SystemExit:
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True
     )
     assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "set()")
+
+
+def test_a_temporary_server_starts_before_a_nights_libraries_are_imported() -> None:
+    program = "import sys, flows.commands.run; print(*sys.modules)"
+    said = subprocess.check_output([sys.executable, "-c", program], cwd=PROJECT, text=True)
+    assert set(HEAVY) & set(said.split()) == {"prefect"}
