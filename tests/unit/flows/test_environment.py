@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 import requests.utils
+from prefect.settings.models.server.services import ServerServicesTaskRunRecorderSettings
 
 from flows import OneLine
 from flows.environment import (
@@ -20,6 +21,7 @@ from flows.environment import (
 from schemas.paths import sqlite_file
 
 PROXY = "http://127.0.0.1:9"
+RECORDER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_"
 
 
 def settled(*argv: str, **given: str) -> dict[str, str]:
@@ -43,6 +45,17 @@ def test_what_a_person_set_counts() -> None:
     }
     assert given.items() <= settled(**given).items()
     assert ENVIRONMENT.keys() <= settled().keys()
+
+
+def test_prefects_server_writes_tasks_states_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It overlooks what it does not know, and takes a part of a second for none."""
+    told = [name for name in ENVIRONMENT if name.startswith(RECORDER)]
+    for name in told:
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    known = ServerServicesTaskRunRecorderSettings()
+    assert {name.removeprefix(RECORDER).lower() for name in told} <= known.model_fields_set
+    assert known.batch_size > 1
+    assert int(known.flush_interval) >= 1
 
 
 def test_what_is_meant_for_other_programs_is_taken_out() -> None:
