@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://none.invalid",  # else every page's
     # Else each change of a task's state is three statements and a commit of the server's, which a
-    # night of many short tasks waits for. Its seconds are whole: less than one is none, and it spins
+    # night of short tasks waits for. Its seconds are whole: less than one is none, and it spins
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks",
