@@ -3,6 +3,7 @@
 The environment is settled here, before Prefect, MLflow or NumPy are imported by anything.
 """
 
+import atexit
 import gc
 import logging
 import os
@@ -21,6 +22,8 @@ os.umask(0o077)
 # Python looks for garbage that holds itself after every 700 new objects, a sixth of the time of
 # imports. What is large is given back by hand (tasks.artifacts.free_memory)
 gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
+# Nor need it look when it ends, a second or two: all memory goes with the process
+atexit.register(gc.freeze)
 
 # Python is about to run this package as a command, and not a module in it
 if sys.argv[0] == "-m" and sys.orig_argv[-len(sys.argv)].removeprefix("-m") == "flows":

@@ -1,7 +1,6 @@
 """One command, a word for each thing to do: ``python -m flows nightly``."""
 
 import argparse
-import gc
 import subprocess
 import sys
 import tomllib
@@ -58,7 +57,4 @@ def commit() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    finally:
-        gc.freeze()  # Python would search all there is for cycles before it ends: a second or two
+    main(sys.argv[1:])

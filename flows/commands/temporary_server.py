@@ -8,7 +8,6 @@ As a command, this is the server; its argument is the number of the socket it is
 """
 
 import atexit
-import gc
 import os
 import socket
 import subprocess
@@ -119,7 +118,6 @@ def main() -> None:
 
     Thread(target=end_with_parent, daemon=True).start()
     server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
-    gc.freeze()  # Python would search all there is for cycles before it ends: more than a second
 
 
 if __name__ == "__main__":
