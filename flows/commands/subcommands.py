@@ -24,6 +24,7 @@ from schemas.settings import (
     RecommendConfig,
     RollbackConfig,
 )
+from schemas.tracked_settings import TrackedConfig
 from schemas.tuning_settings import TuneConfig
 
 if TYPE_CHECKING:
@@ -41,56 +42,51 @@ class Subcommand:
     hands_on: bool = False
 
 
-def nightly(config: NightlyConfig) -> None:
+def runs_flow(load: Callable[[], Reported]) -> Callable[[TrackedConfig], None]:
+    """Make a command of what imports a flow, which a temporary server's start does not wait for."""
+
+    def run(config: TrackedConfig) -> None:
+        from flows.commands.run import run_flow
+
+        run_flow(load, config)
+
+    return run
+
+
+@runs_flow
+def nightly() -> Reported:
     """Play a night and print its figures."""
-    from flows.commands.run import run_flow
+    from flows.nightly import nightly as flow
+    from tasks.reporting.console import night_report
 
-    def load() -> Reported:
-        from flows.nightly import nightly as flow
-        from tasks.reporting.console import night_report
-
-        return flow, lambda made: [made] if isinstance(made, str) else night_report(made)
-
-    run_flow(load, config)
+    return flow, lambda made: [made] if isinstance(made, str) else night_report(made)
 
 
-def backfill(config: BackfillConfig) -> None:
+@runs_flow
+def backfill() -> Reported:
     """Play nights of the past and print what became of models."""
-    from flows.commands.run import run_flow
+    from flows.backfill import backfill as flow
+    from tasks.reporting.backfill_summary import backfill_report
 
-    def load() -> Reported:
-        from flows.backfill import backfill as flow
-        from tasks.reporting.backfill_summary import backfill_report
-
-        return flow, backfill_report
-
-    run_flow(load, config)
+    return flow, backfill_report
 
 
-def tune(config: TuneConfig) -> None:
+@runs_flow
+def tune() -> Reported:
     """Search models' settings and print what the best are worth."""
-    from flows.commands.run import run_flow
+    from flows.tune import tune as flow
+    from tasks.reporting.tuning_summary import tuning_report
 
-    def load() -> Reported:
-        from flows.tune import tune as flow
-        from tasks.reporting.tuning_summary import tuning_report
-
-        return flow, tuning_report
-
-    run_flow(load, config)
+    return flow, tuning_report
 
 
-def recommend(config: RecommendConfig) -> None:
+@runs_flow
+def recommend() -> Reported:
     """Ask the champion and print what a person wants to know of its answer."""
-    from flows.commands.run import run_flow
+    from flows.recommend import as_text
+    from flows.recommend import recommend as flow
 
-    def load() -> Reported:
-        from flows.recommend import as_text
-        from flows.recommend import recommend as flow
-
-        return flow, lambda made: ["", as_text(made)]
-
-    run_flow(load, config)
+    return flow, lambda made: ["", as_text(made)]
 
 
 def rollback(config: RollbackConfig) -> None:
@@ -110,28 +106,20 @@ def overdue(config: OverdueConfig) -> None:
         raise SystemExit(1)
 
 
-def prune(config: PruneConfig) -> None:
+@runs_flow
+def prune() -> Reported:
     """Remove old nights and print what that has freed."""
-    from flows.commands.run import run_flow
+    from flows.prune import prune as flow
 
-    def load() -> Reported:
-        from flows.prune import prune as flow
-
-        return flow, lambda made: ["", made.verdict]
-
-    run_flow(load, config)
+    return flow, lambda made: ["", made.verdict]
 
 
-def check(config: CheckConfig) -> None:
+@runs_flow
+def check() -> Reported:
     """Read all of a root and print that it is well."""
-    from flows.commands.run import run_flow
+    from flows.check import check as flow
 
-    def load() -> Reported:
-        from flows.check import check as flow
-
-        return flow, lambda made: ["", made.verdict]
-
-    run_flow(load, config)
+    return flow, lambda made: ["", made.verdict]
 
 
 def demo_data(config: DemoDataConfig) -> None:

@@ -29,12 +29,13 @@ EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
-    # No night asks for blocks, and their registration is half of a first start. A server that stays
-    # makes up for it: that is why no note of it is left for that one (`memoize`)
-    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "0",
+    # A note that blocks are registered, which a server that stays would believe
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "0",
 }
-"""What Prefect tells the temporary servers that it starts itself, and what ours need not do."""
+"""What Prefect tells the temporary servers that it starts itself, and to leave no such note."""
+
+NEEDLESS = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "0"}
+"""What no night asks for, and half of a first start, unless a person has set it."""
 
 
 class TemporaryServer:
@@ -49,7 +50,7 @@ class TemporaryServer:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "flows.commands.temporary_server", str(listener.fileno())],
                 cwd=PROJECT,
-                env={**environment, **EPHEMERAL},
+                env={**NEEDLESS, **environment, **EPHEMERAL},
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,
                 stdout=output,
